@@ -1,0 +1,1 @@
+//! Databases, their table, entries and expiry.

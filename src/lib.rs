@@ -1,0 +1,5 @@
+//! Mainstay: a durable primary database that speaks the Redis protocol.
+#![warn(missing_docs)]
+
+pub mod keyspace;
+pub mod server;

@@ -1,0 +1,2 @@
+//! `mainstay-server`: the database server.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Configuration directives: one table, parsing, and the `CONFIG` command over it.

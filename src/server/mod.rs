@@ -1,0 +1,3 @@
+//! Connections, sessions, configuration and metrics: all that faces the network.
+
+pub mod config;

@@ -1,0 +1,2 @@
+//! `mainstay-tool`: looks into the files of a database.
+fn main() {}
