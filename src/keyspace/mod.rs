@@ -1,1 +1,112 @@
-//! Databases, their table, entries and expiry.
+//! The keyspace: numbered databases of keys with values and expiry times, all in memory.
+//!
+//! Time and randomness come in as parameters, so that a run can be repeated exactly.
+
+pub mod database;
+pub mod entry;
+pub mod gate;
+pub mod table;
+pub mod watch;
+
+pub use database::Database;
+pub use entry::{Entry, EntryBox, Value};
+pub use gate::Gate;
+pub use watch::{WatchFlag, Watches};
+
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+
+/// Hashes keys with a secret, so that nobody can choose keys that collide.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyHasher {
+    seed: (u64, u64),
+}
+
+impl KeyHasher {
+    /// A hasher with the given secret.
+    pub fn new(seed: (u64, u64)) -> Self {
+        Self { seed }
+    }
+
+    /// The hash of `key` in every database.
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = SipHasher13::new_with_keys(self.seed.0, self.seed.1);
+        hasher.write(key);
+        hasher.finish()
+    }
+}
+
+/// Counters that `INFO` shows and `CONFIG RESETSTAT` zeroes.
+#[derive(Clone, Debug, Default)]
+pub struct KeyspaceStats {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Keys deleted because their time had come.
+    pub expired: u64,
+}
+
+/// All databases and what is kept across them.
+pub struct Keyspace {
+    hasher: KeyHasher,
+    databases: Vec<Database>,
+    /// LSN of the last write per key, for the read gate.
+    pub gate: Gate,
+    /// Keys that transactions watch.
+    pub watches: Watches,
+    /// Counters.
+    pub stats: KeyspaceStats,
+}
+
+impl Keyspace {
+    /// `databases` empty databases; `seed` is the secret of the key hash.
+    pub fn new(databases: usize, seed: (u64, u64)) -> Self {
+        let hasher = KeyHasher::new(seed);
+        Self {
+            hasher,
+            databases: (0..databases).map(|_| Database::new(hasher)).collect(),
+            gate: Gate::new(),
+            watches: Watches::default(),
+            stats: KeyspaceStats::default(),
+        }
+    }
+
+    /// The hash function of keys.
+    pub fn hasher(&self) -> KeyHasher {
+        self.hasher
+    }
+
+    /// How many databases there are.
+    pub fn database_count(&self) -> usize {
+        self.databases.len()
+    }
+
+    /// Database `index`.
+    ///
+    /// # Panics
+    /// If there is no such database; `SELECT` checks.
+    pub fn database(&self, index: usize) -> &Database {
+        &self.databases[index]
+    }
+
+    /// As [`Keyspace::database`], to change it.
+    pub fn database_mut(&mut self, index: usize) -> &mut Database {
+        &mut self.databases[index]
+    }
+
+    /// All databases in order.
+    pub fn databases(&self) -> impl Iterator<Item = (usize, &Database)> {
+        self.databases.iter().enumerate()
+    }
+
+    /// Exchanges the contents of two databases.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.databases.swap(a, b);
+    }
+
+    /// Takes out everything database `index` holds, so that it can be freed elsewhere.
+    pub fn take(&mut self, index: usize) -> Database {
+        std::mem::replace(&mut self.databases[index], Database::new(self.hasher))
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a command was refused, in the words that Redis uses.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// An error reply. The text begins with its code, as it goes over the wire without the `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError(Cow<'static, str>);
+
+impl CommandError {
+    /// A known option at the wrong place, or an unknown one.
+    pub const SYNTAX: Self = Self::fixed("ERR syntax error");
+    /// The key holds another type.
+    pub const WRONG_TYPE: Self =
+        Self::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
+    /// Not a 64-bit decimal integer.
+    pub const NOT_INTEGER: Self = Self::fixed("ERR value is not an integer or out of range");
+    /// Not a number.
+    pub const NOT_FLOAT: Self = Self::fixed("ERR value is not a valid float");
+    /// The key must exist.
+    pub const NO_SUCH_KEY: Self = Self::fixed("ERR no such key");
+    /// `SELECT`, `MOVE`, `COPY`, `SWAPDB` with a number past `databases`.
+    pub const DB_OUT_OF_RANGE: Self = Self::fixed("ERR DB index is out of range");
+    /// An index past what a string may hold.
+    pub const OUT_OF_RANGE: Self = Self::fixed("ERR index out of range");
+
+    /// An error of fixed text.
+    pub const fn fixed(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+
+    /// An error whose text is made for the occasion.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Cow::Owned(text.into()))
+    }
+
+    /// Too few or too many arguments; `name` is the full name, in lower case (`client|kill`).
+    pub fn wrong_arity(name: &str) -> Self {
+        Self::new(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// The text, code first.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The code: everything before the first blank.
+    pub fn code(&self) -> &str {
+        self.0.split(' ').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CommandError {}

@@ -1,0 +1,389 @@
+//! The keyspace as one command sees it.
+//!
+//! Every way to a key leads through here, so that four things cannot be forgotten: a key whose time
+//! has come is gone, a reader waits for the write that it saw, watchers hear of every change, and a
+//! change has an effect in the log.
+
+use crate::keyspace::entry::NewValue;
+use crate::keyspace::{Database, Entry, EntryBox, Gate, Keyspace, Value};
+use crate::resp::{Args, write_command};
+
+/// What happens to a key whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiryMode {
+    /// Whoever meets it deletes it, and the log says so.
+    Delete,
+    /// It is hidden, but stays: while the log cannot take a deletion.
+    Hide,
+    /// It is there: while a log is replayed, in which deletions are written down.
+    Ignore,
+}
+
+/// A key on its way through a command: its bytes, its database and its hash, computed once.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'k> {
+    /// The key's bytes.
+    pub bytes: &'k [u8],
+    /// The database it is meant in.
+    pub db: usize,
+    /// Its hash.
+    pub hash: u64,
+}
+
+impl Key<'_> {
+    fn slot(&self) -> u32 {
+        Gate::slot(self.hash, self.db)
+    }
+}
+
+/// What the commands of one unit (a command, or a transaction) have done so far: the bytes for the
+/// log, the keys they touched, and what a reader of their replies must wait for.
+#[derive(Debug, Default)]
+pub struct Unit {
+    /// Effects as RESP commands.
+    pub(crate) effects: Vec<u8>,
+    /// How many effects there are, `SELECT`s not counted.
+    pub(crate) effect_count: usize,
+    /// The database that the stream of effects has selected; `None` until the first effect.
+    pub(crate) stream_db: Option<usize>,
+    /// Gate slots of keys that were written.
+    pub(crate) touched: Vec<u32>,
+    /// Whether keys were written that nobody named (`FLUSHALL`, `SWAPDB`).
+    pub(crate) touched_all: bool,
+    /// The highest LSN of anything that was looked at.
+    pub(crate) seen_lsn: u64,
+    /// Whether a reply says something about all keys.
+    pub(crate) seen_all: bool,
+}
+
+/// The keyspace as one command sees it; see the module's documentation.
+pub struct Store<'a> {
+    keyspace: &'a mut Keyspace,
+    unit: &'a mut Unit,
+    /// The selected database; `SELECT` changes it.
+    pub db: usize,
+    /// The time, as Unix time in ms; the same for a whole command.
+    pub now_ms: i64,
+    /// What happens to keys whose time has come.
+    pub expiry_mode: ExpiryMode,
+    /// What a lookup writes into an entry's access word: the LRU clock, or `None` to leave it be
+    /// (`CLIENT NO-TOUCH`).
+    pub access: Option<Access>,
+}
+
+/// How an access is noted in an entry.
+#[derive(Clone, Copy, Debug)]
+pub enum Access {
+    /// The current LRU clock, 24 bits of seconds.
+    Lru(u32),
+    /// LFU: minutes, a random number, log factor and decay time in minutes.
+    Lfu {
+        /// Unix time in minutes, low 16 bits.
+        minutes: u16,
+        /// A random number that decides whether the counter grows.
+        random: u32,
+        /// `lfu-log-factor`.
+        log_factor: u32,
+        /// `lfu-decay-time`.
+        decay_minutes: u32,
+    },
+}
+
+impl Access {
+    /// The word of a new entry.
+    pub fn initial(self) -> u32 {
+        match self {
+            Access::Lru(clock) => clock,
+            // A new key starts at 5, so that it is not the first to be evicted.
+            Access::Lfu { minutes, .. } => u32::from(minutes) << 8 | 5,
+        }
+    }
+
+    /// The word after an access to an entry whose word was `word`.
+    pub fn touched(self, word: u32) -> u32 {
+        match self {
+            Access::Lru(clock) => clock,
+            Access::Lfu { minutes, random, log_factor, .. } => {
+                let counter = self.decayed(word);
+                let base = counter.saturating_sub(5);
+                let chance = 1.0 / (f64::from(base) * f64::from(log_factor) + 1.0);
+                let grows = counter < 255 && f64::from(random) / f64::from(u32::MAX) < chance;
+                u32::from(minutes) << 8 | (counter + u32::from(grows))
+            }
+        }
+    }
+
+    /// The LFU counter of `word` as of now: it loses one for every `decay_minutes` without access.
+    pub fn decayed(self, word: u32) -> u32 {
+        let counter = word & 255;
+        match self {
+            Access::Lfu { minutes, decay_minutes, .. } if decay_minutes > 0 => {
+                let since = minutes.wrapping_sub((word >> 8) as u16);
+                counter.saturating_sub(u32::from(since) / decay_minutes)
+            }
+            _ => counter,
+        }
+    }
+}
+
+impl<'a> Store<'a> {
+    /// A view of `keyspace` with database `db` selected, at time `now_ms`.
+    pub fn new(
+        keyspace: &'a mut Keyspace,
+        unit: &'a mut Unit,
+        db: usize,
+        now_ms: i64,
+        expiry_mode: ExpiryMode,
+        access: Option<Access>,
+    ) -> Self {
+        Self { keyspace, unit, db, now_ms, expiry_mode, access }
+    }
+
+    /// `bytes` as a key of the selected database.
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        self.key_in(self.db, bytes)
+    }
+
+    /// `bytes` as a key of database `db`.
+    pub fn key_in<'k>(&self, db: usize, bytes: &'k [u8]) -> Key<'k> {
+        Key { bytes, db, hash: self.keyspace.hasher().hash(bytes) }
+    }
+
+    /// How many databases there are.
+    pub fn database_count(&self) -> usize {
+        self.keyspace.database_count()
+    }
+
+    /// Notes that the reply depends on this key.
+    fn look(&mut self, key: &Key<'_>) {
+        self.unit.seen_lsn = self.unit.seen_lsn.max(self.keyspace.gate.read(key.slot()));
+    }
+
+    /// Notes that the reply depends on keys that nobody named: it waits for every write so far.
+    pub fn look_at_all(&mut self) {
+        self.unit.seen_all = true;
+    }
+
+    /// Notes that `key` was changed: watchers are told, and readers wait for this command's effect.
+    fn touch(&mut self, key: &Key<'_>) {
+        self.keyspace.watches.touch(key.db, key.bytes);
+        self.unit.touched.push(key.slot());
+    }
+
+    /// Whether an entry's time has come, as this store sees it.
+    fn is_expired(&self, expiry_ms: Option<i64>) -> bool {
+        self.expiry_mode != ExpiryMode::Ignore && expiry_ms.is_some_and(|at| at <= self.now_ms)
+    }
+
+    /// Looks for a live entry; deletes one whose time has come. False if there is none.
+    fn settle(&mut self, key: &Key<'_>) -> bool {
+        self.look(key);
+        let database = self.keyspace.database(key.db);
+        let Some(entry) = database.find(key.hash, key.bytes) else { return false };
+        if !self.is_expired(entry.expiry_ms()) {
+            return true;
+        }
+        if self.expiry_mode == ExpiryMode::Delete {
+            self.expire(key);
+        }
+        false
+    }
+
+    /// Deletes a key because its time has come, and states that as an effect.
+    pub fn expire(&mut self, key: &Key<'_>) {
+        self.keyspace.database_mut(key.db).remove(key.hash, key.bytes);
+        self.keyspace.stats.expired += 1;
+        // Watchers are not told here: whether a watched key has expired since is asked at `EXEC`,
+        // where a key that had already expired at `WATCH` does not count.
+        self.unit.touched.push(key.slot());
+        self.effect_in(key.db, &[b"DEL", key.bytes]);
+    }
+
+    /// The entry of `key` for a command that reads it. Counts as a hit or a miss and as an access.
+    pub fn read(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        if !self.settle(key) {
+            self.keyspace.stats.misses += 1;
+            return None;
+        }
+        self.keyspace.stats.hits += 1;
+        self.accessed(key)
+    }
+
+    /// The entry of `key` for a command that only asks about it (`TYPE`, `TTL`, `OBJECT`): neither
+    /// hit nor miss, no access.
+    pub fn peek(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        if !self.settle(key) {
+            return None;
+        }
+        self.keyspace.database(key.db).find(key.hash, key.bytes)
+    }
+
+    /// As [`Store::peek`], but counted as a hit or a miss, as Redis does for `TTL` and the like.
+    pub fn peek_counted(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        if !self.settle(key) {
+            self.keyspace.stats.misses += 1;
+            return None;
+        }
+        self.keyspace.stats.hits += 1;
+        self.keyspace.database(key.db).find(key.hash, key.bytes)
+    }
+
+    /// The entry of `key` for a command that will write it. An access, but neither hit nor miss.
+    pub fn lookup_for_write(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        if !self.settle(key) {
+            return None;
+        }
+        self.accessed(key)
+    }
+
+    fn accessed(&mut self, key: &Key<'_>) -> Option<&Entry> {
+        let entry = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)?;
+        if let Some(access) = self.access {
+            entry.set_access(access.touched(entry.access()));
+        }
+        Some(entry)
+    }
+
+    /// Whether a live entry of `key` exists.
+    pub fn exists(&mut self, key: &Key<'_>) -> bool {
+        self.settle(key)
+    }
+
+    /// Sets a key to a value, with or without an expiry time, whatever was there. The caller states
+    /// the effect.
+    pub fn set(&mut self, key: &Key<'_>, value: NewValue<'_>, expiry_ms: Option<i64>) {
+        let access = self.access.map_or(0, Access::initial);
+        let entry = EntryBox::new(key.bytes, value, expiry_ms, access);
+        self.insert(key, entry);
+    }
+
+    /// Sets a key to a value and leaves its expiry time as it is.
+    pub fn set_keeping_expiry(&mut self, key: &Key<'_>, value: NewValue<'_>) {
+        if let NewValue::Integer(number) = value
+            && let Some(entry) = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)
+            && entry.set_integer(number)
+        {
+            self.touch(key);
+            return;
+        }
+        let old = self.keyspace.database(key.db).find(key.hash, key.bytes);
+        let expiry_ms = old.and_then(|entry| entry.expiry_ms());
+        self.set(key, value, expiry_ms);
+    }
+
+    /// The bytes of a string that exists, to change them in place; the value becomes `raw`. The
+    /// caller states the effect.
+    ///
+    /// # Panics
+    /// If the key does not exist: the caller has looked.
+    pub fn string_mut(&mut self, key: &Key<'_>) -> &mut Vec<u8> {
+        self.touch(key);
+        let database = self.keyspace.database_mut(key.db);
+        let entry = database.find(key.hash, key.bytes).expect("the caller has looked");
+        if !entry.has_buffer() {
+            let bytes = match entry.value() {
+                Value::Integer(number) => itoa::Buffer::new().format(number).as_bytes().to_vec(),
+                Value::Text { bytes, .. } => bytes.to_vec(),
+            };
+            let value = NewValue::Buffer(Box::new(bytes));
+            let entry = EntryBox::new(key.bytes, value, entry.expiry_ms(), entry.access());
+            database.insert(key.hash, entry);
+        }
+        let entry = database.find_mut(key.hash, key.bytes).expect("it was just there");
+        entry.buffer_mut().expect("it was just given a buffer")
+    }
+
+    /// Puts an entry in place of whatever the key held. The entry's key must be `key`.
+    pub fn insert(&mut self, key: &Key<'_>, entry: EntryBox) {
+        debug_assert_eq!(entry.key(), key.bytes);
+        self.touch(key);
+        self.keyspace.database_mut(key.db).insert(key.hash, entry);
+    }
+
+    /// Takes a key out, live or not; the caller has looked, and states the effect.
+    pub fn take(&mut self, key: &Key<'_>) -> Option<EntryBox> {
+        let old = self.keyspace.database_mut(key.db).remove(key.hash, key.bytes)?;
+        self.touch(key);
+        Some(old)
+    }
+
+    /// Deletes a live key. False if there was none. The caller states the effect.
+    pub fn delete(&mut self, key: &Key<'_>) -> bool {
+        self.settle(key) && self.take(key).is_some()
+    }
+
+    /// Sets or clears the expiry time of a key that exists. The caller states the effect.
+    pub fn set_expiry(&mut self, key: &Key<'_>, expiry_ms: Option<i64>) {
+        self.touch(key);
+        self.keyspace.database_mut(key.db).set_expiry(key.hash, key.bytes, expiry_ms);
+    }
+
+    /// A database as it is, expired keys included, for a command that looks at all of it.
+    pub fn database(&mut self, db: usize) -> &Database {
+        self.look_at_all();
+        self.keyspace.database(db)
+    }
+
+    /// Whether an entry met in [`Store::database`] is to be passed over because its time has come.
+    pub fn hides(&self, entry: &Entry) -> bool {
+        self.is_expired(entry.expiry_ms())
+    }
+
+    /// Empties a database and gives back what it held, for freeing elsewhere. The caller states the
+    /// effect.
+    pub fn flush(&mut self, db: usize) -> Database {
+        self.unit.touched_all = true;
+        let database = self.keyspace.database(db);
+        let hasher = self.keyspace.hasher();
+        self.keyspace.watches.touch_where(db, |key| database.find(hasher.hash(key), key).is_some());
+        self.keyspace.take(db)
+    }
+
+    /// Exchanges two databases. The caller states the effect.
+    pub fn swap(&mut self, a: usize, b: usize) {
+        self.unit.touched_all = true;
+        let hasher = self.keyspace.hasher();
+        for (watched, other) in [(a, b), (b, a)] {
+            let (here, there) = (self.keyspace.database(watched), self.keyspace.database(other));
+            self.keyspace.watches.touch_where(watched, |key| {
+                let hash = hasher.hash(key);
+                here.find(hash, key).is_some() || there.find(hash, key).is_some()
+            });
+        }
+        self.keyspace.swap(a, b);
+    }
+
+    /// Counters.
+    pub fn stats(&mut self) -> &mut crate::keyspace::KeyspaceStats {
+        &mut self.keyspace.stats
+    }
+
+    /// States an effect in the selected database: a command that brings a copy to the same state.
+    pub fn effect(&mut self, args: &[&[u8]]) {
+        self.effect_in(self.db, args);
+    }
+
+    /// States the command itself as its effect.
+    pub fn effect_verbatim(&mut self, args: Args<'_>) {
+        self.before_effect(self.db);
+        let out = &mut self.unit.effects;
+        crate::resp::write_header(out, b'*', args.len() as i64);
+        args.iter().for_each(|arg| crate::resp::write_bulk(out, arg));
+    }
+
+    /// States an effect in database `db`.
+    pub fn effect_in(&mut self, db: usize, args: &[&[u8]]) {
+        self.before_effect(db);
+        write_command(&mut self.unit.effects, args);
+    }
+
+    fn before_effect(&mut self, db: usize) {
+        self.unit.effect_count += 1;
+        if self.unit.stream_db != Some(db) {
+            self.unit.stream_db = Some(db);
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(db).as_bytes();
+            write_command(&mut self.unit.effects, &[b"SELECT", digits]);
+        }
+    }
+}

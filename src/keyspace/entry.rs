@@ -1,0 +1,439 @@
+//! One key with its value, in one allocation.
+//!
+//! ```text
+//! offset  bytes
+//!      0  kind      u8   what the payload is, see `Kind`
+//!      1  flags     u8   HAS_EXPIRY, WIDE_KEY
+//!      2  key_len   u16  length of the key, unless WIDE_KEY
+//!      4  access    u32  low 24 bits: LRU clock or LFU counter; high 8 bits: free for the snapshot
+//!      8  expiry    i64  only with HAS_EXPIRY: Unix time in ms
+//!         wide_len  u64  only with WIDE_KEY: length of the key
+//!         payload   i64 or pointer, unless the value is embedded
+//!         key       key_len bytes
+//!         len       u8   only embedded values
+//!         value     len bytes, only embedded values
+//! ```
+//!
+//! An entry with a 16-byte key and a 3-byte value takes 28 bytes, which the allocator rounds to 32.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+const HEADER_BYTES: usize = 8;
+const HAS_EXPIRY: u8 = 1;
+const WIDE_KEY: u8 = 2;
+const ALIGN: usize = 8;
+const ACCESS_MASK: u32 = 0x00ff_ffff;
+
+/// The longest string that is kept inside the entry; longer ones have a buffer of their own.
+pub const EMBEDDED_BYTES_MAX: usize = 192;
+
+/// What an entry's payload is. `Text` and `TextRaw` lie inside the entry; the second is one that
+/// `APPEND` or `SETRANGE` has edited, which Redis reports as `raw` whatever its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Kind {
+    Integer,
+    Text,
+    TextRaw,
+    Buffer,
+}
+
+/// An entry's value, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A string that is a canonical 64-bit integer, kept as one.
+    Integer(i64),
+    /// A string of bytes; `edited` once it was changed in place.
+    Text {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Whether `APPEND`, `SETRANGE` or the like has written to it.
+        edited: bool,
+    },
+}
+
+/// A value on its way into an entry.
+#[derive(Debug)]
+pub enum NewValue<'a> {
+    /// An integer.
+    Integer(i64),
+    /// Bytes to copy; `edited` as in [`Value::Text`].
+    Text {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// See [`Value::Text`].
+        edited: bool,
+    },
+    /// A buffer to take over without a copy.
+    Buffer(Box<Vec<u8>>),
+}
+
+impl Value<'_> {
+    /// What `OBJECT ENCODING` calls it, with Redis's names and thresholds.
+    pub fn encoding_name(&self) -> &'static str {
+        match self {
+            Value::Integer(_) => "int",
+            Value::Text { bytes, edited: false } if bytes.len() <= 44 => "embstr",
+            Value::Text { .. } => "raw",
+        }
+    }
+
+    /// What `TYPE` calls it.
+    pub fn type_name(&self) -> &'static str {
+        "string"
+    }
+}
+
+/// An owned entry: a pointer to the allocation described in the module's documentation.
+pub struct EntryBox(NonNull<u8>);
+
+// SAFETY: an entry owns its allocation and everything in it, and nothing in it is tied to a thread.
+unsafe impl Send for EntryBox {}
+// SAFETY: shared references only read.
+unsafe impl Sync for EntryBox {}
+
+/// A borrowed entry is the same pointer; methods live on [`EntryBox`].
+pub type Entry = EntryBox;
+
+impl EntryBox {
+    /// Allocates an entry. `access` is the LRU or LFU word, of which 24 bits are kept.
+    pub fn new(key: &[u8], value: NewValue<'_>, expiry_ms: Option<i64>, access: u32) -> Self {
+        match value {
+            NewValue::Integer(number) => Self::with_payload(
+                key,
+                Kind::Integer,
+                number as u64,
+                expiry_ms,
+                access & ACCESS_MASK,
+            ),
+            NewValue::Text { bytes, edited } if bytes.len() <= EMBEDDED_BYTES_MAX => {
+                let kind = if edited { Kind::TextRaw } else { Kind::Text };
+                Self::build(key, kind, 0, bytes, expiry_ms, access & ACCESS_MASK)
+            }
+            NewValue::Text { bytes, .. } => {
+                Self::new(key, NewValue::Buffer(Box::new(bytes.to_vec())), expiry_ms, access)
+            }
+            NewValue::Buffer(buffer) => {
+                let payload = Box::into_raw(buffer) as u64;
+                Self::with_payload(key, Kind::Buffer, payload, expiry_ms, access & ACCESS_MASK)
+            }
+        }
+    }
+
+    fn with_payload(
+        key: &[u8],
+        kind: Kind,
+        payload: u64,
+        expiry_ms: Option<i64>,
+        word: u32,
+    ) -> Self {
+        Self::build(key, kind, payload, &[], expiry_ms, word)
+    }
+
+    /// Writes the allocation. `payload` counts unless the kind is embedded, `embedded` only if it is.
+    fn build(
+        key: &[u8],
+        kind: Kind,
+        payload: u64,
+        embedded: &[u8],
+        expiry_ms: Option<i64>,
+        word: u32,
+    ) -> Self {
+        let wide = key.len() > usize::from(u16::MAX);
+        let is_embedded = matches!(kind, Kind::Text | Kind::TextRaw);
+        debug_assert!(embedded.len() <= EMBEDDED_BYTES_MAX && (is_embedded || embedded.is_empty()));
+        let flags =
+            if expiry_ms.is_some() { HAS_EXPIRY } else { 0 } | if wide { WIDE_KEY } else { 0 };
+        let mut size = HEADER_BYTES + key.len();
+        size += 8 * (usize::from(expiry_ms.is_some()) + usize::from(wide));
+        size += if is_embedded { 1 + embedded.len() } else { 8 };
+        let layout = Layout::from_size_align(size, ALIGN).expect("a key's length fits in memory");
+        // SAFETY: the layout's size is at least the header's, so it is not zero.
+        let Some(start) = NonNull::new(unsafe { alloc(layout) }) else {
+            handle_alloc_error(layout)
+        };
+        let mut at = start.as_ptr();
+        let mut put = |bytes: &[u8]| {
+            // SAFETY: the sizes of all pieces put here add up to `size` (asserted below), so `at`
+            // stays inside the allocation, which nothing else refers to yet.
+            unsafe {
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, bytes.len());
+                at = at.add(bytes.len());
+            }
+        };
+        put(&[kind as u8, flags]);
+        put(&(if wide { 0 } else { key.len() as u16 }).to_ne_bytes());
+        put(&word.to_ne_bytes());
+        if let Some(expiry_ms) = expiry_ms {
+            put(&expiry_ms.to_ne_bytes());
+        }
+        if wide {
+            put(&(key.len() as u64).to_ne_bytes());
+        }
+        if !is_embedded {
+            put(&payload.to_ne_bytes());
+        }
+        put(key);
+        if is_embedded {
+            put(&[embedded.len() as u8]);
+            put(embedded);
+        }
+        debug_assert_eq!(at as usize - start.as_ptr() as usize, size);
+        Self(start)
+    }
+
+    fn byte(&self, offset: usize) -> u8 {
+        // SAFETY: callers pass offsets inside the allocation.
+        unsafe { *self.0.as_ptr().add(offset) }
+    }
+
+    fn word(&self, offset: usize) -> u64 {
+        // SAFETY: callers pass offsets of 8-byte fields inside the allocation.
+        unsafe { self.0.as_ptr().add(offset).cast::<u64>().read_unaligned() }
+    }
+
+    fn slice(&self, offset: usize, len: usize) -> &[u8] {
+        // SAFETY: callers pass ranges inside the allocation, which lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(offset), len) }
+    }
+
+    fn kind(&self) -> Kind {
+        match self.byte(0) {
+            0 => Kind::Integer,
+            1 => Kind::Text,
+            2 => Kind::TextRaw,
+            3 => Kind::Buffer,
+            other => unreachable!("entry of kind {other}"),
+        }
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.byte(1) & flag != 0
+    }
+
+    fn is_embedded(&self) -> bool {
+        matches!(self.kind(), Kind::Text | Kind::TextRaw)
+    }
+
+    fn key_len(&self) -> usize {
+        if self.has(WIDE_KEY) {
+            self.word(HEADER_BYTES + 8 * usize::from(self.has(HAS_EXPIRY))) as usize
+        } else {
+            usize::from(u16::from_ne_bytes([self.byte(2), self.byte(3)]))
+        }
+    }
+
+    /// Offset of the payload, or of the key if the value is embedded.
+    fn payload_offset(&self) -> usize {
+        HEADER_BYTES + 8 * (usize::from(self.has(HAS_EXPIRY)) + usize::from(self.has(WIDE_KEY)))
+    }
+
+    fn key_offset(&self) -> usize {
+        self.payload_offset() + if self.is_embedded() { 0 } else { 8 }
+    }
+
+    fn size(&self) -> usize {
+        let key_end = self.key_offset() + self.key_len();
+        if self.is_embedded() { key_end + 1 + usize::from(self.byte(key_end)) } else { key_end }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &[u8] {
+        self.slice(self.key_offset(), self.key_len())
+    }
+
+    /// When the key expires, as Unix time in ms.
+    pub fn expiry_ms(&self) -> Option<i64> {
+        self.has(HAS_EXPIRY).then(|| self.word(HEADER_BYTES) as i64)
+    }
+
+    /// The LRU clock or LFU counter: 24 bits.
+    pub fn access(&self) -> u32 {
+        self.word(0).to_ne_bytes()[4..8]
+            .try_into()
+            .map(u32::from_ne_bytes)
+            .expect("4 bytes are 4 bytes")
+            & ACCESS_MASK
+    }
+
+    /// Sets the LRU clock or LFU counter, of which 24 bits are kept.
+    pub fn set_access(&mut self, access: u32) {
+        // SAFETY: the header's last 4 bytes are the access word, and `&mut self` is exclusive.
+        unsafe {
+            let word = self.0.as_ptr().add(4).cast::<u32>();
+            word.write(word.read() & !ACCESS_MASK | access & ACCESS_MASK);
+        }
+    }
+
+    /// The value.
+    pub fn value(&self) -> Value<'_> {
+        match self.kind() {
+            Kind::Integer => Value::Integer(self.word(self.payload_offset()) as i64),
+            Kind::Buffer => Value::Text { bytes: self.buffer(), edited: true },
+            kind => {
+                let at = self.key_offset() + self.key_len();
+                let bytes = self.slice(at + 1, usize::from(self.byte(at)));
+                Value::Text { bytes, edited: kind == Kind::TextRaw }
+            }
+        }
+    }
+
+    /// Whether the value is a string with a buffer of its own.
+    pub fn has_buffer(&self) -> bool {
+        self.kind() == Kind::Buffer
+    }
+
+    fn buffer_pointer(&self) -> *mut Vec<u8> {
+        assert_eq!(self.kind(), Kind::Buffer);
+        self.word(self.payload_offset()) as *mut Vec<u8>
+    }
+
+    fn buffer(&self) -> &Vec<u8> {
+        // SAFETY: the payload of this kind came from `Box::into_raw` and is freed with the entry.
+        unsafe { &*self.buffer_pointer() }
+    }
+
+    /// The buffer of a string that has one, to change it in place.
+    pub fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
+        // SAFETY: as in `buffer`; `&mut self` makes the reference exclusive.
+        (self.kind() == Kind::Buffer).then(|| unsafe { &mut *self.buffer_pointer() })
+    }
+
+    /// Overwrites an integer in place; false if the value is of another kind.
+    pub fn set_integer(&mut self, number: i64) -> bool {
+        if self.kind() != Kind::Integer {
+            return false;
+        }
+        let offset = self.payload_offset();
+        // SAFETY: the payload is 8 bytes inside the allocation, and `&mut self` is exclusive.
+        unsafe { self.0.as_ptr().add(offset).cast::<i64>().write_unaligned(number) };
+        true
+    }
+
+    /// Overwrites the expiry time in place; false if the entry has no room for one.
+    pub fn set_expiry_in_place(&mut self, expiry_ms: i64) -> bool {
+        if !self.has(HAS_EXPIRY) {
+            return false;
+        }
+        // SAFETY: with the flag set, 8 bytes of expiry follow the header; `&mut self` is exclusive.
+        unsafe { self.0.as_ptr().add(HEADER_BYTES).cast::<i64>().write(expiry_ms) };
+        true
+    }
+
+    /// The same value under another key or with another expiry time; a buffer moves, it is not
+    /// copied.
+    pub fn rebuilt(mut self, key: Option<&[u8]>, expiry_ms: Option<i64>) -> Self {
+        let access = self.access();
+        let taken = self.buffer_mut().map(std::mem::take);
+        let new_key = key.unwrap_or(self.key());
+        match taken {
+            Some(buffer) => {
+                Self::new(new_key, NewValue::Buffer(Box::new(buffer)), expiry_ms, access)
+            }
+            None => Self::new(new_key, self.value().to_new(), expiry_ms, access),
+        }
+    }
+
+    /// Bytes of memory this entry holds, without the allocator's rounding.
+    pub fn memory_bytes(&self) -> usize {
+        let buffer = match self.kind() {
+            Kind::Buffer => size_of::<Vec<u8>>() + self.buffer().capacity(),
+            _ => 0,
+        };
+        self.size() + buffer
+    }
+
+    /// Gives the allocation up as a raw pointer; [`EntryBox::from_raw`] takes it back.
+    pub fn into_raw(self) -> NonNull<u8> {
+        let raw = self.0;
+        std::mem::forget(self);
+        raw
+    }
+
+    /// Takes back what [`EntryBox::into_raw`] gave up.
+    ///
+    /// # Safety
+    /// `raw` must come from `into_raw`, and be taken back once.
+    pub unsafe fn from_raw(raw: NonNull<u8>) -> Self {
+        Self(raw)
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The value to copy into another entry.
+    pub fn to_new(self) -> NewValue<'a> {
+        match self {
+            Value::Integer(number) => NewValue::Integer(number),
+            Value::Text { bytes, edited } => NewValue::Text { bytes, edited },
+        }
+    }
+}
+
+impl Drop for EntryBox {
+    fn drop(&mut self) {
+        let layout = Layout::from_size_align(self.size(), ALIGN).expect("it was allocated so");
+        if self.kind() == Kind::Buffer {
+            // SAFETY: the pointer came from `Box::into_raw`, and the entry owns it.
+            drop(unsafe { Box::from_raw(self.buffer_pointer()) });
+        }
+        // SAFETY: `build` allocated this with the same size (nothing that counts towards it changes
+        // afterwards) and alignment.
+        unsafe { dealloc(self.0.as_ptr(), layout) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_are_what_the_budget_says() {
+        let text = |bytes| NewValue::Text { bytes, edited: false };
+        assert_eq!(EntryBox::new(&[b'k'; 16], text(b"abc"), None, 0).size(), 28);
+        assert_eq!(EntryBox::new(&[b'k'; 16], text(b"abc"), Some(1), 0).size(), 36);
+        assert_eq!(EntryBox::new(&[b'k'; 16], text(&[b'v'; 64]), None, 0).size(), 89);
+        assert_eq!(EntryBox::new(&[b'k'; 16], NewValue::Integer(7), None, 0).size(), 32);
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(
+            key in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..300),
+                Just(vec![7u8; 70_000]),
+            ],
+            text in prop::collection::vec(any::<u8>(), 0..400),
+            number in any::<Option<i64>>(),
+            expiry in any::<Option<i64>>(),
+            access in any::<u32>(),
+            edited in any::<bool>(),
+        ) {
+            let value = match number {
+                Some(number) => NewValue::Integer(number),
+                None => NewValue::Text { bytes: &text, edited },
+            };
+            let mut entry = EntryBox::new(&key, value, expiry, access);
+            let check = |entry: &EntryBox, key: &[u8], expiry: Option<i64>| {
+                assert_eq!(entry.key(), key);
+                assert_eq!(entry.expiry_ms(), expiry);
+                assert_eq!(entry.access(), access & ACCESS_MASK);
+                match (entry.value(), number) {
+                    (Value::Integer(have), Some(want)) => assert_eq!(have, want),
+                    (Value::Text { bytes, .. }, None) => assert_eq!(bytes, text),
+                    other => panic!("{other:?}"),
+                }
+            };
+            check(&entry, &key, expiry);
+            entry.set_access(access);
+            if entry.set_expiry_in_place(5) {
+                check(&entry, &key, Some(5));
+            }
+            let entry = entry.rebuilt(Some(b"other"), Some(9));
+            check(&entry, b"other", Some(9));
+            let entry = entry.rebuilt(None, None);
+            check(&entry, b"other", None);
+        }
+    }
+}
