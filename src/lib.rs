@@ -2,6 +2,9 @@
 #![warn(missing_docs)]
 
 pub mod commands;
+pub mod disk;
+pub mod env;
 pub mod keyspace;
+pub mod log;
 pub mod resp;
 pub mod server;

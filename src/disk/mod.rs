@@ -1,0 +1,113 @@
+//! Files, as the log and the snapshot need them, and nothing more.
+//!
+//! Two implementations: [`RealDisk`] is the operating system's, [`SimDisk`] lives in memory and
+//! loses, tears and reorders what was not synced when it is told to crash. Everything that is
+//! written to disk goes through this trait, so everything can be tested against such crashes.
+
+mod real;
+pub mod sim;
+
+pub use real::RealDisk;
+pub use sim::SimDisk;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A place for files. Paths are used as given.
+pub trait Disk: Send + Sync {
+    /// Creates a file, or empties the one that is there. Its name is durable after
+    /// [`Disk::sync_dir`].
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Opens a file that exists, to read and write.
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Renames a file, replacing what had the new name. Durable after [`Disk::sync_dir`].
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file's name. Durable after [`Disk::sync_dir`].
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// The names in a directory, sorted.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Creates a directory unless it exists, and makes its name durable.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Takes the lock file at `path` for this process, which then holds `content`. The error is of
+    /// kind `WouldBlock` if another process holds it.
+    fn lock(&self, path: &Path, content: &str) -> io::Result<Box<dyn Lock>>;
+}
+
+/// An open file. Reads and writes name their position; nothing here has a cursor.
+pub trait File: Send + Sync {
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has no bytes.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Reads up to `buffer.len()` bytes; 0 only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Reserves space so that writes below `len` cannot fail for lack of it. The file becomes at
+    /// least that long; new bytes are zero.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Makes everything written so far durable, the length included (`fdatasync`). After an error
+    /// nothing is known of what was written since the last success, and a second call proves
+    /// nothing.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Reads exactly `buffer.len()` bytes; an `UnexpectedEof` error if the file ends before.
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut offset: u64) -> io::Result<()> {
+        while !buffer.is_empty() {
+            match self.read_at(buffer, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    buffer = &mut buffer[read..];
+                    offset += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A held lock file; dropping it lets go.
+pub trait Lock: Send + Sync {
+    /// Replaces what the lock file says.
+    fn set_content(&self, content: &str) -> io::Result<()>;
+
+    /// What the file said before it was taken: empty after a clean close.
+    fn previous_content(&self) -> &str;
+}
+
+/// Reads a whole file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// Those of the disk, and `InvalidData` if the file is longer.
+pub fn read_all(file: &dyn File, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let len = file.len()?;
+    if len > bytes_max {
+        let text = format!("{len} bytes, more than the {bytes_max} that such a file may have");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}

@@ -1,0 +1,167 @@
+//! The operating system's files.
+
+use super::{Disk, File, Lock};
+use rustix::fs::{FallocateFlags, FlockOperation};
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealDisk;
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o644);
+        Ok(Arc::new(RealFile(options.open(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(RealFile(fs::OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            // A name that is not UTF-8 is none of ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            other => other?,
+        }
+        match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
+            _ => self.sync_dir(Path::new(".")),
+        }
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::File::open(dir)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path, content: &str) -> io::Result<Box<dyn Lock>> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // What a lock file says is a process id; anything longer is not ours to keep in memory.
+        let mut previous = [0; 64];
+        let len = file.read_at(&mut previous, 0)?;
+        let previous = String::from_utf8_lossy(&previous[..len]).into_owned();
+        let lock = RealLock { file, previous };
+        lock.set_content(content)?;
+        Ok(Box::new(lock))
+    }
+}
+
+struct RealFile(fs::File);
+
+impl File for RealFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
+            // A file system without the call reserves by writing; the caller writes zeros anyway.
+            Err(rustix::io::Errno::OPNOTSUPP) => {
+                if self.len()? < len {
+                    self.set_len(len)?;
+                }
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        // Not repeated on EINTR: a sync that failed is never tried again as if it could succeed.
+        self.0.sync_data()
+    }
+}
+
+struct RealLock {
+    file: fs::File,
+    previous: String,
+}
+
+impl Lock for RealLock {
+    fn set_content(&self, content: &str) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all_at(content.as_bytes(), 0)
+    }
+
+    fn previous_content(&self) -> &str {
+        &self.previous
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_what_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let file = RealDisk.create(&path).unwrap();
+        file.allocate(8192).unwrap();
+        file.write_at(b"hello", 4096).unwrap();
+        file.sync().unwrap();
+        assert_eq!(file.len().unwrap(), 8192);
+        RealDisk.rename(&path, &dir.path().join("b")).unwrap();
+        RealDisk.sync_dir(dir.path()).unwrap();
+        assert_eq!(RealDisk.list(dir.path()).unwrap(), ["b"]);
+        let mut bytes = [0; 5];
+        let file = RealDisk.open(&dir.path().join("b")).unwrap();
+        file.read_exact_at(&mut bytes, 4096).unwrap();
+        assert_eq!(&bytes, b"hello");
+        assert!(file.read_exact_at(&mut bytes, 8190).is_err());
+    }
+
+    #[test]
+    fn a_lock_is_held_once_and_says_what_it_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let lock = RealDisk.lock(&path, "1").unwrap();
+        assert_eq!(lock.previous_content(), "");
+        let refused = RealDisk.lock(&path, "2").map(|_| ()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(lock);
+        assert_eq!(RealDisk.lock(&path, "2").unwrap().previous_content(), "1");
+    }
+}

@@ -1,0 +1,113 @@
+//! What the machine gives besides the disk: time and randomness.
+//!
+//! Both come in as parameters, so that a simulation can decide them.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Unix time in ms. It may jump, in both directions.
+    fn unix_ms(&self) -> i64;
+
+    /// Microseconds since some moment in the past. It never goes back.
+    fn monotonic_us(&self) -> u64;
+}
+
+/// The machine's clocks.
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// Starts the monotonic clock at 0.
+    pub fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn unix_ms(&self) -> i64 {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => since.as_millis() as i64,
+            Err(before) => -(before.duration().as_millis() as i64),
+        }
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.start.elapsed().as_micros() as u64
+    }
+}
+
+/// A source of uniformly distributed numbers.
+pub type Random = Box<dyn FnMut() -> u64 + Send>;
+
+/// Numbers from the operating system's generator, which also seeds identities and hashes.
+pub fn system_random() -> Random {
+    let mut pool = [0u64; 32];
+    let mut left = 0;
+    Box::new(move || {
+        if left == 0 {
+            let mut bytes = [0u8; 256];
+            let mut filled = 0;
+            while filled < bytes.len() {
+                let flags = rustix::rand::GetRandomFlags::empty();
+                match rustix::rand::getrandom(&mut bytes[filled..], flags) {
+                    Ok(more) => filled += more,
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => panic!("the system gives no random numbers: {error}"),
+                }
+            }
+            for (number, chunk) in pool.iter_mut().zip(bytes.chunks_exact(8)) {
+                *number = u64::from_ne_bytes(chunk.try_into().expect("8 bytes"));
+            }
+            left = pool.len();
+        }
+        left -= 1;
+        pool[left]
+    })
+}
+
+/// Numbers that a seed determines (SplitMix64, Steele et al. 2014), for tests and simulations.
+pub fn seeded_random(seed: u64) -> Random {
+    let mut state = seed;
+    Box::new(move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
+
+/// A clock that stands still until it is told to go on.
+#[derive(Default)]
+pub struct SimClock(std::sync::atomic::AtomicU64);
+
+impl SimClock {
+    /// A clock at `unix_ms`.
+    pub fn new(unix_ms: i64) -> Arc<Self> {
+        Arc::new(Self((unix_ms as u64 * 1000).into()))
+    }
+
+    /// Lets time pass.
+    pub fn advance_us(&self, us: u64) {
+        self.0.fetch_add(us, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimClock {
+    fn unix_ms(&self) -> i64 {
+        (self.monotonic_us() / 1000) as i64
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,190 @@
+//! The commit buffer: where executed commands gather until a drain takes them.
+
+use super::Lsn;
+use super::frame;
+use std::ops::Range;
+
+/// A frame is closed at the first unit boundary behind this many bytes, so that damage to one costs
+/// little.
+const FRAME_BYTES_TARGET: usize = 256 * 1024;
+
+/// How many emptied buffers are kept for the next ones.
+const SPARE_MAX: usize = 3;
+/// A buffer that grew beyond this is given back instead of kept.
+const SPARE_BYTES_MAX: usize = 4 << 20;
+
+/// A place where commands may be divided into frames.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// Offset in the bytes.
+    end: usize,
+    /// The database selected behind it.
+    db: u32,
+}
+
+/// Commands that belong together, from one swap of the buffer to the next.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    bytes: Vec<u8>,
+    start_lsn: Lsn,
+    start_db: u32,
+    cuts: Vec<Cut>,
+    /// Monotonic time at which the first of them was executed.
+    pub(super) first_us: u64,
+}
+
+impl Gathered {
+    fn new(start_lsn: Lsn, start_db: u32, bytes: Vec<u8>) -> Self {
+        debug_assert!(bytes.is_empty());
+        Self { bytes, start_lsn, start_db, cuts: Vec::new(), first_us: 0 }
+    }
+
+    pub(super) fn end_lsn(&self) -> Lsn {
+        self.start_lsn + self.bytes.len() as u64
+    }
+
+    fn end_db(&self) -> u32 {
+        self.cuts.last().map_or(self.start_db, |cut| cut.db)
+    }
+
+    /// The next frame's worth of commands from `lsn` on: the database selected there, and the bytes.
+    /// `lsn` must be a place where frames are divided.
+    pub(super) fn next_frame(&self, lsn: Lsn) -> Option<(u32, &[u8])> {
+        let start = lsn.checked_sub(self.start_lsn)? as usize;
+        if start >= self.bytes.len() {
+            return None;
+        }
+        let mut db = self.start_db;
+        for cut in &self.cuts {
+            if cut.end <= start {
+                db = cut.db;
+                continue;
+            }
+            let range: Range<usize> = start..cut.end;
+            return Some((db, &self.bytes[range]));
+        }
+        unreachable!("the last cut is the end of the bytes")
+    }
+}
+
+/// The commit buffer. Its lock is held for a copy or a swap, never for I/O.
+#[derive(Debug)]
+pub(super) struct Commit {
+    current: Gathered,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Commit {
+    pub(super) fn new(lsn: Lsn, db: u32) -> Self {
+        Self { current: Gathered::new(lsn, db, Vec::new()), spare: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.bytes.is_empty()
+    }
+
+    /// When the oldest command in the buffer was executed.
+    pub(super) fn first_us(&self) -> Option<u64> {
+        (!self.is_empty()).then_some(self.current.first_us)
+    }
+
+    /// Appends the effects of whole units, after which database `db` is selected, and empties
+    /// `effects`. Gives the LSN behind them.
+    pub(super) fn append(&mut self, effects: &mut Vec<u8>, db: u32, now_us: u64) -> Lsn {
+        let current = &mut self.current;
+        if current.bytes.is_empty() {
+            current.first_us = now_us;
+        }
+        if current.bytes.is_empty() && effects.len() > current.bytes.capacity() {
+            // Big effects change hands instead of being copied.
+            std::mem::swap(&mut current.bytes, effects);
+        } else {
+            current.bytes.extend_from_slice(effects);
+        }
+        effects.clear();
+        let end = current.bytes.len();
+        let frame_start = current.cuts.iter().rev().nth(1).map_or(0, |cut| cut.end);
+        match current.cuts.last_mut() {
+            // The last frame is still small: it takes these commands too.
+            Some(last) if last.end - frame_start < FRAME_BYTES_TARGET => *last = Cut { end, db },
+            _ => current.cuts.push(Cut { end, db }),
+        }
+        current.end_lsn()
+    }
+
+    /// Takes out what has gathered.
+    pub(super) fn take(&mut self) -> Option<Gathered> {
+        if self.is_empty() {
+            return None;
+        }
+        let buffer = self.spare.pop().unwrap_or_default();
+        let next = Gathered::new(self.current.end_lsn(), self.current.end_db(), buffer);
+        Some(std::mem::replace(&mut self.current, next))
+    }
+
+    /// Gives back the buffer of commands that are durable.
+    pub(super) fn recycle(&mut self, gathered: Gathered) {
+        let mut bytes = gathered.bytes;
+        if self.spare.len() < SPARE_MAX && bytes.capacity() <= SPARE_BYTES_MAX {
+            bytes.clear();
+            self.spare.push(bytes);
+        }
+    }
+}
+
+/// Compresses `raw` if that is asked for and helps.
+pub(super) fn compress<'a>(
+    raw: &'a [u8],
+    compression_bytes_min: Option<usize>,
+    scratch: &'a mut Vec<u8>,
+) -> (frame::Codec, &'a [u8]) {
+    let wanted = compression_bytes_min.is_some_and(|min| raw.len() >= min);
+    if !wanted {
+        return (frame::Codec::None, raw);
+    }
+    scratch.resize(lz4_flex::block::get_maximum_output_size(raw.len()), 0);
+    match lz4_flex::block::compress_into(raw, scratch) {
+        Ok(len) if len < raw.len() - raw.len() / 16 => (frame::Codec::Lz4, &scratch[..len]),
+        _ => (frame::Codec::None, raw),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_divide_at_units_and_know_their_database() {
+        let mut commit = Commit::new(100, 0);
+        let unit = FRAME_BYTES_TARGET / 2;
+        for db in 1..=5 {
+            commit.append(&mut vec![db as u8; unit], db, 7);
+        }
+        let gathered = commit.take().unwrap();
+        assert!(commit.take().is_none());
+        let mut lsn = 100;
+        let mut frames = Vec::new();
+        while let Some((db, bytes)) = gathered.next_frame(lsn) {
+            frames.push((db, bytes.len() / unit));
+            lsn += bytes.len() as u64;
+        }
+        assert_eq!(frames, [(0, 2), (2, 2), (4, 1)]);
+        assert_eq!(lsn, gathered.end_lsn());
+        assert_eq!(gathered.first_us, 7);
+        let lsn = commit.append(&mut b"x".to_vec(), 5, 8);
+        assert_eq!(lsn, gathered.end_lsn() + 1);
+        assert_eq!(commit.take().unwrap().next_frame(gathered.end_lsn()), Some((5, &b"x"[..])));
+    }
+
+    #[test]
+    fn compression_only_where_it_helps() {
+        let mut scratch = Vec::new();
+        let (codec, stored) = compress(&[7; 10_000], Some(4096), &mut scratch);
+        assert!(codec == frame::Codec::Lz4 && stored.len() < 200);
+        assert_eq!(compress(&[7; 100], Some(4096), &mut scratch).0, frame::Codec::None);
+        assert_eq!(compress(&[7; 10_000], None, &mut scratch).0, frame::Codec::None);
+        let mut random = crate::env::seeded_random(1);
+        let noise: Vec<u8> = (0..10_000).map(|_| random() as u8).collect();
+        assert_eq!(compress(&noise, Some(4096), &mut scratch).0, frame::Codec::None);
+    }
+}

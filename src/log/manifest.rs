@@ -1,0 +1,327 @@
+//! The manifest: which files make up the data set. A short text, replaced as a whole.
+
+use super::segment::{Identity, base_name, segment_name};
+use super::{Lsn, Timeline, TimelineId, frame};
+use crate::disk::{self, Disk};
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+use thiserror::Error;
+
+/// The manifest's name.
+pub const NAME: &str = "manifest";
+/// The name under which a new manifest is written before it replaces the old one.
+pub const TEMPORARY_NAME: &str = "manifest.tmp";
+/// The longest manifest that is read: some 100,000 segments.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// A base as the manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseLine {
+    /// Number of the file.
+    pub sequence: u64,
+    /// As in its header.
+    pub identity: Identity,
+    /// The LSN as of which it is; the first segment begins there.
+    pub lsn: Lsn,
+    /// Length of the file.
+    pub bytes: u64,
+}
+
+/// Where a sealed segment ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEnd {
+    /// The LSN behind its last frame; the next segment begins there.
+    pub lsn: Lsn,
+    /// The offset in the file behind its last frame; whatever lies beyond does not count.
+    pub bytes: u64,
+}
+
+/// A segment as the manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentLine {
+    /// Number of the file.
+    pub sequence: u64,
+    /// As in its header.
+    pub identity: Identity,
+    /// As in its header.
+    pub first_lsn: Lsn,
+    /// Its end; `None` for the one that is being written, always the last.
+    pub end: Option<SegmentEnd>,
+}
+
+/// Which files make up the data set, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The data set's own number, in every file's header.
+    pub dataset: Identity,
+    /// Timelines, oldest first; the last is the current one.
+    pub timelines: Vec<Timeline>,
+    /// What the log starts from; `None` while it starts from nothing.
+    pub base: Option<BaseLine>,
+    /// Segments in the order of their LSNs, without gaps.
+    pub segments: Vec<SegmentLine>,
+}
+
+/// Why a manifest cannot be used.
+#[derive(Debug, Error)]
+pub enum ManifestError {
+    /// There is none.
+    #[error("there is no manifest")]
+    Missing,
+    /// The disk could not read it.
+    #[error("the manifest cannot be read: {0}")]
+    Unreadable(#[source] io::Error),
+    /// Written by another version.
+    #[error("the manifest has format version {0}, but this build reads version 1")]
+    Version(String),
+    /// Its bytes are not what was written, or it contradicts itself.
+    #[error("the manifest is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+fn hex(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        write!(out, "{byte:02x}").expect("writing to a string");
+    }
+}
+
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    if text.len() != 2 * N || !text.is_ascii() {
+        return None;
+    }
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+    }
+    Some(bytes)
+}
+
+impl Manifest {
+    /// The manifest's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut text = String::from("mainstay-manifest 1\ndataset ");
+        hex(&mut text, &self.dataset.0);
+        for timeline in &self.timelines {
+            text.push_str("\ntimeline ");
+            hex(&mut text, &timeline.id.0);
+            write!(text, " {}", timeline.begin_lsn).expect("writing to a string");
+        }
+        if let Some(base) = &self.base {
+            write!(text, "\nbase {} ", base.sequence).expect("writing to a string");
+            hex(&mut text, &base.identity.0);
+            write!(text, " {} {}", base.lsn, base.bytes).expect("writing to a string");
+        }
+        for segment in &self.segments {
+            write!(text, "\nsegment {} ", segment.sequence).expect("writing to a string");
+            hex(&mut text, &segment.identity.0);
+            match segment.end {
+                Some(end) => write!(text, " {} {} {}", segment.first_lsn, end.lsn, end.bytes),
+                None => write!(text, " {} open", segment.first_lsn),
+            }
+            .expect("writing to a string");
+        }
+        text.push_str("\nchecksum ");
+        let sum = frame::checksum(0, text.as_bytes());
+        writeln!(text, "{sum:08x}").expect("writing to a string");
+        text.into_bytes()
+    }
+
+    /// Reads a manifest. Only the very bytes that [`Manifest::encode`] makes are accepted, so that no
+    /// flipped bit passes as another spelling.
+    ///
+    /// # Errors
+    /// `Version` or `Damaged`.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let damaged = ManifestError::Damaged;
+        let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
+        let (body, sum) = text.rsplit_once("checksum ").ok_or(damaged("it has no checksum"))?;
+        let covered = body.len() + "checksum ".len();
+        let expected = format!("{:08x}\n", frame::checksum(0, &bytes[..covered]));
+        if sum != expected {
+            return Err(damaged("it does not match its checksum"));
+        }
+        let mut lines = body.lines();
+        match lines.next().and_then(|line| line.strip_prefix("mainstay-manifest ")) {
+            Some("1") => {}
+            Some(version) => return Err(ManifestError::Version(version.to_owned())),
+            None => return Err(damaged("its first line is not a manifest's")),
+        }
+        let manifest = Self::parse_lines(lines).ok_or(damaged("a line is malformed"))?;
+        if manifest.encode() != bytes {
+            return Err(damaged("it is not in its canonical form"));
+        }
+        manifest.check().map_err(damaged)?;
+        Ok(manifest)
+    }
+
+    fn parse_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut dataset = None;
+        let mut timelines = Vec::new();
+        let mut base = None;
+        let mut segments = Vec::new();
+        for line in lines {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["dataset", id] => dataset = Some(Identity(unhex(id)?)),
+                ["timeline", id, begin] => timelines
+                    .push(Timeline { id: TimelineId(unhex(id)?), begin_lsn: begin.parse().ok()? }),
+                ["base", sequence, identity, lsn, bytes] => {
+                    base = Some(BaseLine {
+                        sequence: sequence.parse().ok()?,
+                        identity: Identity(unhex(identity)?),
+                        lsn: lsn.parse().ok()?,
+                        bytes: bytes.parse().ok()?,
+                    });
+                }
+                ["segment", sequence, identity, first, ref end @ ..] => {
+                    segments.push(SegmentLine {
+                        sequence: sequence.parse().ok()?,
+                        identity: Identity(unhex(identity)?),
+                        first_lsn: first.parse().ok()?,
+                        end: match end[..] {
+                            ["open"] => None,
+                            [lsn, bytes] => Some(SegmentEnd {
+                                lsn: lsn.parse().ok()?,
+                                bytes: bytes.parse().ok()?,
+                            }),
+                            _ => return None,
+                        },
+                    });
+                }
+                _ => return None,
+            }
+        }
+        Some(Self { dataset: dataset?, timelines, base, segments })
+    }
+
+    /// Checks that the files follow on each other.
+    fn check(&self) -> Result<(), &'static str> {
+        if self.timelines.is_empty() {
+            return Err("it names no timeline");
+        }
+        let mut lsn = self.base.as_ref().map_or(0, |base| base.lsn);
+        let mut sequence = None;
+        for (index, segment) in self.segments.iter().enumerate() {
+            if segment.first_lsn != lsn {
+                return Err("its segments do not follow on each other");
+            }
+            if sequence.is_some_and(|last| segment.sequence <= last) {
+                return Err("its segments are not in order");
+            }
+            sequence = Some(segment.sequence);
+            match segment.end {
+                Some(end) if end.lsn >= lsn => lsn = end.lsn,
+                None if index + 1 == self.segments.len() => {}
+                _ => return Err("a segment's end is not where it can be"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The current timeline.
+    pub fn timeline(&self) -> Timeline {
+        *self.timelines.last().expect("a manifest names a timeline")
+    }
+
+    /// Whether the last close was clean: every segment has its end.
+    pub fn is_closed(&self) -> bool {
+        self.segments.last().is_some_and(|segment| segment.end.is_some())
+    }
+
+    /// The names of all files that it lists.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let base = self.base.as_ref().map(|base| base_name(base.sequence));
+        base.into_iter().chain(self.segments.iter().map(|s| segment_name(s.sequence)))
+    }
+
+    /// Reads the manifest of the data set in `dir`.
+    ///
+    /// # Errors
+    /// `Missing` if there is none, otherwise what is wrong with it.
+    pub fn load(disk: &dyn Disk, dir: &Path) -> Result<Self, ManifestError> {
+        let file = match disk.open(&dir.join(NAME)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ManifestError::Missing);
+            }
+            Err(error) => return Err(ManifestError::Unreadable(error)),
+        };
+        let bytes = disk::read_all(&*file, BYTES_MAX).map_err(ManifestError::Unreadable)?;
+        Self::decode(&bytes)
+    }
+
+    /// Replaces the manifest of `dir`: written, synced, renamed, directory synced.
+    ///
+    /// # Errors
+    /// Those of the disk. After one either the old manifest or this one is in force.
+    pub fn store(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        debug_assert_eq!(self.check(), Ok(()));
+        let temporary = dir.join(TEMPORARY_NAME);
+        let file = disk.create(&temporary)?;
+        file.write_at(&self.encode(), 0)?;
+        file.sync()?;
+        disk.rename(&temporary, &dir.join(NAME))?;
+        disk.sync_dir(dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimDisk;
+
+    fn manifest() -> Manifest {
+        let segment = |sequence, first_lsn, end| SegmentLine {
+            sequence,
+            identity: Identity([sequence as u8; 16]),
+            first_lsn,
+            end,
+        };
+        Manifest {
+            dataset: Identity([0xab; 16]),
+            timelines: vec![Timeline { id: TimelineId([1; 20]), begin_lsn: 0 }],
+            base: Some(BaseLine { sequence: 1, identity: Identity([9; 16]), lsn: 10, bytes: 99 }),
+            segments: vec![
+                segment(2, 10, Some(SegmentEnd { lsn: 50, bytes: 5000 })),
+                segment(3, 50, None),
+            ],
+        }
+    }
+
+    #[test]
+    fn it_is_replaced_as_a_whole() {
+        let (disk, dir) = (SimDisk::new(), Path::new("d"));
+        assert!(matches!(Manifest::load(&disk, dir), Err(ManifestError::Missing)));
+        manifest().store(&disk, dir).unwrap();
+        assert_eq!(Manifest::load(&disk, dir).unwrap(), manifest());
+        let lost = disk.snapshot().after_power_cut(|| false);
+        assert_eq!(Manifest::load(&lost, dir).unwrap(), manifest());
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = manifest().encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(Manifest::decode(&damaged).is_err(), "bit {bit}");
+        }
+        for len in 0..bytes.len() {
+            assert!(Manifest::decode(&bytes[..len]).is_err(), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let mut gap = manifest();
+        gap.segments[1].first_lsn = 51;
+        let mut order = manifest();
+        order.segments[1].sequence = 2;
+        let mut open = manifest();
+        open.segments[0].end = None;
+        for wrong in [gap, order, open] {
+            assert!(Manifest::decode(&wrong.encode()).is_err());
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! The log: one order for everything, and the truth after a restart.
+//!
+//! The way of a command: [`Log::append`] puts its effect into the commit buffer, a *drain* turns what
+//! has gathered into frames of the current segment, a *sync* makes them durable. Two watermarks say
+//! how far each has come: [`Log::drained_lsn`] and [`Log::durable_lsn`].
+//!
+//! Who does what:
+//! - Connection threads append. Under `everysec` and `no` they also drain before they reply, with one
+//!   positioned write for all commands that gathered.
+//! - One log thread does everything else, one [`Action`] at a time, as [`Log::next_action`] says: it
+//!   drains under `always`, syncs, rolls to the next segment, and heals after a failure.
+//! - One background thread prepares the next segment ([`Log::prepare`]).
+//!
+//! Nothing here starts a thread or looks at a clock of its own: a simulation drives the same steps.
+
+mod commit;
+pub mod frame;
+pub mod manifest;
+mod open;
+pub mod reader;
+pub mod segment;
+mod stats;
+mod worker;
+mod writer;
+
+pub use open::{Cut, OpenError, Recovery, Replay, Unclean, attach, holds_data};
+pub use stats::SyncStats;
+pub use worker::{Action, SyncTicket};
+
+use crate::disk::{Disk, Lock};
+use crate::env::{Clock, Random};
+use commit::Commit;
+use parking_lot::{Condvar, Mutex};
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use writer::{WriteError, Writer};
+
+/// A byte offset in the stream of committed commands of a data set.
+pub type Lsn = u64;
+
+/// Names a timeline; also the replication id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TimelineId(pub [u8; 20]);
+
+impl TimelineId {
+    /// A new one.
+    pub fn random(random: &mut dyn FnMut() -> u64) -> Self {
+        let mut bytes = [0; 20];
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&random().to_le_bytes()[..chunk.len()]);
+        }
+        Self(bytes)
+    }
+}
+
+impl fmt::Display for TimelineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The history in which an LSN means something: a start that had to cut begins a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeline {
+    /// Its name.
+    pub id: TimelineId,
+    /// The LSN at which it began.
+    pub begin_lsn: Lsn,
+}
+
+/// When a reply leaves: `appendfsync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Durability {
+    /// Once what it shows or did is durable.
+    Always = 0,
+    /// Once it is drained; a sync follows within a second, or replies wait for it.
+    EverySec = 1,
+    /// Once it is drained; the kernel decides when to write.
+    No = 2,
+}
+
+impl Durability {
+    fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Always,
+            1 => Self::EverySec,
+            _ => Self::No,
+        }
+    }
+}
+
+/// Sizes and choices of a log.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size of a full-grown segment in bytes (`log-segment-size`).
+    pub segment_bytes: u64,
+    /// Payloads of this size and more are compressed; `None` compresses nothing.
+    pub compression_bytes_min: Option<usize>,
+    /// Commands that are not durable are kept in memory; beyond this many bytes, writers wait.
+    pub undurable_bytes_max: u64,
+    /// The condition for replies at the beginning.
+    pub durability: Durability,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            compression_bytes_min: Some(4096),
+            undurable_bytes_max: 128 << 20,
+            durability: Durability::Always,
+        }
+    }
+}
+
+/// Under `everysec`, replies wait once the oldest undurable byte is older than this.
+pub const LAG_US_MAX: u64 = 1_000_000;
+/// Under `everysec`, a sync begins once the oldest undurable byte is older than this, so that one
+/// that takes up to half a second makes no reply wait.
+const SYNC_AGE_US: u64 = 500_000;
+/// Under `no`, a sync begins once this much is undurable: it is also kept in memory.
+const UNDURABLE_BYTES_TARGET: u64 = 32 << 20;
+/// Pause between attempts to heal.
+const HEAL_PAUSE_US: u64 = 200_000;
+const NOTHING: u64 = u64::MAX;
+
+/// Why the log takes no writes at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What was being done to what, and the disk's answer.
+    pub cause: String,
+    /// Whether commands were under way when it happened, whose outcome nobody knows until it heals.
+    pub outcome_unknown: bool,
+}
+
+/// What a reply waits for: the state of what it did or showed, under the condition that was in force
+/// when its command ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// The highest LSN that the reply depends on.
+    pub lsn: Lsn,
+    /// The condition.
+    pub durability: Durability,
+}
+
+/// Whether a reply may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// It may.
+    Open,
+    /// Not yet.
+    Wait,
+    /// The log has failed and what the reply depends on is not durable.
+    Failed,
+}
+
+type Listener = Arc<dyn Fn() + Send + Sync>;
+
+/// The log of one data set; see the module's documentation.
+pub struct Log {
+    dir: PathBuf,
+    disk: Arc<dyn Disk>,
+    clock: Arc<dyn Clock>,
+    random: Mutex<Random>,
+    options: Options,
+    durability: AtomicU8,
+    commit: Mutex<Commit>,
+    writer: Mutex<Writer>,
+    /// Set while the log thread holds the writer for long; others then leave their drain to it.
+    writer_busy: AtomicBool,
+    appended: AtomicU64,
+    drained: AtomicU64,
+    durable: AtomicU64,
+    /// Monotonic time of the oldest command that is not durable, or `NOTHING`.
+    oldest_us: AtomicU64,
+    /// Bytes that a frame needs and the current segment does not have; 0 if nothing waits.
+    roll_wanted: AtomicU64,
+    /// Everything below this is to be made durable now, whatever the mode.
+    sync_wanted: AtomicU64,
+    prepare_wanted: AtomicBool,
+    /// Why the next segment cannot be prepared; only once it is needed is that a failure.
+    prepare_error: Mutex<Option<String>>,
+    failure: Mutex<Option<Failure>>,
+    failed: AtomicBool,
+    heal_at_us: AtomicU64,
+    refusing: AtomicBool,
+    closing: AtomicBool,
+    /// Whether there may be work for the log thread, and what it sleeps on.
+    work: Mutex<bool>,
+    work_added: Condvar,
+    prepare_lock: Mutex<()>,
+    prepare_added: Condvar,
+    listeners: Mutex<Arc<[Listener]>>,
+    stats: Mutex<SyncStats>,
+    lock: Box<dyn Lock>,
+}
+
+impl Log {
+    /// The LSN behind the last command executed.
+    pub fn appended_lsn(&self) -> Lsn {
+        self.appended.load(Ordering::Acquire)
+    }
+
+    /// Everything below is in the segment: a killed process loses none of it.
+    pub fn drained_lsn(&self) -> Lsn {
+        self.drained.load(Ordering::Acquire)
+    }
+
+    /// Everything below is on the medium: a power cut loses none of it.
+    pub fn durable_lsn(&self) -> Lsn {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    /// The condition for replies now in force.
+    pub fn durability(&self) -> Durability {
+        Durability::from_u8(self.durability.load(Ordering::Acquire))
+    }
+
+    /// Changes the condition for replies to commands that run from now on. The caller makes readers
+    /// wait for what was visible before; see [`crate::engine`].
+    pub fn set_durability(&self, durability: Durability) {
+        self.durability.store(durability as u8, Ordering::Release);
+        self.kick();
+    }
+
+    /// The directory that the files are in.
+    pub fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
+    /// The timeline in which LSNs count now.
+    pub fn timeline(&self) -> Timeline {
+        self.writer.lock().manifest.timeline()
+    }
+
+    /// How many segments there are, and how many bytes they and the base take on disk.
+    pub fn sizes(&self) -> (usize, u64) {
+        let writer = self.writer.lock();
+        let manifest = &writer.manifest;
+        let sealed: u64 = manifest.segments.iter().filter_map(|s| s.end.map(|end| end.bytes)).sum();
+        let base = manifest.base.as_ref().map_or(0, |base| base.bytes);
+        (manifest.segments.len(), base + sealed + writer.segment.offset)
+    }
+
+    /// Sync counts and latencies.
+    pub fn stats(&self) -> SyncStats {
+        self.stats.lock().clone()
+    }
+
+    /// Forgets sync counts and latencies.
+    pub fn reset_stats(&self) {
+        *self.stats.lock() = SyncStats::default();
+    }
+
+    /// How old the oldest undurable command is, in µs; 0 if all is durable.
+    pub fn lag_us(&self) -> u64 {
+        match self.oldest_us.load(Ordering::Acquire) {
+            NOTHING => 0,
+            oldest => self.clock.monotonic_us().saturating_sub(oldest),
+        }
+    }
+
+    /// Calls `listener` whenever a watermark moved or the log failed or healed, from whatever thread
+    /// that happened on. It must not block.
+    pub fn listen(&self, listener: impl Fn() + Send + Sync + 'static) {
+        let mut listeners = self.listeners.lock();
+        let listener: Listener = Arc::new(listener);
+        *listeners = listeners.iter().cloned().chain([listener]).collect();
+    }
+
+    fn notify(&self) {
+        // Called with no lock held: a listener may look at the log.
+        let listeners = self.listeners.lock().clone();
+        listeners.iter().for_each(|listener| listener());
+    }
+
+    /// Puts effects of whole units into the commit buffer and empties `effects`; `db` is the database
+    /// that is selected behind them. Gives the LSN behind them. To be called in commit order, that is
+    /// under the engine's lock; does no I/O.
+    pub fn append(&self, effects: &mut Vec<u8>, db: u32) -> Lsn {
+        debug_assert!(!effects.is_empty());
+        let now_us = self.clock.monotonic_us();
+        let mut commit = self.commit.lock();
+        let lsn = commit.append(effects, db, now_us);
+        self.appended.store(lsn, Ordering::Release);
+        if self.oldest_us.load(Ordering::Relaxed) == NOTHING {
+            self.oldest_us.store(now_us, Ordering::Release);
+        }
+        drop(commit);
+        lsn
+    }
+
+    /// Tells whoever writes the log that there is something in the commit buffer. Under `always` the
+    /// log thread drains; otherwise the caller does, with [`Log::drain`], before it replies.
+    pub fn appended(&self) {
+        if self.durability() == Durability::Always || self.sync_wanted.load(Ordering::Relaxed) > 0 {
+            self.kick();
+        }
+    }
+
+    /// Whether a writer has to wait before it takes the engine: what is not durable is kept in memory,
+    /// and that is bounded. Not while the log has failed: then writes are refused, not delayed.
+    pub fn is_full(&self) -> bool {
+        let undurable = self.appended_lsn() - self.durable_lsn();
+        undurable > self.options.undurable_bytes_max && !self.has_failed()
+    }
+
+    /// Why writes are refused now, if they are.
+    pub fn refusal(&self) -> Option<String> {
+        if !self.refusing.load(Ordering::Acquire) {
+            return None;
+        }
+        if let Some(failure) = &*self.failure.lock() {
+            return Some(failure.cause.clone());
+        }
+        self.prepare_error.lock().clone()
+    }
+
+    /// Whether the log has failed and not healed yet.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Whether a reply may leave.
+    pub fn passage(&self, gate: Gate) -> Passage {
+        let durable = self.durable_lsn();
+        if gate.lsn <= durable {
+            return Passage::Open;
+        }
+        if self.has_failed() {
+            // It may have healed since the first look.
+            let open = gate.lsn <= self.durable_lsn();
+            return if open { Passage::Open } else { Passage::Failed };
+        }
+        let open = match gate.durability {
+            Durability::Always => false,
+            Durability::EverySec => gate.lsn <= self.drained_lsn() && self.lag_us() <= LAG_US_MAX,
+            Durability::No => gate.lsn <= self.drained_lsn(),
+        };
+        if open { Passage::Open } else { Passage::Wait }
+    }
+
+    /// Asks for everything that is in the log so far to be made durable, in any mode.
+    pub fn request_sync(&self) -> Lsn {
+        let lsn = self.appended_lsn();
+        self.sync_wanted.fetch_max(lsn, Ordering::AcqRel);
+        self.kick();
+        lsn
+    }
+
+    /// Wakes the log thread.
+    fn kick(&self) {
+        let mut work = self.work.lock();
+        if !*work {
+            *work = true;
+            self.work_added.notify_one();
+        }
+    }
+
+    /// Writes what has gathered in the commit buffer into the segment. If the segment is full or the
+    /// writer is taken for long, that is left to the log thread.
+    pub fn drain(&self) {
+        if self.writer_busy.load(Ordering::Acquire) || self.has_failed() {
+            self.kick();
+            return;
+        }
+        let mut writer = self.writer.lock();
+        let before = writer.written_lsn;
+        let outcome = self.drain_locked(&mut writer);
+        // Under `always` nobody waits for a drain, only for the sync that follows.
+        let moved = writer.written_lsn > before && self.durability() != Durability::Always;
+        drop(writer);
+        if self.finish_drain(outcome) || moved {
+            self.notify();
+        }
+    }
+
+    /// Moves the commit buffer's contents into the segment.
+    fn drain_locked(&self, writer: &mut Writer) -> Result<(), WriteError> {
+        if let Some(gathered) = self.commit.lock().take() {
+            writer.retained.push_back(gathered);
+        }
+        let result = writer.write_retained(&self.options, self.clock.unix_ms());
+        self.drained.store(writer.written_lsn, Ordering::Release);
+        let used = writer.segment.offset;
+        if writer.prepared.is_none() && used > writer.segment.size / 4 {
+            self.want_prepared(writer);
+        }
+        result
+    }
+
+    /// Handles how a drain ended; true if the log failed.
+    fn finish_drain(&self, outcome: Result<(), WriteError>) -> bool {
+        match outcome {
+            Ok(()) => false,
+            Err(WriteError::Full(bytes)) => {
+                self.roll_wanted.store(bytes, Ordering::Release);
+                self.kick();
+                false
+            }
+            Err(WriteError::Io(error)) => {
+                self.fail("writing to the log", &error);
+                true
+            }
+        }
+    }
+
+    /// Enters the failed state: writes are refused until [`Log::heal`] succeeds.
+    fn fail(&self, doing: &str, error: &io::Error) {
+        let outcome_unknown = self.appended_lsn() > self.durable_lsn();
+        let cause = format!("{doing} failed: {error}");
+        *self.failure.lock() = Some(Failure { cause, outcome_unknown });
+        self.failed.store(true, Ordering::Release);
+        self.refusing.store(true, Ordering::Release);
+        let pause = self.clock.monotonic_us() + HEAL_PAUSE_US;
+        self.heal_at_us.store(pause, Ordering::Release);
+        self.stats.lock().failures += 1;
+        self.kick();
+    }
+
+    /// The failure, while there is one.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure.lock().clone()
+    }
+
+    /// Asks the background thread for the next segment.
+    fn want_prepared(&self, writer: &Writer) {
+        if !self.prepare_wanted.swap(true, Ordering::AcqRel) {
+            let _held = self.prepare_lock.lock();
+            self.prepare_added.notify_one();
+        }
+        // As long as the next segment cannot be made, writes are refused before this one is full, so
+        // that none is executed that cannot be written down.
+        let left = writer.segment.size - writer.segment.offset;
+        let low = left < (writer.segment.size / 4).min(4 << 20);
+        let refusing = low && self.prepare_error.lock().is_some();
+        self.refusing.store(refusing || self.has_failed(), Ordering::Release);
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading frames back: the one reader for recovery and for tools.
+//!
+//! It uses positioned reads only, which survive a bad sector and name it.
+
+use super::frame::{FrameDamage, FrameHeader, HEADER_BYTES, MAGIC, padding_bytes};
+use super::segment;
+use crate::disk::File;
+use std::io;
+use std::sync::Arc;
+
+/// How much is read at once.
+const WINDOW_BYTES: usize = 256 * 1024;
+
+/// Reads the frames of one segment or base.
+pub struct FrameReader {
+    file: Arc<dyn File>,
+    /// Nothing at or beyond this offset counts.
+    end: u64,
+    seed: u32,
+    window: Vec<u8>,
+    window_start: u64,
+    stored: Vec<u8>,
+}
+
+impl FrameReader {
+    /// Reads frames of `file` that lie below `end`; `seed` is that of the file's identity.
+    pub fn new(file: Arc<dyn File>, end: u64, seed: u32) -> Self {
+        Self { file, end, seed, window: Vec::new(), window_start: 0, stored: Vec::new() }
+    }
+
+    /// Where the first frame begins.
+    pub const FIRST_OFFSET: u64 = segment::HEADER_BYTES as u64;
+
+    /// `len` bytes at `offset` through the window; fewer at the end.
+    fn bytes(&mut self, offset: u64, len: usize) -> Result<&[u8], FrameDamage> {
+        let len = len.min(self.end.saturating_sub(offset) as usize);
+        let window_end = self.window_start + self.window.len() as u64;
+        if offset < self.window_start || offset + len as u64 > window_end {
+            let want = WINDOW_BYTES.max(len).min((self.end - offset) as usize);
+            self.window.resize(want, 0);
+            self.window_start = offset;
+            let mut filled = 0;
+            while filled < want {
+                match self.file.read_at(&mut self.window[filled..], offset + filled as u64) {
+                    Ok(0) => break,
+                    Ok(read) => filled += read,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    // What could be read before the bad place still counts.
+                    Err(_) if filled >= len => break,
+                    Err(_) => {
+                        self.window.clear();
+                        return Err(FrameDamage::Unreadable);
+                    }
+                }
+            }
+            self.window.truncate(filled);
+        }
+        let from = (offset - self.window_start) as usize;
+        let to = (from + len).min(self.window.len());
+        Ok(&self.window[from..to])
+    }
+
+    /// The header of the frame at `offset`.
+    ///
+    /// # Errors
+    /// What is there instead.
+    pub fn header(&mut self, offset: u64) -> Result<FrameHeader, FrameDamage> {
+        let (seed, end) = (self.seed, self.end);
+        let bytes = self.bytes(offset, HEADER_BYTES)?;
+        let Ok(bytes) = <&[u8; HEADER_BYTES]>::try_from(bytes) else {
+            let empty = bytes.iter().all(|&b| b == 0);
+            return Err(if empty { FrameDamage::Empty } else { FrameDamage::Truncated });
+        };
+        let header = FrameHeader::decode(bytes, seed)?;
+        // Checked before anybody allocates room for the payload.
+        let room = end - offset;
+        let fits = header.stored_bytes <= room && header.frame_bytes() <= room;
+        if fits { Ok(header) } else { Err(FrameDamage::Truncated) }
+    }
+
+    /// The frame at `offset`: its header, and its payload decoded into `raw`.
+    ///
+    /// # Errors
+    /// What is there instead.
+    pub fn frame(&mut self, offset: u64, raw: &mut Vec<u8>) -> Result<FrameHeader, FrameDamage> {
+        let header = self.header(offset)?;
+        self.stored_payload(offset, &header)?;
+        header.decode_payload(&self.stored, self.seed, raw)?;
+        Ok(header)
+    }
+
+    /// The payload of the frame at `offset` as it is stored. Not checked against its checksum.
+    pub fn stored_payload(
+        &mut self,
+        offset: u64,
+        header: &FrameHeader,
+    ) -> Result<&[u8], FrameDamage> {
+        let len = header.stored_bytes as usize;
+        let padding = padding_bytes(header.stored_bytes) as usize;
+        let mut stored = std::mem::take(&mut self.stored);
+        stored.clear();
+        let at = offset + HEADER_BYTES as u64;
+        if len + padding <= WINDOW_BYTES {
+            stored.extend_from_slice(self.bytes(at, len + padding)?);
+        } else {
+            stored.resize(len + padding, 0);
+            match self.file.read_exact_at(&mut stored, at) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(FrameDamage::Truncated);
+                }
+                Err(_) => return Err(FrameDamage::Unreadable),
+            }
+        }
+        if stored.len() != len + padding {
+            return Err(FrameDamage::Truncated);
+        }
+        let padded = stored[len..].iter().any(|&b| b != 0);
+        stored.truncate(len);
+        self.stored = stored;
+        if padded { Err(FrameDamage::Padding) } else { Ok(&self.stored) }
+    }
+
+    /// The first offset from `from` on at which a frame with a valid header begins.
+    pub fn find_header(&mut self, from: u64) -> Option<(u64, FrameHeader)> {
+        let mut offset = from.next_multiple_of(super::frame::ALIGN);
+        while offset < self.end {
+            let bytes = match self.bytes(offset, WINDOW_BYTES) {
+                Ok(bytes) if !bytes.is_empty() => bytes,
+                Ok(_) => return None,
+                // A sector that cannot be read holds nothing to find.
+                Err(_) => {
+                    offset += 512;
+                    continue;
+                }
+            };
+            let len = bytes.len() as u64;
+            let found = bytes.chunks(8).position(|chunk| chunk.starts_with(&MAGIC.to_le_bytes()));
+            match found {
+                Some(index) => {
+                    let at = offset + 8 * index as u64;
+                    if let Ok(header) = self.header(at) {
+                        return Some((at, header));
+                    }
+                    offset = at + 8;
+                }
+                None => offset += len.next_multiple_of(8),
+            }
+        }
+        None
+    }
+
+    /// The offset behind the last byte at or after `from` that is not zero, or `from`.
+    pub fn written_end(&mut self, from: u64) -> u64 {
+        let (mut offset, mut end) = (from, from);
+        while offset < self.end {
+            let (len, last) = match self.bytes(offset, WINDOW_BYTES) {
+                Ok(bytes) => (bytes.len() as u64, bytes.iter().rposition(|&b| b != 0)),
+                Err(_) => (512, Some(511)),
+            };
+            if len == 0 {
+                break;
+            }
+            if let Some(last) = last {
+                end = offset + last as u64 + 1;
+            }
+            offset += len;
+        }
+        end
+    }
+}

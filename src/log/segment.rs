@@ -1,0 +1,183 @@
+//! A segment's header and name. `storage-format.md` has the bytes.
+
+use super::{Lsn, Timeline, frame};
+use thiserror::Error;
+
+/// Bytes before the first frame.
+pub const HEADER_BYTES: usize = 4096;
+/// The format version this build writes, and the only one it reads.
+pub const FORMAT_VERSION: u32 = 1;
+const MAGIC: [u8; 8] = *b"MAINSTAY";
+
+/// What a file of frames is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum FileKind {
+    /// Part of the log.
+    Segment = 0,
+    /// What the log starts from: commands that rebuild the keyspace as of an LSN.
+    Base = 1,
+}
+
+/// A random 128-bit number in a file's header that no other file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity(pub [u8; 16]);
+
+impl Identity {
+    /// A new one.
+    pub fn random(random: &mut dyn FnMut() -> u64) -> Self {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&random().to_le_bytes());
+        bytes[8..].copy_from_slice(&random().to_le_bytes());
+        Self(bytes)
+    }
+
+    /// Where the checksums of the file's frames start from.
+    pub fn seed(&self) -> u32 {
+        frame::checksum(0, &self.0)
+    }
+}
+
+/// A segment's header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// Log or base.
+    pub kind: FileKind,
+    /// The data set that the file belongs to.
+    pub dataset: Identity,
+    /// Seeds the checksums of the frames.
+    pub identity: Identity,
+    /// Number of the file; later ones are higher.
+    pub sequence: u64,
+    /// LSN of the first frame; of a base, the LSN as of which it is.
+    pub first_lsn: Lsn,
+    /// The timeline in which its LSNs count.
+    pub timeline: Timeline,
+    /// Unix time in ms.
+    pub created_ms: u64,
+}
+
+/// Why a header cannot be used.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum HeaderError {
+    /// Not one of our files, or its first bytes are damaged.
+    #[error("the file header is damaged (magic or checksum)")]
+    Damaged,
+    /// Written by another version.
+    #[error("format version {0}, but this build reads version {FORMAT_VERSION}")]
+    Version(u32),
+}
+
+impl SegmentHeader {
+    /// The header's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        bytes[12..16].copy_from_slice(&(self.kind as u32).to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.dataset.0);
+        bytes[32..48].copy_from_slice(&self.identity.0);
+        bytes[48..56].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[56..64].copy_from_slice(&self.first_lsn.to_le_bytes());
+        bytes[64..84].copy_from_slice(&self.timeline.id.0);
+        bytes[88..96].copy_from_slice(&self.timeline.begin_lsn.to_le_bytes());
+        bytes[96..104].copy_from_slice(&self.created_ms.to_le_bytes());
+        let sum = frame::checksum(0, &bytes[..HEADER_BYTES - 4]);
+        bytes[HEADER_BYTES - 4..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// Reads a header.
+    ///
+    /// # Errors
+    /// `Damaged`, unless magic and checksum are right and only the version is another.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        if bytes.len() < HEADER_BYTES || bytes[..8] != MAGIC {
+            return Err(HeaderError::Damaged);
+        }
+        let u32_at = |at| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
+        let u64_at = |at| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        let sixteen = |at| bytes[at..at + 16].try_into().expect("16 bytes");
+        if u32_at(HEADER_BYTES - 4) != frame::checksum(0, &bytes[..HEADER_BYTES - 4]) {
+            return Err(HeaderError::Damaged);
+        }
+        if u32_at(8) != FORMAT_VERSION {
+            return Err(HeaderError::Version(u32_at(8)));
+        }
+        Ok(Self {
+            kind: match u32_at(12) {
+                0 => FileKind::Segment,
+                1 => FileKind::Base,
+                _ => return Err(HeaderError::Damaged),
+            },
+            dataset: Identity(sixteen(16)),
+            identity: Identity(sixteen(32)),
+            sequence: u64_at(48),
+            first_lsn: u64_at(56),
+            timeline: Timeline {
+                id: super::TimelineId(bytes[64..84].try_into().expect("20 bytes")),
+                begin_lsn: u64_at(88),
+            },
+            created_ms: u64_at(96),
+        })
+    }
+}
+
+/// The name of segment `sequence`.
+pub fn segment_name(sequence: u64) -> String {
+    format!("segment-{sequence:016}.log")
+}
+
+/// The name of the base with this sequence.
+pub fn base_name(sequence: u64) -> String {
+    format!("base-{sequence:016}.log")
+}
+
+/// Kind and sequence of the file that has this name, if it is one of ours.
+pub fn parse_name(name: &str) -> Option<(FileKind, u64)> {
+    let stem = name.strip_suffix(".log")?;
+    let (kind, digits) = match stem.split_once('-')? {
+        ("segment", digits) => (FileKind::Segment, digits),
+        ("base", digits) => (FileKind::Base, digits),
+        _ => return None,
+    };
+    let sequence = digits.parse().ok()?;
+    (digits.len() == 16).then_some((kind, sequence))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_comes_back_and_every_flipped_bit_is_noticed() {
+        let header = SegmentHeader {
+            kind: FileKind::Segment,
+            dataset: Identity([1; 16]),
+            identity: Identity([2; 16]),
+            sequence: 3,
+            first_lsn: 4,
+            timeline: Timeline { id: super::super::TimelineId([5; 20]), begin_lsn: 6 },
+            created_ms: 7,
+        };
+        let bytes = header.encode();
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+        for bit in 0..HEADER_BYTES * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(SegmentHeader::decode(&damaged), Err(HeaderError::Damaged), "bit {bit}");
+        }
+        assert_eq!(SegmentHeader::decode(&bytes[..4095]), Err(HeaderError::Damaged));
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(parse_name(&segment_name(12)), Some((FileKind::Segment, 12)));
+        assert_eq!(parse_name(&base_name(1)), Some((FileKind::Base, 1)));
+        for name in
+            ["segment-1.log", "manifest", "base-000000000000000x.log", "x-0000000000000001.log"]
+        {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+    }
+}

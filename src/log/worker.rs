@@ -1,0 +1,422 @@
+//! What the log thread and the background thread do, one step at a time.
+
+use super::manifest::Manifest;
+use super::writer::{self, Prepared, WriteError, Writer};
+use super::{
+    Durability, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US, UNDURABLE_BYTES_TARGET, segment,
+};
+use crate::disk::File;
+use segment::{FileKind, Identity, SegmentHeader};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What the log thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// [`Log::drain`].
+    Drain,
+    /// [`Log::roll`].
+    Roll,
+    /// [`Log::begin_sync`], the sync, [`Log::finish_sync`].
+    Sync,
+    /// [`Log::heal`].
+    Heal,
+    /// Nothing until it is woken or this much time has passed.
+    Wait(Option<Duration>),
+    /// The log is being closed.
+    Stop,
+}
+
+/// A sync under way: what it covers.
+pub struct SyncTicket {
+    file: Arc<dyn File>,
+    lsn: Lsn,
+    offset: u64,
+    start_us: u64,
+}
+
+impl SyncTicket {
+    /// Makes durable what the ticket covers; to be handed to [`Log::finish_sync`] as it comes back.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+impl Log {
+    /// What the log thread does next.
+    pub fn next_action(&self) -> Action {
+        let now_us = self.clock.monotonic_us();
+        if self.has_failed() {
+            let heal_at = self.heal_at_us.load(Ordering::Acquire);
+            if self.closing.load(Ordering::Acquire) {
+                return Action::Stop;
+            }
+            return match heal_at.saturating_sub(now_us) {
+                0 => Action::Heal,
+                left => Action::Wait(Some(Duration::from_micros(left))),
+            };
+        }
+        if self.roll_wanted.load(Ordering::Acquire) > 0 {
+            return Action::Roll;
+        }
+        let (appended, drained) = (self.appended_lsn(), self.drained_lsn());
+        let (durable, wanted) = (self.durable_lsn(), self.sync_wanted.load(Ordering::Acquire));
+        let age_us = self.lag_us();
+        let (sync_now, wake_us) = match self.durability() {
+            Durability::Always => (true, None),
+            Durability::EverySec => (
+                age_us >= SYNC_AGE_US || appended - durable > UNDURABLE_BYTES_TARGET,
+                (appended > durable).then(|| SYNC_AGE_US.saturating_sub(age_us)),
+            ),
+            Durability::No => (appended - durable > UNDURABLE_BYTES_TARGET, None),
+        };
+        let sync_now = sync_now || wanted > durable;
+        if appended > drained && sync_now {
+            return Action::Drain;
+        }
+        if drained > durable && sync_now {
+            return Action::Sync;
+        }
+        if self.closing.load(Ordering::Acquire) {
+            return if appended > drained { Action::Drain } else { Action::Stop };
+        }
+        Action::Wait(wake_us.map(Duration::from_micros))
+    }
+
+    /// The log thread: works until the log is closed.
+    pub fn run(&self) {
+        loop {
+            // Taken before looking, so that what is added after the look wakes the wait.
+            *self.work.lock() = false;
+            match self.next_action() {
+                Action::Drain => self.drain(),
+                Action::Roll => self.roll(),
+                Action::Heal => self.heal(),
+                Action::Sync => {
+                    let ticket = self.begin_sync();
+                    let result = ticket.sync();
+                    self.finish_sync(ticket, result);
+                }
+                Action::Stop => return,
+                Action::Wait(timeout) => {
+                    let mut work = self.work.lock();
+                    if !*work {
+                        match timeout {
+                            Some(timeout) => {
+                                self.work_added.wait_for(&mut work, timeout);
+                            }
+                            None => self.work_added.wait(&mut work),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a sync of everything drained so far.
+    pub fn begin_sync(&self) -> SyncTicket {
+        let writer = self.writer.lock();
+        SyncTicket {
+            file: writer.segment.file.clone(),
+            lsn: writer.written_lsn,
+            offset: writer.segment.offset,
+            start_us: self.clock.monotonic_us(),
+        }
+    }
+
+    /// Ends a sync. If nothing is waiting for the next one, a marker says what is durable now.
+    pub fn finish_sync(&self, ticket: SyncTicket, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.fail("syncing the log", &error);
+            self.notify();
+            return;
+        }
+        let took_us = self.clock.monotonic_us().saturating_sub(ticket.start_us);
+        self.stats.lock().record(took_us);
+        let mut writer = self.writer.lock();
+        self.publish_durable(&mut writer, ticket.lsn, ticket.offset);
+        drop(writer);
+        // Replies leave before the marker is written: nobody waits for it.
+        self.notify();
+        let mut writer = self.writer.lock();
+        let idle = writer.written_lsn == writer.durable_lsn && self.commit.lock().is_empty();
+        if idle && let Err(WriteError::Io(error)) = writer.write_marker() {
+            drop(writer);
+            self.fail("writing to the log", &error);
+            self.notify();
+        }
+    }
+
+    /// Advances the durable LSN and what hangs on it.
+    fn publish_durable(&self, writer: &mut Writer, lsn: Lsn, offset: u64) {
+        let mut commit = self.commit.lock();
+        writer.advance_durable(lsn, offset, &mut commit);
+        let oldest = writer.retained.front().map(|gathered| gathered.first_us);
+        let oldest = oldest.or(commit.first_us()).unwrap_or(NOTHING);
+        self.oldest_us.store(oldest, Ordering::Release);
+        self.durable.store(lsn, Ordering::Release);
+    }
+
+    /// Seals the current segment and goes on in the next: the seal's sync, the new header and the
+    /// manifest are durable before the first frame. In between, drains wait in the commit buffer.
+    pub fn roll(&self) {
+        self.writer_busy.store(true, Ordering::Release);
+        let mut writer = self.writer.lock();
+        let result = self.roll_locked(&mut writer);
+        drop(writer);
+        self.writer_busy.store(false, Ordering::Release);
+        match result {
+            Ok(()) => self.drain(),
+            Err(error) => self.fail("beginning a new segment", &error),
+        }
+        self.notify();
+    }
+
+    fn roll_locked(&self, writer: &mut Writer) -> io::Result<()> {
+        let frame_bytes = self.roll_wanted.swap(0, Ordering::AcqRel);
+        let start_us = self.clock.monotonic_us();
+        writer.segment.file.sync()?;
+        self.stats.lock().record(self.clock.monotonic_us().saturating_sub(start_us));
+        let (lsn, offset) = (writer.written_lsn, writer.segment.offset);
+        self.publish_durable(writer, lsn, offset);
+        self.begin_next(writer, frame_bytes, |_| Ok(()))
+    }
+
+    /// Makes the next segment the current one, at the durable LSN. `fill` writes frames into it that
+    /// must be durable before the manifest names it.
+    fn begin_next(
+        &self,
+        writer: &mut Writer,
+        frame_bytes: u64,
+        fill: impl FnOnce(&mut Writer) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let prepared = self.take_prepared(writer, frame_bytes)?;
+        let identity = Identity::random(&mut **self.random.lock());
+        let first_lsn = writer.durable_lsn;
+        let header = SegmentHeader {
+            kind: FileKind::Segment,
+            dataset: writer.manifest.dataset,
+            identity,
+            sequence: prepared.sequence,
+            first_lsn,
+            timeline: writer.manifest.timeline(),
+            created_ms: self.clock.unix_ms().max(0) as u64,
+        };
+        let path = self.dir.join(segment::segment_name(prepared.sequence));
+        let segment = writer::begin_segment(prepared, &header)
+            .inspect_err(|_| self.remove_unlisted(&path))?;
+        let manifest = writer.manifest_with(Some(segment.line(first_lsn)));
+        let dropped = manifest.segments.len() == writer.manifest.segments.len();
+        let sealed_bytes = writer.durable_offset;
+        let old = std::mem::replace(&mut writer.segment, segment);
+        let durable_offset =
+            std::mem::replace(&mut writer.durable_offset, segment::HEADER_BYTES as u64);
+        let filled = fill(writer).inspect_err(|_| self.remove_unlisted(&path));
+        // If storing the manifest fails the new file stays: that manifest may be in force after all.
+        if let Err(error) = filled.and_then(|()| manifest.store(&*self.disk, &self.dir)) {
+            // Frames go on being counted from where the old segment's durable ones end.
+            writer.segment = old;
+            writer.durable_offset = durable_offset;
+            return Err(error);
+        }
+        writer.manifest = manifest;
+        // From here on the old file is only trimmed; if that fails, the next start does it.
+        if dropped {
+            self.remove_unlisted(&self.dir.join(segment::segment_name(old.sequence)));
+        } else {
+            let _ = old.file.set_len(sealed_bytes);
+        }
+        Ok(())
+    }
+
+    /// Removes a file that the manifest does not list. If that fails, the next start does it.
+    fn remove_unlisted(&self, path: &Path) {
+        let _ = self.disk.remove(path);
+    }
+
+    /// The prepared segment if it is big enough, or else a new one.
+    fn take_prepared(&self, writer: &mut Writer, frame_bytes: u64) -> io::Result<Prepared> {
+        // A frame too large for a segment gets one of its own, with room for a marker.
+        let needed = segment::HEADER_BYTES as u64 + frame_bytes + super::frame::HEADER_BYTES as u64;
+        let usual = Writer::next_size(writer.segment.size, &self.options);
+        if let Some(prepared) = writer.prepared.take() {
+            if prepared.size >= needed {
+                return Ok(prepared);
+            }
+            self.remove_unlisted(&self.dir.join(segment::segment_name(prepared.sequence)));
+        }
+        let sequence = writer.next_sequence;
+        writer.next_sequence += 1;
+        let size = usual.max(needed);
+        let prepared = writer::prepare(&*self.disk, &self.dir, sequence, size, false);
+        *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
+        prepared
+    }
+
+    /// Tries to leave the failed state: everything that is not durable is written to a new segment
+    /// and synced, and the manifest cuts the old one at what was durable.
+    pub fn heal(&self) {
+        self.writer_busy.store(true, Ordering::Release);
+        let mut writer = self.writer.lock();
+        let result = self.heal_locked(&mut writer);
+        drop(writer);
+        self.writer_busy.store(false, Ordering::Release);
+        match result {
+            Ok(()) => {
+                *self.failure.lock() = None;
+                self.failed.store(false, Ordering::Release);
+                self.refusing.store(false, Ordering::Release);
+                // What was appended meanwhile found nobody who would drain it.
+                self.drain();
+                self.notify();
+            }
+            Err(error) => {
+                if let Some(failure) = &mut *self.failure.lock() {
+                    failure.cause = format!("writing to the log failed, and still does: {error}");
+                }
+                let at = self.clock.monotonic_us() + HEAL_PAUSE_US;
+                self.heal_at_us.store(at, Ordering::Release);
+            }
+        }
+    }
+
+    fn heal_locked(&self, writer: &mut Writer) -> io::Result<()> {
+        self.roll_wanted.store(0, Ordering::Release);
+        if let Some(gathered) = self.commit.lock().take() {
+            writer.retained.push_back(gathered);
+        }
+        let end = writer.retained.back().map_or(writer.durable_lsn, |last| last.end_lsn());
+        // Compression may shrink this; a few headers come on top.
+        let undurable = end - writer.durable_lsn;
+        let room = undurable + undurable / 1024 + (64 << 10);
+        let (written, attested) = (writer.written_lsn, writer.attested_lsn);
+        writer.written_lsn = writer.durable_lsn;
+        let options = &self.options;
+        let now_ms = self.clock.unix_ms();
+        let filled =
+            self.begin_next(writer, room, |writer| match writer.write_retained(options, now_ms) {
+                Ok(()) => writer.segment.file.sync(),
+                Err(WriteError::Io(error)) => Err(error),
+                Err(WriteError::Full(_)) => unreachable!("the segment was made big enough"),
+            });
+        if let Err(error) = filled {
+            (writer.written_lsn, writer.attested_lsn) = (written, attested);
+            return Err(error);
+        }
+        self.drained.store(writer.written_lsn, Ordering::Release);
+        let (lsn, offset) = (writer.written_lsn, writer.segment.offset);
+        self.publish_durable(writer, lsn, offset);
+        Ok(())
+    }
+
+    /// Prepares the next segment if one is wanted. An error only matters once the room is needed:
+    /// then writes are refused until it succeeds.
+    pub fn prepare(&self) {
+        let mut writer = self.writer.lock();
+        if writer.prepared.is_some() || !self.prepare_wanted.load(Ordering::Acquire) {
+            self.prepare_wanted.store(false, Ordering::Release);
+            return;
+        }
+        let sequence = writer.next_sequence;
+        writer.next_sequence += 1;
+        let size = Writer::next_size(writer.segment.size, &self.options);
+        drop(writer);
+        let prepared = writer::prepare(&*self.disk, &self.dir, sequence, size, true);
+        let mut writer = self.writer.lock();
+        *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
+        match prepared {
+            // The current segment may have been left meanwhile for one that was made at once.
+            Ok(prepared) if prepared.sequence < writer.segment.sequence => {
+                let name = segment::segment_name(prepared.sequence);
+                self.remove_unlisted(&self.dir.join(name));
+            }
+            Ok(prepared) => writer.prepared = Some(prepared),
+            Err(_) => {
+                self.want_prepared(&writer);
+                return;
+            }
+        }
+        self.prepare_wanted.store(false, Ordering::Release);
+        self.refusing.store(self.has_failed(), Ordering::Release);
+    }
+
+    /// The background thread: prepares segments until the log is closed.
+    pub fn run_prepare(&self) {
+        while !self.closing.load(Ordering::Acquire) {
+            self.prepare();
+            let retry = self.prepare_error.lock().is_some();
+            let mut held = self.prepare_lock.lock();
+            if self.closing.load(Ordering::Acquire) {
+                return;
+            }
+            if retry {
+                self.prepare_added.wait_for(&mut held, Duration::from_millis(200));
+            } else if !self.prepare_wanted.load(Ordering::Acquire) {
+                self.prepare_added.wait(&mut held);
+            }
+        }
+    }
+
+    /// Tells both threads to end once everything appended is durable.
+    pub fn begin_close(&self) {
+        self.request_sync();
+        self.closing.store(true, Ordering::Release);
+        let held = self.prepare_lock.lock();
+        self.prepare_added.notify_all();
+        drop(held);
+        self.kick();
+    }
+
+    /// Closes the log after its threads have ended: makes everything durable, records the end, cuts
+    /// the segment and removes the prepared one. What [`super::attach`] finds afterwards is complete
+    /// or damaged, never undecided.
+    ///
+    /// # Errors
+    /// Those of the disk; the log is then as after a crash, and nothing acknowledged is lost.
+    pub fn close(&self) -> io::Result<()> {
+        if self.has_failed() {
+            self.heal();
+        }
+        self.drain();
+        while self.next_close_step() {}
+        if let Some(failure) = self.failure() {
+            return Err(io::Error::other(failure.cause));
+        }
+        let mut writer = self.writer.lock();
+        assert_eq!(writer.durable_lsn, self.appended_lsn(), "nothing is left to make durable");
+        let manifest: Manifest = writer.manifest_with(None);
+        manifest.store(&*self.disk, &self.dir)?;
+        writer.manifest = manifest;
+        writer.segment.file.set_len(writer.durable_offset)?;
+        writer.segment.file.sync()?;
+        if let Some(prepared) = writer.prepared.take() {
+            self.disk.remove(&self.dir.join(segment::segment_name(prepared.sequence)))?;
+            self.disk.sync_dir(&self.dir)?;
+        }
+        // An empty lock file says that nothing needs to be recovered.
+        self.lock.set_content("")
+    }
+
+    fn next_close_step(&self) -> bool {
+        if self.has_failed() {
+            return false;
+        }
+        if self.roll_wanted.load(Ordering::Acquire) > 0 {
+            self.roll();
+        } else if self.drained_lsn() > self.durable_lsn() {
+            let ticket = self.begin_sync();
+            let result = ticket.sync();
+            self.finish_sync(ticket, result);
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+fn describe_prepare(error: &io::Error) -> String {
+    format!("preparing the next segment failed: {error}")
+}
