@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod disk;
+pub mod engine;
 pub mod env;
 pub mod keyspace;
 pub mod log;

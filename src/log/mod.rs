@@ -13,6 +13,7 @@
 //!
 //! Nothing here starts a thread or looks at a clock of its own: a simulation drives the same steps.
 
+mod base;
 mod commit;
 pub mod frame;
 pub mod manifest;
@@ -23,6 +24,7 @@ mod stats;
 mod worker;
 mod writer;
 
+pub use base::begin;
 pub use open::{Cut, OpenError, Recovery, Replay, Unclean, attach, holds_data};
 pub use stats::SyncStats;
 pub use worker::{Action, SyncTicket};
@@ -309,9 +311,14 @@ impl Log {
         undurable > self.options.undurable_bytes_max && !self.has_failed()
     }
 
+    /// Whether writes are refused now.
+    pub fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::Acquire)
+    }
+
     /// Why writes are refused now, if they are.
     pub fn refusal(&self) -> Option<String> {
-        if !self.refusing.load(Ordering::Acquire) {
+        if !self.is_refusing() {
             return None;
         }
         if let Some(failure) = &*self.failure.lock() {

@@ -180,7 +180,7 @@ pub enum OpenError {
     },
 }
 
-fn disk_error<'a>(
+pub(super) fn disk_error<'a>(
     doing: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> OpenError + use<'a> {
@@ -270,9 +270,9 @@ pub fn attach(
         manifest.timelines.push(Timeline { id: TimelineId::random(&mut random), begin_lsn: lsn });
     }
     let writer = opening.begin(manifest, tail, lsn, &options, &*clock, &mut random)?;
-    opening.remove_strays(&writer)?;
+    remove_strays(&*disk, dir, &writer.manifest)?;
     let (db, recovery) = (opening.replay.selected_db(), opening.recovery);
-    let log = Log::new(dir, disk, clock, random, options, writer, db, lock);
+    let log = new_log(dir, disk, clock, random, options, writer, db, lock);
     Ok((log, recovery))
 }
 
@@ -288,7 +288,7 @@ pub fn holds_data(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
     Ok(names.iter().any(|name| name == manifest::NAME || segment::parse_name(name).is_some()))
 }
 
-fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
+pub(super) fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
     disk.create_dir(dir).map_err(disk_error("creating", dir))?;
     let path = dir.join(LOCK_NAME);
     disk.lock(&path, &format!("{}\n", std::process::id())).map_err(|error| {
@@ -610,11 +610,9 @@ impl Opening<'_> {
         clock: &dyn Clock,
         random: &mut Random,
     ) -> Result<Writer, OpenError> {
-        let mut sequences: Vec<u64> = manifest.segments.iter().map(|s| s.sequence).collect();
-        sequences.extend(manifest.base.as_ref().map(|base| base.sequence));
-        let names = self.disk.list(self.dir).map_err(disk_error("listing", self.dir))?;
-        sequences.extend(names.iter().filter_map(|n| segment::parse_name(n)).map(|(_, s)| s));
-        let sequence = sequences.iter().max().map_or(1, |last| last + 1);
+        // Every file that the manifest lists is there, so this is above those too.
+        let sequence =
+            next_sequence(self.disk, self.dir).map_err(disk_error("listing", self.dir))?;
         let path = self.dir.join(segment::segment_name(sequence));
 
         let first_lsn = tail.as_ref().map_or(lsn, |tail| tail.end.lsn);
@@ -675,29 +673,40 @@ impl Opening<'_> {
         writer.durable_offset = writer.segment.offset;
         Ok(writer)
     }
+}
 
-    /// Cuts sealed files to the length that counts and removes files that the manifest does not list.
-    fn remove_strays(&self, writer: &Writer) -> Result<(), OpenError> {
-        for line in &writer.manifest.segments {
-            let Some(end) = line.end else { continue };
-            let path = self.dir.join(segment::segment_name(line.sequence));
-            let file = self.disk.open(&path).map_err(disk_error("opening", &path))?;
-            let len = file.len().map_err(disk_error("measuring", &path))?;
-            if len > end.bytes {
-                file.set_len(end.bytes).map_err(disk_error("cutting", &path))?;
-            }
+/// Cuts sealed files to the length that counts and removes files that the manifest does not list.
+pub(super) fn remove_strays(
+    disk: &dyn Disk,
+    dir: &Path,
+    manifest: &Manifest,
+) -> Result<(), OpenError> {
+    for line in &manifest.segments {
+        let Some(end) = line.end else { continue };
+        let path = dir.join(segment::segment_name(line.sequence));
+        let file = disk.open(&path).map_err(disk_error("opening", &path))?;
+        let len = file.len().map_err(disk_error("measuring", &path))?;
+        if len > end.bytes {
+            file.set_len(end.bytes).map_err(disk_error("cutting", &path))?;
         }
-        let listed: Vec<String> = writer.manifest.names().collect();
-        let names = self.disk.list(self.dir).map_err(disk_error("listing", self.dir))?;
-        for name in names {
-            let ours = segment::parse_name(&name).is_some() || name == manifest::TEMPORARY_NAME;
-            if ours && !listed.contains(&name) {
-                let path = self.dir.join(&name);
-                self.disk.remove(&path).map_err(disk_error("removing", &path))?;
-            }
-        }
-        Ok(())
     }
+    let listed: Vec<String> = manifest.names().collect();
+    let names = disk.list(dir).map_err(disk_error("listing", dir))?;
+    for name in names {
+        let ours = segment::parse_name(&name).is_some() || name == manifest::TEMPORARY_NAME;
+        if ours && !listed.contains(&name) {
+            let path = dir.join(&name);
+            disk.remove(&path).map_err(disk_error("removing", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// A sequence that no file in `dir` has.
+pub(super) fn next_sequence(disk: &dyn Disk, dir: &Path) -> io::Result<u64> {
+    let names = disk.list(dir)?;
+    let taken = names.iter().filter_map(|name| segment::parse_name(name)).map(|(_, s)| s);
+    Ok(taken.max().map_or(1, |last| last + 1))
 }
 
 fn check_header(
@@ -721,9 +730,8 @@ fn check_header(
     Err(OpenError::Foreign { path: path.into(), field, lsn: first_lsn })
 }
 
-impl Log {
-    #[allow(clippy::too_many_arguments)] // Called once, above.
-    fn new(
+#[allow(clippy::too_many_arguments)] // All of it is state that both ways to a log have made.
+pub(super) fn new_log(
         dir: &Path,
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
@@ -732,9 +740,9 @@ impl Log {
         writer: Writer,
         db: u32,
         lock: Box<dyn Lock>,
-    ) -> Self {
+    ) -> Log {
         let lsn = writer.written_lsn;
-        Self {
+        Log {
             dir: dir.into(),
             disk,
             clock,
@@ -766,4 +774,3 @@ impl Log {
             lock,
         }
     }
-}

@@ -1,0 +1,220 @@
+//! Executing one command.
+
+use super::{EFFECTS_BYTES_MAX, Guard, Session, State};
+use crate::commands::spec::{EngineCommand, ServerCommand};
+use crate::commands::store::{Access, ExpiryMode, Store};
+use crate::commands::{CommandError, CommandResult, Context, Handler, Spec};
+use crate::log::Lsn;
+use crate::resp::{Args, Reply};
+
+/// What a command did, as far as its reply is concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The highest LSN that the reply depends on.
+    pub lsn: Lsn,
+    /// Whether it changed something. If the log fails before that is durable, its outcome is unknown.
+    pub wrote: bool,
+    /// Whether the reply is an error.
+    pub failed: bool,
+}
+
+/// Whoever carries out the commands that concern connections and the process.
+pub trait ServerCommands {
+    /// Carries one out.
+    ///
+    /// # Errors
+    /// The error reply.
+    fn run(
+        &mut self,
+        command: ServerCommand,
+        engine: &mut Guard<'_>,
+        session: &mut Session,
+        args: Args<'_>,
+        reply: &mut Vec<u8>,
+    ) -> CommandResult;
+}
+
+impl Guard<'_> {
+    /// Executes one command, or queues it if the session is in a transaction. `resolved` is what
+    /// [`crate::commands::table::resolve`] made of it.
+    pub fn execute(
+        &mut self,
+        session: &mut Session,
+        resolved: Result<&'static Spec, CommandError>,
+        args: Args<'_>,
+        reply: &mut Vec<u8>,
+        server: &mut dyn ServerCommands,
+    ) -> Outcome {
+        self.state.commands += 1;
+        let start = reply.len();
+        let unit_start = self.begin_unit();
+        let result = match resolved {
+            Ok(spec) => self.dispatch(session, spec, args, reply, server),
+            Err(error) => {
+                session.break_transaction();
+                Err(error)
+            }
+        };
+        if let Err(error) = result {
+            reply.truncate(start);
+            Reply::new(reply, session.protocol).error(error.text());
+        }
+        let lsn = self.end_unit(unit_start);
+        let wrote = self.state.unit.effects.len() > unit_start;
+        self.hide_undurable(session, start, lsn, reply);
+        if self.state.unit.effects.len() >= EFFECTS_BYTES_MAX {
+            self.flush_effects();
+        }
+        Outcome { lsn, wrote, failed: reply.get(start) == Some(&b'-') }
+    }
+
+    fn dispatch(
+        &mut self,
+        session: &mut Session,
+        spec: &'static Spec,
+        args: Args<'_>,
+        reply: &mut Vec<u8>,
+        server: &mut dyn ServerCommands,
+    ) -> CommandResult {
+        if session.in_transaction() && !runs_inside_multi(spec) {
+            self.queue(session, spec, args)?;
+            Reply::new(reply, session.protocol).simple("QUEUED");
+            return Ok(());
+        }
+        if spec.is_write() {
+            self.check_writable()?;
+        }
+        match spec.handler {
+            Handler::Engine(command) => self.transaction(command, session, args, reply, server),
+            _ => self.run(session, spec, args, reply, server),
+        }
+    }
+
+    /// Runs a command that is not about transactions.
+    pub(super) fn run(
+        &mut self,
+        session: &mut Session,
+        spec: &'static Spec,
+        args: Args<'_>,
+        reply: &mut Vec<u8>,
+        server: &mut dyn ServerCommands,
+    ) -> CommandResult {
+        match spec.handler {
+            Handler::Data(handler) => {
+                let now_ms = self.now_ms;
+                let expiry_mode = self.expiry_mode();
+                let state = &mut *self.state;
+                let access = (!session.no_touch).then(|| state.access(now_ms));
+                let store = Store::new(
+                    &mut state.keyspace,
+                    &mut state.unit,
+                    session.db,
+                    now_ms,
+                    expiry_mode,
+                    access,
+                );
+                let mut context = Context {
+                    store,
+                    reply: Reply::new(reply, session.protocol),
+                    settings: &state.settings,
+                    random: &mut *state.random,
+                };
+                let result = handler(&mut context, args);
+                session.db = context.store.db;
+                result
+            }
+            Handler::Server(command) => server.run(command, self, session, args, reply),
+            Handler::Engine(_) | Handler::Container(_) => {
+                unreachable!("{} is not run from here", spec.full_name)
+            }
+        }
+    }
+
+    /// Refuses a write while the log takes none.
+    pub(super) fn check_writable(&self) -> Result<(), CommandError> {
+        match self.refusal() {
+            None => Ok(()),
+            Some(cause) => Err(misconf(&cause)),
+        }
+    }
+
+    fn refusal(&self) -> Option<String> {
+        self.state.log.as_ref().and_then(|log| log.refusal())
+    }
+
+    /// While the log takes no writes, expired keys are hidden and stay.
+    pub(super) fn expiry_mode(&self) -> ExpiryMode {
+        let writable = self.state.log.as_ref().is_none_or(|log| !log.is_refusing());
+        if writable { ExpiryMode::Delete } else { ExpiryMode::Hide }
+    }
+
+    /// While the log has failed, nothing shows a value that is not durable and may never be.
+    fn hide_undurable(&self, session: &Session, start: usize, lsn: Lsn, reply: &mut Vec<u8>) {
+        let Some(log) = &self.state.log else { return };
+        if log.has_failed() && lsn > log.durable_lsn() && reply.get(start) != Some(&b'-') {
+            let cause = log.refusal().unwrap_or_default();
+            reply.truncate(start);
+            Reply::new(reply, session.protocol).error(misconf(&cause).text());
+        }
+    }
+
+    /// Begins a unit: a command or a transaction. Gives the offset at which its effects begin.
+    pub(super) fn begin_unit(&mut self) -> usize {
+        let unit = &mut self.state.unit;
+        unit.effect_count = 0;
+        unit.touched.clear();
+        unit.touched_all = false;
+        unit.seen_lsn = 0;
+        unit.seen_all = false;
+        unit.effects.len()
+    }
+
+    /// Ends a unit whose effects begin at `start`: readers of what it wrote wait for its end. Gives
+    /// the LSN that its reply waits for.
+    pub(super) fn end_unit(&mut self, start: usize) -> Lsn {
+        let state = &mut *self.state;
+        let unit = &mut state.unit;
+        let bytes = unit.effects.len() - start;
+        if bytes > 0 {
+            state.lsn += bytes as u64;
+            unit.seen_lsn = state.lsn;
+            for slot in unit.touched.drain(..) {
+                state.keyspace.gate.wrote(slot, state.lsn);
+            }
+            if unit.touched_all {
+                state.keyspace.gate.raise_floor(state.lsn);
+            }
+        }
+        if unit.seen_all { state.lsn } else { unit.seen_lsn }
+    }
+}
+
+impl State {
+    /// How accesses are noted now.
+    fn access(&mut self, now_ms: i64) -> Access {
+        if self.settings.lfu {
+            Access::Lfu {
+                minutes: (now_ms / 60_000) as u16,
+                random: (self.random)() as u32,
+                log_factor: self.settings.lfu_log_factor,
+                decay_minutes: self.settings.lfu_decay_minutes,
+            }
+        } else {
+            Access::Lru((now_ms / 1000) as u32 & 0x00ff_ffff)
+        }
+    }
+}
+
+/// Commands that run at once although a transaction is open.
+fn runs_inside_multi(spec: &Spec) -> bool {
+    match spec.handler {
+        Handler::Engine(command) => command != EngineCommand::Unwatch,
+        Handler::Server(command) => matches!(command, ServerCommand::Quit | ServerCommand::Reset),
+        _ => false,
+    }
+}
+
+/// The error for a write that the log cannot take.
+pub(super) fn misconf(cause: &str) -> CommandError {
+    CommandError::new(format!("MISCONF Errors writing to the log: {cause}"))
+}

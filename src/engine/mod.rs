@@ -1,0 +1,275 @@
+//! The one place where keyspace and log meet. Usable as a library, without a network.
+//!
+//! [`Engine::lock`] gives the right to execute commands; there is one lock, one log and one order.
+//! What a command did and what its reply showed is summed up in a [`Gate`](crate::log::Gate): the
+//! caller holds the reply back until the log lets it pass.
+
+mod execute;
+mod expire;
+mod replay;
+mod session;
+mod transaction;
+
+pub use execute::{Outcome, ServerCommands};
+pub use session::Session;
+
+use crate::commands::context::Settings;
+use crate::commands::store::Unit;
+use crate::disk::Disk;
+use crate::env::{Clock, Random};
+use crate::keyspace::Keyspace;
+use crate::log::{self, Durability, Log, Lsn, OpenError, Options, Recovery};
+use parking_lot::{Mutex, MutexGuard};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Effects are handed to the log when they exceed this, in the middle of a batch, so that frames can
+/// be divided there.
+const EFFECTS_BYTES_MAX: usize = 64 * 1024;
+
+/// The directory of a data set's files, inside `dir`.
+pub const DIR_NAME: &str = "mainstay";
+
+/// The machine as the engine sees it.
+#[derive(Clone)]
+pub struct Machine {
+    /// Where files are.
+    pub disk: Arc<dyn Disk>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes independent sources of randomness.
+    pub random: Arc<dyn Fn() -> Random + Send + Sync>,
+}
+
+impl Machine {
+    /// The real one.
+    pub fn real() -> Self {
+        Self {
+            disk: Arc::new(crate::disk::RealDisk),
+            clock: Arc::new(crate::env::SystemClock::new()),
+            random: Arc::new(crate::env::system_random),
+        }
+    }
+}
+
+/// A keyspace with its log.
+pub struct Engine {
+    state: Mutex<State>,
+    /// The log; also in the state, for whoever does not hold the lock. `None` in memory-only mode.
+    log: Mutex<Option<Arc<Log>>>,
+    machine: Machine,
+}
+
+/// What the lock protects.
+struct State {
+    keyspace: Keyspace,
+    settings: Settings,
+    random: Random,
+    log: Option<Arc<Log>>,
+    /// The LSN behind the last command executed, those in `unit` that are not yet in the log included.
+    lsn: Lsn,
+    unit: Unit,
+    /// Where the next expiry cycle goes on: database and cursor.
+    expire_at: (usize, u64),
+    /// Commands executed.
+    commands: u64,
+}
+
+impl Engine {
+    /// An engine without a log: what it holds is gone when it is dropped.
+    pub fn in_memory(machine: Machine, databases: usize, settings: Settings) -> Self {
+        let state = State::new(&machine, databases, settings);
+        Self { state: Mutex::new(state), log: Mutex::new(None), machine }
+    }
+
+    /// Opens the data set in `dir`, or makes an empty one there.
+    ///
+    /// # Errors
+    /// See [`log::attach`].
+    pub fn open(
+        machine: Machine,
+        dir: &Path,
+        databases: usize,
+        settings: Settings,
+        options: Options,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let mut state = State::new(&machine, databases, settings);
+        let mut replay = replay::Replayer::new(&mut state);
+        let (log, recovery) = log::attach(
+            machine.disk.clone(),
+            dir,
+            options,
+            machine.clock.clone(),
+            (machine.random)(),
+            &mut replay,
+        )?;
+        let selected = replay.into_selected_db();
+        let log = Arc::new(log);
+        state.lsn = recovery.lsn;
+        state.unit.stream_db = selected;
+        state.log = Some(log.clone());
+        Ok((Self { state: Mutex::new(state), log: Mutex::new(Some(log)), machine }, recovery))
+    }
+
+    /// The log, unless in memory-only mode.
+    pub fn log(&self) -> Option<Arc<Log>> {
+        self.log.lock().clone()
+    }
+
+    /// Takes the engine, to execute a bounded batch. What was executed goes to the log when the guard
+    /// is dropped. Only connection threads do this.
+    pub fn lock(&self) -> Guard<'_> {
+        let state = self.state.lock();
+        let now_ms = self.machine.clock.unix_ms();
+        Guard { state, now_ms }
+    }
+
+    /// Begins a log of what is in memory now, in `dir`: a base with everything, then a segment. What
+    /// was in `dir` before is replaced. Gives the new log, whose threads the caller starts.
+    ///
+    /// Holds the engine while the base is written.
+    ///
+    /// # Errors
+    /// Those of the disk, or if another process has the directory. Then nothing has changed.
+    pub fn begin_log(&self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
+        let mut guard = self.lock();
+        guard.flush_effects();
+        let state = &mut *guard.state;
+        let log = Arc::new(log::begin(
+            self.machine.disk.clone(),
+            dir,
+            options,
+            self.machine.clock.clone(),
+            (self.machine.random)(),
+            &mut |write| replay::dump(&state.keyspace, write),
+        )?);
+        state.lsn = log.appended_lsn();
+        state.unit.stream_db = None;
+        // LSNs count anew; no reader has anything to wait for.
+        state.keyspace.gate = crate::keyspace::Gate::new();
+        state.log = Some(log.clone());
+        *self.log.lock() = Some(log.clone());
+        Ok(log)
+    }
+
+    /// Goes on without the log, which the caller closes.
+    pub fn end_log(&self) -> Option<Arc<Log>> {
+        let mut guard = self.lock();
+        guard.flush_effects();
+        guard.state.log = None;
+        self.log.lock().take()
+    }
+}
+
+impl State {
+    fn new(machine: &Machine, databases: usize, settings: Settings) -> Self {
+        let mut random = (machine.random)();
+        let seed = (random(), random());
+        Self {
+            keyspace: Keyspace::new(databases, seed),
+            settings,
+            random,
+            log: None,
+            lsn: 0,
+            unit: Unit::default(),
+            expire_at: (0, 0),
+            commands: 0,
+        }
+    }
+}
+
+/// The right to execute commands, and the time at which they execute.
+pub struct Guard<'a> {
+    state: MutexGuard<'a, State>,
+    now_ms: i64,
+}
+
+impl Guard<'_> {
+    /// The keyspace, to look at. Whoever replies with what it finds waits for
+    /// [`Guard::lsn`].
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.state.keyspace
+    }
+
+    /// The keyspace's counters.
+    pub fn stats_mut(&mut self) -> &mut crate::keyspace::KeyspaceStats {
+        &mut self.state.keyspace.stats
+    }
+
+    /// Directives that commands look at.
+    pub fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.state.settings
+    }
+
+    /// The LSN behind the last command executed.
+    pub fn lsn(&self) -> Lsn {
+        self.state.lsn
+    }
+
+    /// Commands executed so far.
+    pub fn commands(&self) -> u64 {
+        self.state.commands
+    }
+
+    /// The time at which this batch executes, as Unix time in ms.
+    pub fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// The condition under which replies leave now; `No` in memory-only mode.
+    pub fn durability(&self) -> Durability {
+        self.state.log.as_ref().map_or(Durability::No, |log| log.durability())
+    }
+
+    /// Changes the condition for replies. Whatever was visible before stays behind the gate: readers
+    /// wait for it under the new condition.
+    pub fn set_durability(&mut self, durability: Durability) {
+        self.flush_effects();
+        if let Some(log) = &self.state.log {
+            log.set_durability(durability);
+        }
+        let lsn = self.state.lsn;
+        self.state.keyspace.gate.raise_floor(lsn);
+    }
+
+    /// Hands the effects of finished units to the log.
+    fn flush_effects(&mut self) {
+        let state = &mut *self.state;
+        if state.unit.effects.is_empty() {
+            return;
+        }
+        match &state.log {
+            Some(log) => {
+                let db = state.unit.stream_db.expect("an effect selects a database");
+                let lsn = log.append(&mut state.unit.effects, db as u32);
+                debug_assert_eq!(lsn, state.lsn);
+                log.appended();
+            }
+            None => state.unit.effects.clear(),
+        }
+        // A buffer that a huge value blew up is not kept.
+        if state.unit.effects.capacity() > 4 * EFFECTS_BYTES_MAX {
+            state.unit.effects = Vec::new();
+        }
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.flush_effects();
+    }
+}
+
+/// The directory of the data set's files inside the configured `dir`.
+pub fn data_dir(dir: &Path) -> PathBuf {
+    dir.join(DIR_NAME)
+}
+
+/// Whether `dir`, as configured, holds a data set.
+///
+/// # Errors
+/// Those of the disk.
+pub fn holds_data(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
+    log::holds_data(disk, &data_dir(dir))
+}

@@ -1,0 +1,153 @@
+//! From the log's bytes to the keyspace, and from the keyspace to the bytes of a base.
+
+use super::State;
+use crate::commands::store::{ExpiryMode, Store, Unit};
+use crate::commands::{Context, Handler, table};
+use crate::keyspace::{Keyspace, Value};
+use crate::log::Replay;
+use crate::resp::request::Parsed;
+use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser, write_command};
+use std::io;
+
+/// A base's commands are written in pieces of this size.
+const DUMP_BYTES: usize = 256 * 1024;
+
+/// Carries out the commands of the log.
+pub(super) struct Replayer<'a> {
+    state: &'a mut State,
+    unit: Unit,
+    db: usize,
+    any: bool,
+    reply: Vec<u8>,
+    ranges: Vec<(usize, usize)>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Replayer<'a> {
+    pub(super) fn new(state: &'a mut State) -> Self {
+        Self {
+            state,
+            unit: Unit::default(),
+            db: 0,
+            any: false,
+            reply: Vec::new(),
+            ranges: Vec::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The database that the stream has selected; `None` if it is empty.
+    pub(super) fn into_selected_db(self) -> Option<usize> {
+        self.any.then_some(self.db)
+    }
+
+    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+        let name = || String::from_utf8_lossy(args.at(0)).into_owned();
+        if args.at(0).eq_ignore_ascii_case(b"MULTI") || args.at(0).eq_ignore_ascii_case(b"EXEC") {
+            // A frame holds a transaction whole, so there is nothing left to hold together.
+            return Ok(());
+        }
+        let spec = table::resolve(args).map_err(|error| error.text().to_owned())?;
+        let Handler::Data(handler) = spec.handler else {
+            return Err(format!("'{}' does not belong in a log", name()));
+        };
+        self.reply.clear();
+        self.unit.effects.clear();
+        self.unit.touched.clear();
+        let state = &mut *self.state;
+        let store = Store::new(
+            &mut state.keyspace,
+            &mut self.unit,
+            self.db,
+            0,
+            ExpiryMode::Ignore,
+            None,
+        );
+        let mut context = Context {
+            store,
+            reply: Reply::new(&mut self.reply, Protocol::Resp2),
+            settings: &state.settings,
+            random: &mut *state.random,
+        };
+        let result = handler(&mut context, args);
+        self.db = context.store.db;
+        result.map_err(|error| format!("'{}' was answered with: {error}", name()))
+    }
+}
+
+impl Replay for Replayer<'_> {
+    fn commands(&mut self, db: u32, payload: &[u8]) -> Result<(), String> {
+        if db as usize >= self.state.keyspace.database_count() {
+            return Err(format!("database {db} is beyond the configured number of databases"));
+        }
+        self.db = db as usize;
+        self.any = true;
+        let mut parser = RequestParser::default();
+        let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };
+        // The parser wants a buffer that it may unquote inline requests in; the log has none.
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.extend_from_slice(payload);
+        let mut rest = &mut buffer[..];
+        while !rest.is_empty() {
+            let mut ranges = std::mem::take(&mut self.ranges);
+            ranges.clear();
+            let parsed = parser.parse(rest, 0, &limits, &mut ranges);
+            let consumed = match parsed {
+                Ok(Parsed::Request { consumed }) if !ranges.is_empty() => consumed,
+                Ok(_) => return Err("the payload does not end with a whole command".to_owned()),
+                Err(error) => return Err(error.to_string()),
+            };
+            self.command(Args::new(rest, &ranges))?;
+            self.ranges = ranges;
+            rest = &mut rest[consumed..];
+        }
+        if buffer.capacity() <= 4 << 20 {
+            self.buffer = buffer;
+        }
+        Ok(())
+    }
+
+    fn selected_db(&self) -> u32 {
+        self.db as u32
+    }
+}
+
+/// Writes commands that rebuild `keyspace`, in pieces of whole commands; with each comes the database
+/// selected at its start.
+pub(super) fn dump(
+    keyspace: &Keyspace,
+    write: &mut dyn FnMut(u32, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut piece = Vec::new();
+    for (db, database) in keyspace.databases() {
+        let mut digits = itoa::Buffer::new();
+        if !database.is_empty() {
+            write_command(&mut piece, &[b"SELECT", digits.format(db).as_bytes()]);
+        }
+        for entry in database.iter() {
+            let mut digits = itoa::Buffer::new();
+            let bytes = match entry.value() {
+                Value::Integer(number) => digits.format(number).as_bytes(),
+                Value::Text { bytes, .. } => bytes,
+            };
+            match entry.expiry_ms() {
+                Some(at) => {
+                    let mut digits = itoa::Buffer::new();
+                    let at = digits.format(at).as_bytes();
+                    write_command(&mut piece, &[b"SET", entry.key(), bytes, b"PXAT", at]);
+                }
+                None => write_command(&mut piece, &[b"SET", entry.key(), bytes]),
+            }
+            if piece.len() >= DUMP_BYTES {
+                write(db as u32, &piece)?;
+                piece.clear();
+            }
+        }
+        if !piece.is_empty() {
+            write(db as u32, &piece)?;
+            piece.clear();
+        }
+    }
+    Ok(())
+}
