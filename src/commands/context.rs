@@ -1,6 +1,8 @@
 //! What a command sees while it runs.
 
-use super::store::Store;
+use super::CommandError;
+use super::numbers::int32;
+use super::store::{Access, Store};
 use crate::resp::Reply;
 
 /// Directives that commands look at. The server fills it in and changes it at run time.
@@ -39,4 +41,50 @@ pub struct Context<'a> {
     pub settings: &'a Settings,
     /// Uniformly distributed numbers; deterministic under test.
     pub random: &'a mut dyn FnMut() -> u64,
+}
+
+impl Context<'_> {
+    /// An argument as the number of a database that exists.
+    ///
+    /// # Errors
+    /// If it is not a number, or there is no such database.
+    pub fn database_index(&self, arg: &[u8]) -> Result<usize, CommandError> {
+        self.existing_database(int32(arg)?)
+    }
+
+    /// `index` as the number of a database that exists.
+    ///
+    /// # Errors
+    /// If there is no such database.
+    pub fn existing_database(&self, index: i32) -> Result<usize, CommandError> {
+        usize::try_from(index)
+            .ok()
+            .filter(|&index| index < self.store.database_count())
+            .ok_or(CommandError::DB_OUT_OF_RANGE)
+    }
+
+    /// Refuses a string that would grow beyond `proto-max-bulk-len`: `len` bytes and `more`.
+    ///
+    /// # Errors
+    /// If it would.
+    pub fn check_string_len(&self, len: usize, more: usize) -> Result<(), CommandError> {
+        match len.checked_add(more) {
+            Some(total) if total <= self.settings.bulk_bytes_max => Ok(()),
+            _ => Err(CommandError::STRING_TOO_LONG),
+        }
+    }
+
+    /// The clock of access words as of now, also for a connection whose accesses do not count.
+    pub fn access_clock(&self) -> Access {
+        if self.settings.lfu {
+            Access::Lfu {
+                minutes: (self.store.now_ms / 60_000) as u16,
+                random: 0,
+                log_factor: self.settings.lfu_log_factor,
+                decay_minutes: self.settings.lfu_decay_minutes,
+            }
+        } else {
+            Access::Lru((self.store.now_ms / 1000) as u32 & 0x00ff_ffff)
+        }
+    }
 }

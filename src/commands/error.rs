@@ -24,6 +24,12 @@ impl CommandError {
     /// An index past what a string may hold.
     pub const OUT_OF_RANGE: Self = Self::fixed("ERR index out of range");
 
+    /// A string would grow beyond `proto-max-bulk-len`.
+    pub const STRING_TOO_LONG: Self =
+        Self::fixed("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+    /// `MOVE` or `COPY` from a key to itself.
+    pub const SAME_OBJECT: Self = Self::fixed("ERR source and destination objects are the same");
+
     /// An error of fixed text.
     pub const fn fixed(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))
@@ -37,6 +43,11 @@ impl CommandError {
     /// Too few or too many arguments; `name` is the full name, in lower case (`client|kill`).
     pub fn wrong_arity(name: &str) -> Self {
         Self::new(format!("ERR wrong number of arguments for '{name}' command"))
+    }
+
+    /// An expiry time that is not positive or does not fit; `name` is the command's name.
+    pub fn invalid_expire_time(name: &str) -> Self {
+        Self::new(format!("ERR invalid expire time in '{name}' command"))
     }
 
     /// The text, code first.

@@ -4,16 +4,36 @@
 //! [`Store`], writes its reply, and states its *effect*: the deterministic command that the log
 //! carries and that brings a copy of the keyspace to the same state.
 
+pub mod command;
+pub mod connection;
 pub mod context;
 pub mod error;
+pub mod glob;
+pub mod keys;
+pub mod numbers;
+pub mod server;
 pub mod spec;
 pub mod store;
 pub mod table;
+#[cfg(test)]
+mod testing;
+pub mod transactions;
 
 pub use context::{Context, Settings};
 pub use error::CommandError;
+pub use keys::{FoundKey, Keys, keys};
 pub use spec::{Arity, Flags, Handler, KeySpec, Spec};
 pub use store::{ExpiryMode, Key, Store, Unit};
+pub use table::{lookup, resolve};
 
 /// What a command's function gives back; an error replaces whatever it has replied so far.
 pub type CommandResult = Result<(), CommandError>;
+
+/// Writes what `<name> HELP` gives: `lines` in pairs of a subcommand and what it does.
+pub fn reply_help(ctx: &mut Context<'_>, name: &str, lines: &[&str]) {
+    ctx.reply.array(lines.len() + 3);
+    ctx.reply.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    for line in lines.iter().chain(&["HELP", "    Print this help."]) {
+        ctx.reply.simple(line);
+    }
+}

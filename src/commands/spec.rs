@@ -1,5 +1,6 @@
 //! How a command is declared.
 
+use super::keys::Keys;
 use super::{CommandResult, Context};
 use crate::resp::Args;
 
@@ -30,7 +31,7 @@ impl Arity {
     }
 }
 
-/// What kind of command it is; the names `COMMAND INFO` gives.
+/// What kind of command it is: a set of flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flags(pub u32);
 
@@ -57,6 +58,10 @@ impl Flags {
     pub const ALLOW_BUSY: Self = Self(1 << 17);
     pub const MOVABLEKEYS: Self = Self(1 << 18);
     pub const PROTECTED: Self = Self(1 << 19);
+    pub const NO_MANDATORY_KEYS: Self = Self(1 << 21);
+    pub const TOUCHES_ARBITRARY_KEYS: Self = Self(1 << 22);
+    /// Documented as a command for internal use only.
+    pub const SYSCMD: Self = Self(1 << 23);
     /// Only in the log: a client that sends it gets the error for an unknown command.
     pub const INTERNAL: Self = Self(1 << 20);
 
@@ -70,30 +75,30 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// The flags' names as `COMMAND INFO` lists them, in bit order.
+    /// The flags' names as `COMMAND INFO` lists them and in its order; Redis does not show the rest.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const NAMES: [&str; 19] = [
-            "write",
-            "readonly",
-            "denyoom",
-            "admin",
-            "pubsub",
-            "noscript",
-            "blocking",
-            "loading",
-            "stale",
-            "skip_monitor",
-            "skip_slowlog",
-            "asking",
-            "fast",
-            "no_auth",
-            "may_replicate",
-            "no_async_loading",
-            "no_multi",
-            "allow_busy",
-            "movablekeys",
+        const SHOWN: [(Flags, &str); 19] = [
+            (Flags::WRITE, "write"),
+            (Flags::READONLY, "readonly"),
+            (Flags::DENYOOM, "denyoom"),
+            (Flags::ADMIN, "admin"),
+            (Flags::PUBSUB, "pubsub"),
+            (Flags::NOSCRIPT, "noscript"),
+            (Flags::BLOCKING, "blocking"),
+            (Flags::LOADING, "loading"),
+            (Flags::STALE, "stale"),
+            (Flags::SKIP_MONITOR, "skip_monitor"),
+            (Flags::SKIP_SLOWLOG, "skip_slowlog"),
+            (Flags::ASKING, "asking"),
+            (Flags::FAST, "fast"),
+            (Flags::NO_AUTH, "no_auth"),
+            (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
+            (Flags::NO_ASYNC_LOADING, "no_async_loading"),
+            (Flags::NO_MULTI, "no_multi"),
+            (Flags::MOVABLEKEYS, "movablekeys"),
+            (Flags::ALLOW_BUSY, "allow_busy"),
         ];
-        NAMES.into_iter().enumerate().filter(move |(bit, _)| self.0 >> bit & 1 == 1).map(|(_, n)| n)
+        SHOWN.into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| name)
     }
 }
 
@@ -107,6 +112,28 @@ pub struct KeySpec {
     /// What happens to the keys: space-separated `RO RW OW RM access update insert delete
     /// not_key incomplete variable_flags`, as `COMMAND INFO` lists them.
     pub flags: &'static str,
+}
+
+impl KeySpec {
+    /// One key, at argument `index`.
+    pub const fn at(index: u16, flags: &'static str) -> Self {
+        Self::range(index, 0, 1, flags)
+    }
+
+    /// Keys from argument `index` on, every `step`-th, up to `last` as in [`Find::Range`].
+    pub const fn range(index: u16, last: i16, step: u16, flags: &'static str) -> Self {
+        Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, flags }
+    }
+
+    /// Whether these are keys at all, and not only arguments that travel like keys.
+    pub fn is_key(&self) -> bool {
+        !self.flags.contains("not_key")
+    }
+
+    /// Whether there may be keys that this does not find.
+    pub fn is_incomplete(&self) -> bool {
+        self.flags.contains("incomplete")
+    }
 }
 
 /// Where the keys of a [`KeySpec`] begin.
@@ -160,8 +187,8 @@ pub enum Handler {
     Engine(EngineCommand),
     /// The server: what concerns connections, configuration and the process.
     Server(ServerCommand),
-    /// Its subcommands; alone it is only a name.
-    Container(&'static [Spec]),
+    /// Nobody: it is only a name for its subcommands.
+    Container,
 }
 
 /// Commands that the engine carries out.
@@ -208,7 +235,13 @@ pub enum ServerCommand {
     WaitAof,
 }
 
+/// Finds the keys of a command whose [`KeySpec`]s do not tell the whole story.
+pub type KeyFunction = fn(Args<'_>) -> Option<Keys>;
+
 /// One command: everything that dispatch, `COMMAND` and later the access lists need to know.
+///
+/// Made by [`Spec::new`] and the setters, all of them `const`, so that a family is a `static` slice.
+#[derive(Clone, Copy)]
 pub struct Spec {
     /// The name in lower case; of a subcommand, only its own.
     pub name: &'static str,
@@ -222,6 +255,10 @@ pub struct Spec {
     pub flags: Flags,
     /// Where its keys are.
     pub key_specs: &'static [KeySpec],
+    /// Overrules `key_specs` where they are not exact.
+    pub key_function: Option<KeyFunction>,
+    /// Its subcommands.
+    pub subcommands: &'static [Spec],
     /// ACL categories beyond those that follow from the flags, without `@`, space-separated.
     pub categories: &'static str,
     /// The group of the documentation: `string`, `generic`, `connection`, …
@@ -232,11 +269,199 @@ pub struct Spec {
     pub complexity: &'static str,
     /// One sentence.
     pub summary: &'static str,
+    /// Hints for clients and proxies.
+    pub tips: &'static [&'static str],
+    /// Since when it is deprecated, and what takes its place.
+    pub deprecated: Option<(&'static str, &'static str)>,
 }
 
 impl Spec {
+    /// A command with the given full name (`client|kill` for a subcommand) and arity, negative for
+    /// "or more", carried out by `handler`.
+    pub const fn new(full_name: &'static str, arity: i16, handler: Handler) -> Self {
+        let mut at = full_name.len();
+        while at > 0 && full_name.as_bytes()[at - 1] != b'|' {
+            at -= 1;
+        }
+        let arity = match arity {
+            0.. => Arity::Exactly(arity as u16),
+            _ => Arity::AtLeast(arity.unsigned_abs()),
+        };
+        Self {
+            name: full_name.split_at(at).1,
+            full_name,
+            handler,
+            arity,
+            flags: Flags::NONE,
+            key_specs: &[],
+            key_function: None,
+            subcommands: &[],
+            categories: "",
+            group: "",
+            since: "",
+            complexity: "",
+            summary: "",
+            tips: &[],
+            deprecated: None,
+        }
+    }
+
+    /// A command that is a function of the keyspace and its arguments.
+    pub const fn data(
+        full_name: &'static str,
+        arity: i16,
+        run: fn(&mut Context<'_>, Args<'_>) -> CommandResult,
+    ) -> Self {
+        Self::new(full_name, arity, Handler::Data(run))
+    }
+
+    /// A command that the server carries out.
+    pub const fn server(full_name: &'static str, arity: i16, command: ServerCommand) -> Self {
+        Self::new(full_name, arity, Handler::Server(command))
+    }
+
+    /// A name for `subcommands`, nothing by itself.
+    pub const fn container(name: &'static str, subcommands: &'static [Spec]) -> Self {
+        let mut spec = Self::new(name, -2, Handler::Container);
+        spec.subcommands = subcommands;
+        spec
+    }
+
+    /// With these flags, and ACL categories that do not follow from them.
+    pub const fn flags(mut self, flags: Flags, categories: &'static str) -> Self {
+        self.flags = flags;
+        self.categories = categories;
+        self
+    }
+
+    /// With keys at these places.
+    pub const fn keys(mut self, key_specs: &'static [KeySpec]) -> Self {
+        self.key_specs = key_specs;
+        self
+    }
+
+    /// With a function that finds the keys.
+    pub const fn key_function(mut self, function: KeyFunction) -> Self {
+        self.key_function = Some(function);
+        self
+    }
+
+    /// With documentation.
+    pub const fn doc(
+        mut self,
+        group: &'static str,
+        since: &'static str,
+        complexity: &'static str,
+        summary: &'static str,
+    ) -> Self {
+        self.group = group;
+        self.since = since;
+        self.complexity = complexity;
+        self.summary = summary;
+        self
+    }
+
+    /// With hints for clients and proxies.
+    pub const fn tips(mut self, tips: &'static [&'static str]) -> Self {
+        self.tips = tips;
+        self
+    }
+
+    /// Deprecated since a version, in favour of something else.
+    pub const fn deprecated(mut self, since: &'static str, instead: &'static str) -> Self {
+        self.deprecated = Some((since, instead));
+        self
+    }
+
+    /// With subcommands beside what it does alone.
+    pub const fn subcommands(mut self, subcommands: &'static [Spec]) -> Self {
+        self.subcommands = subcommands;
+        self
+    }
+
     /// Whether it may change the keyspace.
     pub fn is_write(&self) -> bool {
         self.flags.has(Flags::WRITE)
     }
+
+    /// Whether it takes keys.
+    pub fn has_keys(&self) -> bool {
+        self.key_function.is_some() || self.key_specs.iter().any(KeySpec::is_key)
+    }
+
+    /// Whether it is in an ACL category, given without `@`: those it declares and those that follow
+    /// from its flags.
+    pub fn is_in_category(&self, category: &str) -> bool {
+        let has = |flag| self.flags.has(flag);
+        let declares = |name: &str| self.categories.split(' ').any(|own| own == name);
+        match category {
+            "write" => has(Flags::WRITE),
+            "read" => has(Flags::READONLY) && !declares("scripting"),
+            "admin" => has(Flags::ADMIN) || declares("admin"),
+            "dangerous" => has(Flags::ADMIN) || declares("dangerous"),
+            "pubsub" => has(Flags::PUBSUB) || declares("pubsub"),
+            "fast" => has(Flags::FAST),
+            "slow" => !has(Flags::FAST),
+            "blocking" => has(Flags::BLOCKING) || declares("blocking"),
+            other => declares(other),
+        }
+    }
+
+    /// Its ACL categories in the order in which Redis lists them.
+    pub fn category_names(&self) -> impl Iterator<Item = &'static str> {
+        CATEGORIES.into_iter().filter(|category| self.is_in_category(category))
+    }
+
+    /// First key, last key and step, as `COMMAND INFO` has said it since before there were key
+    /// specs, and whether there are keys that this does not cover.
+    pub fn legacy_range(&self) -> (i64, i64, i64, bool) {
+        let mut covered: Option<(i64, i64, i64)> = None;
+        let mut movable = false;
+        for spec in self.key_specs {
+            let (Begin::Index(first), Find::Range { last, step, .. }) = (spec.begin, spec.find)
+            else {
+                movable = true;
+                continue;
+            };
+            let first = i64::from(first);
+            let last = if last < 0 { i64::from(last) } else { first + i64::from(last) };
+            // Only a lone range may have a step; several must follow one another without a gap.
+            let alone = self.key_specs.len() == 1;
+            match covered {
+                _ if step != 1 && !alone => movable = true,
+                Some((_, end, _)) if end != first - 1 => movable = true,
+                before => {
+                    movable |= spec.is_incomplete();
+                    covered = Some((before.map_or(first, |(first, ..)| first), last, step.into()));
+                }
+            }
+        }
+        let (first, last, step) = covered.unwrap_or_default();
+        (first, last, step, movable)
+    }
 }
+
+/// All ACL categories, in the order in which Redis lists them.
+pub const CATEGORIES: [&str; 21] = [
+    "keyspace",
+    "read",
+    "write",
+    "set",
+    "sortedset",
+    "list",
+    "hash",
+    "string",
+    "bitmap",
+    "hyperloglog",
+    "geo",
+    "stream",
+    "pubsub",
+    "admin",
+    "fast",
+    "slow",
+    "blocking",
+    "dangerous",
+    "connection",
+    "transaction",
+    "scripting",
+];

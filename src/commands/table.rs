@@ -1,17 +1,216 @@
 //! The table of all commands, and looking one up by name.
 
-use super::spec::Spec;
+use super::spec::{Flags, Spec};
+use super::{CommandError, command, connection, server, transactions};
 use crate::resp::Args;
+use std::sync::LazyLock;
 
-/// All commands, sorted by name; each family's file declares its own.
-static FAMILIES: [&[Spec]; 0] = [];
+/// All commands; each family's file declares its own.
+static FAMILIES: [&[Spec]; 4] =
+    [&command::COMMANDS, &connection::COMMANDS, &server::COMMANDS, &transactions::COMMANDS];
 
-/// All commands.
+/// log2 of the index's size: a few times the number of commands, so that a probe nearly always hits.
+const INDEX_LOG2: u32 = 10;
+const INDEX_MASK: usize = (1 << INDEX_LOG2) - 1;
+
+/// Commands by the hash of their name, open addressing. Its load stays below one half, so that an
+/// unknown name soon meets a gap.
+static INDEX: LazyLock<Box<[Option<&'static Spec>]>> = LazyLock::new(|| {
+    let mut index = vec![None; 1 << INDEX_LOG2];
+    for (count, spec) in all().enumerate() {
+        assert!(count < index.len() / 2, "the index has become too small");
+        let mut at = hash(spec.name.as_bytes());
+        while index[at].is_some() {
+            at = (at + 1) & INDEX_MASK;
+        }
+        index[at] = Some(spec);
+    }
+    index.into()
+});
+
+/// All commands. Subcommands are found in [`Spec::subcommands`].
 pub fn all() -> impl Iterator<Item = &'static Spec> {
     FAMILIES.iter().flat_map(|family| family.iter())
 }
 
-/// The command that `args` names.
-pub fn lookup(_args: Args<'_>) -> Option<&'static Spec> {
+/// A place in the index for a name, the same in upper and lower case. Length and the outer bytes
+/// tell commands apart well enough.
+fn hash(name: &[u8]) -> usize {
+    let len = name.len();
+    // Up to 16 bytes count, in two words that overlap where the name is shorter.
+    let (head, tail) =
+        if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+        } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
+        } else {
+            let byte = |at: usize| name.get(at).map_or(0, |&byte| u64::from(byte));
+            (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+        };
+    // Setting this bit makes letters lower case; what it does to other bytes only matters in that it
+    // is the same every time.
+    let lower = |word: u64| word | 0x2020_2020_2020_2020;
+    let mixed = (lower(head) ^ lower(tail).rotate_left(29)).wrapping_add(len as u64);
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - INDEX_LOG2)) as usize
+}
+
+/// The command called `name`, in whatever case; not a subcommand.
+pub fn by_name(name: &[u8]) -> Option<&'static Spec> {
+    let index = &**INDEX;
+    let mut at = hash(name);
+    while let Some(spec) = index[at] {
+        if spec.name.as_bytes().eq_ignore_ascii_case(name) {
+            return Some(spec);
+        }
+        at = (at + 1) & INDEX_MASK;
+    }
     None
+}
+
+/// The subcommand of `spec` called `name`.
+fn subcommand(spec: &'static Spec, name: &[u8]) -> Option<&'static Spec> {
+    spec.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// The command called `full_name`, which for a subcommand is `container|name`.
+pub fn by_full_name(full_name: &[u8]) -> Option<&'static Spec> {
+    let mut parts = full_name.splitn(2, |&byte| byte == b'|');
+    let spec = by_name(parts.next()?)?;
+    match parts.next() {
+        Some(name) => subcommand(spec, name),
+        None => Some(spec),
+    }
+}
+
+/// The command that `args` names; a subcommand if the first argument is the name of a container
+/// and the second that of a subcommand.
+pub fn lookup(args: Args<'_>) -> Option<&'static Spec> {
+    let spec = by_name(args.get(0)?)?;
+    if spec.subcommands.is_empty() {
+        return Some(spec);
+    }
+    match args.get(1) {
+        Some(name) => subcommand(spec, name),
+        None => Some(spec),
+    }
+}
+
+/// The command that a client's request names, with the right number of arguments for it.
+///
+/// # Errors
+/// If there is no such command or subcommand, or the number of arguments is wrong.
+pub fn resolve(args: Args<'_>) -> Result<&'static Spec, CommandError> {
+    let found = lookup(args).filter(|spec| !spec.flags.has(Flags::INTERNAL));
+    let Some(spec) = found else { return Err(unknown(args)) };
+    if !spec.arity.allows(args.len()) {
+        return Err(CommandError::wrong_arity(spec.full_name));
+    }
+    Ok(spec)
+}
+
+/// The error for a request that names nothing, in Redis's words and with its truncation.
+#[cold]
+fn unknown(args: Args<'_>) -> CommandError {
+    // Redis prints C strings, so a NUL ends what it shows of an argument.
+    let shown = |arg: &[u8], limit: usize| {
+        let end = arg.iter().take(limit).position(|&byte| byte == 0);
+        let arg = &arg[..end.unwrap_or(arg.len().min(limit))];
+        String::from_utf8_lossy(arg).into_owned()
+    };
+    let name = args.get(0).unwrap_or_default();
+    if let Some(container) = by_name(name)
+        && let Some(sub) = args.get(1)
+        && !container.subcommands.is_empty()
+    {
+        let (sub, container) = (shown(sub, 128), container.name.to_ascii_uppercase());
+        return CommandError::new(format!("ERR unknown subcommand '{sub}'. Try {container} HELP."));
+    }
+    let mut beginning = String::new();
+    for arg in args.from(1).iter() {
+        if beginning.len() >= 128 {
+            break;
+        }
+        let arg = shown(arg, 128 - beginning.len());
+        beginning.push_str(&format!("'{arg}' "));
+    }
+    let name = shown(name, 128);
+    CommandError::new(format!(
+        "ERR unknown command '{name}', with args beginning with: {beginning}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::OwnedArgs;
+
+    fn resolved(words: &[&str]) -> Result<&'static str, String> {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let args = OwnedArgs::from_slices(&words);
+        resolve(args.as_args()).map(|spec| spec.full_name).map_err(|e| e.text().to_owned())
+    }
+
+    #[test]
+    fn every_command_is_found_by_its_name_in_any_case() {
+        for spec in all() {
+            for name in [spec.name.to_owned(), spec.name.to_ascii_uppercase()] {
+                let found = by_full_name(name.as_bytes()).map(|found| found.full_name);
+                assert_eq!(found, Some(spec.full_name), "declared twice?");
+            }
+            for sub in spec.subcommands {
+                let found = by_full_name(sub.full_name.to_ascii_uppercase().as_bytes());
+                assert_eq!(found.map(|found| found.full_name), Some(sub.full_name));
+                assert!(sub.full_name.starts_with(spec.name));
+            }
+        }
+    }
+
+    #[test]
+    fn names_hardly_collide() {
+        let mut places: Vec<usize> = all().map(|spec| hash(spec.name.as_bytes())).collect();
+        let count = places.len();
+        places.sort_unstable();
+        places.dedup();
+        assert!(places.len() * 10 >= count * 8, "{} places for {count} names", places.len());
+    }
+
+    #[test]
+    fn every_command_is_documented() {
+        for spec in all().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
+            let texts = [spec.group, spec.since, spec.complexity, spec.summary];
+            assert!(texts.iter().all(|text| !text.is_empty()), "{}", spec.full_name);
+            assert!(spec.summary.ends_with('.'), "{}", spec.full_name);
+        }
+    }
+
+    #[test]
+    fn a_request_that_names_nothing_gets_the_reason() {
+        assert_eq!(resolved(&["PING"]), Ok("ping"));
+        assert_eq!(resolved(&["Client", "kIll", "x"]), Ok("client|kill"));
+        let cases: [(&[&str], &str); 8] = [
+            (&["ECHO"], "ERR wrong number of arguments for 'echo' command"),
+            (&["CLIENT"], "ERR wrong number of arguments for 'client' command"),
+            (&["client", "kill"], "ERR wrong number of arguments for 'client|kill' command"),
+            (&["client", "foo", "x"], "ERR unknown subcommand 'foo'. Try CLIENT HELP."),
+            (&["foo"], "ERR unknown command 'foo', with args beginning with: "),
+            (&["", "a"], "ERR unknown command '', with args beginning with: 'a' "),
+            (&["a|b", "a\0b"], "ERR unknown command 'a|b', with args beginning with: 'a' "),
+            (
+                &["client|kill", "x"],
+                "ERR unknown command 'client|kill', with args beginning with: 'x' ",
+            ),
+        ];
+        for (words, text) in cases {
+            assert_eq!(resolved(words), Err(text.to_owned()), "{words:?}");
+        }
+        let (long, half) = ("n".repeat(300), "a".repeat(100));
+        assert_eq!(
+            resolved(&[&long, &half, "bb", &half, "d"]).unwrap_err(),
+            format!(
+                "ERR unknown command '{}', with args beginning with: '{half}' 'bb' '{}' ",
+                &long[..128],
+                &half[..20]
+            )
+        );
+    }
 }

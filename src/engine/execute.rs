@@ -124,7 +124,7 @@ impl Guard<'_> {
                 result
             }
             Handler::Server(command) => server.run(command, self, session, args, reply),
-            Handler::Engine(_) | Handler::Container(_) => {
+            Handler::Engine(_) | Handler::Container => {
                 unreachable!("{} is not run from here", spec.full_name)
             }
         }

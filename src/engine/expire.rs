@@ -24,14 +24,8 @@ impl Guard<'_> {
         } else {
             database.due(cursor, now_ms, SLICE_KEYS, |entry| due.push(entry.key().into()))
         };
-        let mut store = Store::new(
-            &mut state.keyspace,
-            &mut state.unit,
-            db,
-            now_ms,
-            ExpiryMode::Delete,
-            None,
-        );
+        let mut store =
+            Store::new(&mut state.keyspace, &mut state.unit, db, now_ms, ExpiryMode::Delete, None);
         for key in &due {
             let key = store.key(key);
             store.expire(&key);

@@ -55,14 +55,8 @@ impl<'a> Replayer<'a> {
         self.unit.effects.clear();
         self.unit.touched.clear();
         let state = &mut *self.state;
-        let store = Store::new(
-            &mut state.keyspace,
-            &mut self.unit,
-            self.db,
-            0,
-            ExpiryMode::Ignore,
-            None,
-        );
+        let store =
+            Store::new(&mut state.keyspace, &mut self.unit, self.db, 0, ExpiryMode::Ignore, None);
         let mut context = Context {
             store,
             reply: Reply::new(&mut self.reply, Protocol::Resp2),

@@ -1,0 +1,312 @@
+//! `COMMAND`: what the table says, told to clients.
+
+use super::glob::{self, Case};
+use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::{CommandError, CommandResult, Context, keys, lookup, reply_help, table};
+use crate::resp::{Args, Reply};
+
+const FLAGS: Flags = Flags::LOADING.with(Flags::STALE);
+const UNORDERED: &[&str] = &["nondeterministic_output_order"];
+
+/// This family's part of the table.
+pub static COMMANDS: [Spec; 1] = [Spec::data("command", -1, info_of_all)
+    .flags(FLAGS, "connection")
+    .doc("server", "2.8.13", "O(N) in the number of commands", "How all commands are declared.")
+    .tips(UNORDERED)
+    .subcommands(&SUBCOMMANDS)];
+
+static SUBCOMMANDS: [Spec; 7] = [
+    Spec::data("command|count", 2, count).flags(FLAGS, "connection").doc(
+        "server",
+        "2.8.13",
+        "O(1)",
+        "How many commands there are.",
+    ),
+    Spec::data("command|docs", -2, docs)
+        .flags(FLAGS, "connection")
+        .doc("server", "7.0.0", "O(N) in the number of commands", "What commands are for.")
+        .tips(UNORDERED),
+    Spec::data("command|info", -2, info)
+        .flags(FLAGS, "connection")
+        .doc("server", "2.8.13", "O(N) in the number of commands", "How commands are declared.")
+        .tips(UNORDERED),
+    Spec::data("command|getkeys", -3, get_keys).flags(FLAGS, "connection").doc(
+        "server",
+        "2.8.13",
+        "O(N) in the number of arguments",
+        "Finds the keys in a request.",
+    ),
+    Spec::data("command|getkeysandflags", -3, get_keys_and_flags).flags(FLAGS, "connection").doc(
+        "server",
+        "7.0.0",
+        "O(N) in the number of arguments",
+        "Finds the keys in a request and what would happen to them.",
+    ),
+    Spec::data("command|list", -2, list)
+        .flags(FLAGS, "connection")
+        .doc("server", "7.0.0", "O(N) in the number of commands", "The names of commands.")
+        .tips(UNORDERED),
+    Spec::data("command|help", 2, help).flags(FLAGS, "connection").doc(
+        "server",
+        "5.0.0",
+        "O(1)",
+        "Lists the subcommands.",
+    ),
+];
+
+/// All commands that a client can send.
+fn visible() -> impl Iterator<Item = &'static Spec> {
+    table::all().filter(|spec| !spec.flags.has(Flags::INTERNAL))
+}
+
+/// The command that a client calls `name`, subcommands as `container|name`.
+fn visible_by_name(name: &[u8]) -> Option<&'static Spec> {
+    table::by_full_name(name).filter(|spec| !spec.flags.has(Flags::INTERNAL))
+}
+
+/// `COMMAND`
+fn info_of_all(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.array(visible().count());
+    visible().for_each(|spec| write_info(&mut ctx.reply, spec));
+    Ok(())
+}
+
+/// `COMMAND COUNT`
+fn count(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.integer(visible().count() as i64);
+    Ok(())
+}
+
+/// `COMMAND INFO [name …]`
+fn info(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    if args.len() == 2 {
+        return info_of_all(ctx, args);
+    }
+    ctx.reply.array(args.len() - 2);
+    for name in args.from(2).iter() {
+        match visible_by_name(name) {
+            Some(spec) => write_info(&mut ctx.reply, spec),
+            None => ctx.reply.null(),
+        }
+    }
+    Ok(())
+}
+
+/// `COMMAND DOCS [name …]`
+fn docs(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    let deferred = ctx.reply.deferred();
+    let mut found = 0;
+    let mut write = |spec: &'static Spec| {
+        ctx.reply.bulk(spec.full_name.as_bytes());
+        write_docs(&mut ctx.reply, spec);
+        found += 1;
+    };
+    if args.len() == 2 {
+        visible().for_each(&mut write);
+    } else {
+        args.from(2).iter().filter_map(visible_by_name).for_each(&mut write);
+    }
+    ctx.reply.finish_map(deferred, found);
+    Ok(())
+}
+
+/// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`
+fn list(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    let filter: Option<(&[u8], &[u8])> = match args.len() {
+        2 => None,
+        5 if args[2].eq_ignore_ascii_case(b"FILTERBY") => Some((args.at(3), args.at(4))),
+        _ => return Err(CommandError::SYNTAX),
+    };
+    let passes: &dyn Fn(&Spec) -> bool = match filter {
+        None => &|_| true,
+        // There are no modules.
+        Some((kind, _)) if kind.eq_ignore_ascii_case(b"MODULE") => &|_| false,
+        Some((kind, category)) if kind.eq_ignore_ascii_case(b"ACLCAT") => &move |spec| {
+            let category = category.to_ascii_lowercase();
+            str::from_utf8(&category).is_ok_and(|category| spec.is_in_category(category))
+        },
+        Some((kind, pattern)) if kind.eq_ignore_ascii_case(b"PATTERN") => {
+            &move |spec| glob::matches(pattern, spec.full_name.as_bytes(), Case::Insensitive)
+        }
+        Some(_) => return Err(CommandError::SYNTAX),
+    };
+    let deferred = ctx.reply.deferred();
+    let mut found = 0;
+    for spec in visible().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
+        if passes(spec) {
+            ctx.reply.bulk(spec.full_name.as_bytes());
+            found += 1;
+        }
+    }
+    ctx.reply.finish_array(deferred, found);
+    Ok(())
+}
+
+/// `COMMAND GETKEYS name [arg …]`
+fn get_keys(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    let request = args.from(2);
+    let keys = keys_of(request)?;
+    ctx.reply.array(keys.count());
+    keys.iter().for_each(|key| ctx.reply.bulk(&request[key.index]));
+    Ok(())
+}
+
+/// `COMMAND GETKEYSANDFLAGS name [arg …]`
+fn get_keys_and_flags(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    let request = args.from(2);
+    let keys = keys_of(request)?;
+    ctx.reply.array(keys.count());
+    for key in keys.iter() {
+        ctx.reply.array(2);
+        ctx.reply.bulk(&request[key.index]);
+        write_statuses(&mut ctx.reply, key.flags.split(' '));
+    }
+    Ok(())
+}
+
+fn keys_of(request: Args<'_>) -> Result<super::Keys, CommandError> {
+    const NO_COMMAND: CommandError = CommandError::fixed("ERR Invalid command specified");
+    let spec = lookup(request).filter(|spec| !spec.flags.has(Flags::INTERNAL));
+    keys(spec.ok_or(NO_COMMAND)?, request)
+}
+
+/// `COMMAND HELP`
+fn help(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
+    reply_help(
+        ctx,
+        "COMMAND",
+        &[
+            "(no subcommand)",
+            "    How all commands are declared.",
+            "COUNT",
+            "    How many commands there are.",
+            "DOCS [<command-name> ...]",
+            "    What the named commands are for, or all of them.",
+            "GETKEYS <full-command>",
+            "    The keys in a request.",
+            "GETKEYSANDFLAGS <full-command>",
+            "    The keys in a request, and what it would do to them.",
+            "INFO [<command-name> ...]",
+            "    How the named commands are declared, or all of them.",
+            "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",
+            "    The names of commands.",
+        ],
+    );
+    Ok(())
+}
+
+/// A set of simple strings.
+fn write_statuses(reply: &mut Reply<'_>, words: impl Iterator<Item = &'static str> + Clone) {
+    let words = words.filter(|word| !word.is_empty());
+    reply.set(words.clone().count());
+    words.for_each(|word| reply.simple(word));
+}
+
+fn write_pair(reply: &mut Reply<'_>, name: &str, value: &str) {
+    reply.bulk(name.as_bytes());
+    reply.bulk(value.as_bytes());
+}
+
+/// The ten fields of `COMMAND INFO`.
+fn write_info(reply: &mut Reply<'_>, spec: &'static Spec) {
+    let (first, last, step, movable) = spec.legacy_range();
+    let flags = if movable { spec.flags.with(Flags::MOVABLEKEYS) } else { spec.flags };
+    reply.array(10);
+    reply.bulk(spec.full_name.as_bytes());
+    reply.integer(spec.arity.as_signed());
+    reply.set(flags.names().count());
+    flags.names().for_each(|name| reply.simple(name));
+    reply.integer(first);
+    reply.integer(last);
+    reply.integer(step);
+    reply.set(spec.category_names().count());
+    spec.category_names().for_each(|name| reply.simple(&format!("@{name}")));
+    reply.set(spec.tips.len());
+    spec.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
+    reply.set(spec.key_specs.len());
+    spec.key_specs.iter().for_each(|key_spec| write_key_spec(reply, key_spec));
+    if spec.subcommands.is_empty() {
+        reply.set(0);
+    } else {
+        reply.array(spec.subcommands.len());
+        spec.subcommands.iter().for_each(|sub| write_info(reply, sub));
+    }
+}
+
+fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
+    reply.map(3);
+    reply.bulk(b"flags");
+    write_statuses(reply, spec.flags.split(' '));
+    reply.bulk(b"begin_search");
+    match spec.begin {
+        Begin::Index(index) => write_search(reply, "index", &[("index", index.into())]),
+        Begin::Unknown => write_search(reply, "unknown", &[]),
+        Begin::Keyword { keyword, from } => {
+            reply.map(2);
+            write_pair(reply, "type", "keyword");
+            reply.bulk(b"spec");
+            reply.map(2);
+            write_pair(reply, "keyword", keyword);
+            reply.bulk(b"startfrom");
+            reply.integer(from.into());
+        }
+    }
+    reply.bulk(b"find_keys");
+    match spec.find {
+        Find::Unknown => write_search(reply, "unknown", &[]),
+        Find::Range { last, step, limit } => {
+            let fields =
+                [("lastkey", last.into()), ("keystep", step.into()), ("limit", limit.into())];
+            write_search(reply, "range", &fields);
+        }
+        Find::Count { count, first, step } => {
+            let fields =
+                [("keynumidx", count.into()), ("firstkey", first.into()), ("keystep", step.into())];
+            write_search(reply, "keynum", &fields);
+        }
+    }
+}
+
+fn write_search(reply: &mut Reply<'_>, kind: &str, fields: &[(&str, i64)]) {
+    reply.map(2);
+    write_pair(reply, "type", kind);
+    reply.bulk(b"spec");
+    reply.map(fields.len());
+    for (name, value) in fields {
+        reply.bulk(name.as_bytes());
+        reply.integer(*value);
+    }
+}
+
+fn write_docs(reply: &mut Reply<'_>, spec: &'static Spec) {
+    let doc_flags: &[&str] = match (spec.deprecated, spec.flags.has(Flags::SYSCMD)) {
+        (Some(_), _) => &["deprecated"],
+        (None, true) => &["syscmd"],
+        (None, false) => &[],
+    };
+    let fields = 4
+        + usize::from(!doc_flags.is_empty())
+        + 2 * usize::from(spec.deprecated.is_some())
+        + usize::from(!spec.subcommands.is_empty());
+    reply.map(fields);
+    write_pair(reply, "summary", spec.summary);
+    write_pair(reply, "since", spec.since);
+    write_pair(reply, "group", spec.group);
+    write_pair(reply, "complexity", spec.complexity);
+    if !doc_flags.is_empty() {
+        reply.bulk(b"doc_flags");
+        write_statuses(reply, doc_flags.iter().copied());
+    }
+    if let Some((since, instead)) = spec.deprecated {
+        write_pair(reply, "deprecated_since", since);
+        write_pair(reply, "replaced_by", instead);
+    }
+    if !spec.subcommands.is_empty() {
+        reply.bulk(b"subcommands");
+        reply.map(spec.subcommands.len());
+        for sub in spec.subcommands {
+            reply.bulk(sub.full_name.as_bytes());
+            write_docs(reply, sub);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Commands about the connection. Most belong to the server; here is how they are declared.
+
+use super::spec::{Flags, ServerCommand, Spec};
+use super::{CommandError, CommandResult, Context};
+use crate::resp::Args;
+
+/// Allowed whatever state the data is in.
+const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
+/// Also, of no use to a script.
+const SESSION: Flags = ALWAYS.with(Flags::NOSCRIPT);
+/// Also, allowed before the client has authenticated and while a script runs.
+const HANDSHAKE: Flags = SESSION.with(Flags::FAST).with(Flags::NO_AUTH).with(Flags::ALLOW_BUSY);
+const ADMIN: Flags = SESSION.with(Flags::ADMIN);
+
+/// This family's part of the table.
+pub static COMMANDS: [Spec; 8] = [
+    Spec::data("ping", -1, ping)
+        .flags(Flags::FAST, "connection")
+        .doc("connection", "1.0.0", "O(1)", "Shows that the server is alive.")
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+    Spec::data("echo", 2, echo).flags(ALWAYS.with(Flags::FAST), "connection").doc(
+        "connection",
+        "1.0.0",
+        "O(1)",
+        "Gives its argument back.",
+    ),
+    Spec::data("select", 2, select).flags(ALWAYS.with(Flags::FAST), "connection").doc(
+        "connection",
+        "1.0.0",
+        "O(1)",
+        "Chooses the connection's database.",
+    ),
+    Spec::server("quit", -1, ServerCommand::Quit)
+        .flags(HANDSHAKE, "connection")
+        .doc("connection", "1.0.0", "O(1)", "Closes the connection.")
+        .deprecated("7.2.0", "just closing the connection"),
+    Spec::server("hello", -1, ServerCommand::Hello).flags(HANDSHAKE, "connection").doc(
+        "connection",
+        "6.0.0",
+        "O(1)",
+        "Agrees on the protocol's version, authenticates and names the connection.",
+    ),
+    Spec::server("reset", 1, ServerCommand::Reset).flags(HANDSHAKE, "connection").doc(
+        "connection",
+        "6.2.0",
+        "O(1)",
+        "Puts the connection back into its first state.",
+    ),
+    Spec::server("auth", -2, ServerCommand::Auth).flags(HANDSHAKE, "connection").doc(
+        "connection",
+        "1.0.0",
+        "O(N) in the number of the user's passwords",
+        "Authenticates the connection.",
+    ),
+    Spec::container("client", &CLIENT).doc(
+        "connection",
+        "2.4.0",
+        "Depends on the subcommand.",
+        "Looks after connections.",
+    ),
+];
+
+static CLIENT: [Spec; 11] = [
+    client("client|id", 2, ServerCommand::ClientId, "5.0.0", "The connection's number."),
+    client("client|info", 2, ServerCommand::ClientInfo, "6.2.0", "All about this connection.")
+        .tips(&["nondeterministic_output"]),
+    client("client|list", -2, ServerCommand::ClientList, "2.4.0", "All about every connection.")
+        .flags(ADMIN, "connection")
+        .tips(&["nondeterministic_output"]),
+    client("client|getname", 2, ServerCommand::ClientGetName, "2.6.9", "The connection's name."),
+    client("client|setname", 3, ServerCommand::ClientSetName, "2.6.9", "Names the connection.")
+        .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    client(
+        "client|setinfo",
+        4,
+        ServerCommand::ClientSetInfo,
+        "7.2.0",
+        "Notes which library the client uses.",
+    )
+    .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    client("client|kill", -3, ServerCommand::ClientKill, "2.4.0", "Closes connections.")
+        .flags(ADMIN, "connection"),
+    client(
+        "client|reply",
+        3,
+        ServerCommand::ClientReply,
+        "3.2.0",
+        "Turns replies to this connection on and off.",
+    ),
+    client(
+        "client|no-evict",
+        3,
+        ServerCommand::ClientNoEvict,
+        "7.0.0",
+        "Spares the connection when clients use too much memory.",
+    )
+    .flags(ADMIN, "connection"),
+    client(
+        "client|no-touch",
+        3,
+        ServerCommand::ClientNoTouch,
+        "7.2.0",
+        "Keeps this connection's accesses from counting as use of keys.",
+    ),
+    client("client|help", 2, ServerCommand::ClientHelp, "5.0.0", "Lists the subcommands.")
+        .flags(ALWAYS, "connection"),
+];
+
+const fn client(
+    full_name: &'static str,
+    arity: i16,
+    command: ServerCommand,
+    since: &'static str,
+    summary: &'static str,
+) -> Spec {
+    Spec::server(full_name, arity, command).flags(SESSION, "connection").doc(
+        "connection",
+        since,
+        "O(1), O(N) in connections to list or close them",
+        summary,
+    )
+}
+
+/// `PING [message]`
+fn ping(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    match (args.get(1), args.len()) {
+        (None, _) => ctx.reply.simple("PONG"),
+        (Some(message), 2) => ctx.reply.bulk(message),
+        _ => return Err(CommandError::wrong_arity("ping")),
+    }
+    Ok(())
+}
+
+/// `ECHO message`
+fn echo(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    ctx.reply.bulk(&args[1]);
+    Ok(())
+}
+
+/// `SELECT index`
+fn select(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    ctx.store.db = ctx.database_index(&args[1])?;
+    ctx.reply.ok();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+
+    #[test]
+    fn ping_echo_select() {
+        let mut bench = Bench::new();
+        bench.replies("PING", "+PONG");
+        bench.replies("PING hi", "$2 hi");
+        bench.replies("PING a b", "-ERR wrong number of arguments for 'ping' command");
+        bench.replies("ECHO hi", "$2 hi");
+        bench.replies("SELECT 15", "+OK");
+        assert_eq!(bench.db, 15);
+        bench.replies("SELECT 16", "-ERR DB index is out of range");
+        bench.replies("SELECT -1", "-ERR DB index is out of range");
+        bench.replies("SELECT x", "-ERR value is not an integer or out of range");
+        bench.replies(
+            "SELECT 2147483648",
+            "-ERR value is out of range, value must between -2147483648 and 2147483647",
+        );
+        assert_eq!(bench.db, 15);
+    }
+}
