@@ -11,12 +11,16 @@
 //! | `glob` | shell-style patterns |
 
 pub mod accepted;
+pub mod command;
 pub mod directives;
 pub mod glob;
 pub mod parse;
+pub mod rewrite;
 pub mod values;
 
 pub use accepted::accepted_directives_markdown;
+pub use command::{Change, Pending, SetCause, SetError};
 pub use directives::{Config, DIRECTIVES, Directive, Effect, Flags, Status, find};
 pub use parse::{LoadError, Loaded, Sources, load, load_text};
+pub use rewrite::{RewriteError, rewrite_file};
 pub use values::{AppendFsync, LogCompression, LogLevel, ProtectedAction, Supervised};

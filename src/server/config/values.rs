@@ -723,7 +723,10 @@ impl Setting for BufferLimits {
             ),
             forced: Some(limit != default),
         };
-        classes.into_iter().map(line).collect()
+        let mut lines: Vec<RewrittenLine> = classes.into_iter().map(line).collect();
+        // A file may state fewer classes than there are: those that matter take its lines first.
+        lines.sort_by_key(|line| line.forced != Some(true));
+        lines
     }
 }
 
