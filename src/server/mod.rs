@@ -1,3 +1,4 @@
 //! Connections, sessions, configuration and metrics: all that faces the network.
 
+pub mod args;
 pub mod config;

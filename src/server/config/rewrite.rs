@@ -138,7 +138,9 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let old = std::fs::metadata(&path).ok();
-    let (temporary, mut file) = create_beside(&path)?;
+    // Until it has the mode of the old file, nobody else may read the new one.
+    let mode = if old.is_some() { 0o600 } else { 0o644 };
+    let (temporary, mut file) = create_beside(&path, mode)?;
     let result = (|| {
         file.write_all(text)?;
         if let Some(old) = old {
@@ -158,13 +160,13 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     result
 }
 
-fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
+fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
     for attempt in 0..16 {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".{}-{attempt}.tmp", std::process::id()));
         let temporary = PathBuf::from(temporary);
-        match OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary) {
+        match OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary) {
             Ok(file) => return Ok((temporary, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
             Err(error) => return Err(error),
