@@ -146,6 +146,7 @@ impl Guard<'_> {
         }
         let start = self.state.unit.effects.len();
         Reply::new(reply, session.protocol).array(transaction.queue.len());
+        self.in_exec = true;
         for queued in &transaction.queue {
             let before = reply.len();
             let args = queued.args.as_args();
@@ -162,6 +163,7 @@ impl Guard<'_> {
                 Reply::new(reply, session.protocol).error(error.text());
             }
         }
+        self.in_exec = false;
         self.frame_transaction(start);
         Ok(())
     }

@@ -86,6 +86,11 @@ pub enum Durability {
 }
 
 impl Durability {
+    /// The one of two conditions that promises more.
+    pub fn stricter(self, other: Self) -> Self {
+        if (self as u8) <= other as u8 { self } else { other }
+    }
+
     fn from_u8(value: u8) -> Self {
         match value {
             0 => Self::Always,
@@ -198,7 +203,8 @@ pub struct Log {
     prepare_added: Condvar,
     listeners: Mutex<Arc<[Listener]>>,
     stats: Mutex<SyncStats>,
-    lock: Box<dyn Lock>,
+    /// Let go when the log is closed.
+    lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 impl Log {
