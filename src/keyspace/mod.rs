@@ -1,1 +1,3 @@
 //! Databases, their table, entries and expiry.
+
+pub mod table;
