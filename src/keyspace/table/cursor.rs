@@ -97,14 +97,12 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         let first_hash = |order: u16| start | u64::from(order) << (48 - depth);
 
         // First find where to stop: items of equal order are not torn apart.
-        let mut counted = 0;
         let mut order = from;
-        for word in words() {
+        for (counted, word) in words().enumerate() {
             if counted >= limit && word.order() > order {
                 last = first_hash(word.order()) - 1;
                 break;
             }
-            counted += 1;
             order = word.order();
         }
         if segment.spilled() > 0 {

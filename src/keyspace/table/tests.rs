@@ -322,7 +322,7 @@ fn an_empty_table_allocates_nothing_and_answers() {
 #[test]
 fn the_index_costs_at_most_13_bytes_a_key_between_one_and_two_million() {
     let mut table = Numbers::new(Hashing::Mixed);
-    let mut worst = (0.0, 0);
+    let (mut worst, mut most_lines) = ((0.0, 0), (0.0, 0));
     for number in 0..2_000_000 {
         table.put(number, None);
         let keys = number + 1;
@@ -331,8 +331,18 @@ fn the_index_costs_at_most_13_bytes_a_key_between_one_and_two_million() {
             if bytes > worst.0 {
                 worst = (bytes, keys);
             }
+            let lines: usize = (0..2000)
+                .map(|probe| mixed(keys * 3 + probe))
+                .map(|hash| table.directory[table.index_of(hash)].lines_read(hash))
+                .sum();
+            let lines = lines as f64 / 2000.0;
+            if lines > most_lines.0 {
+                most_lines = (lines, keys);
+            }
         }
     }
+    println!("most lines a look-up: {:.2}, at {} keys", most_lines.0, most_lines.1);
+    assert!(most_lines.0 <= 1.3, "{} lines a look-up at {} keys", most_lines.0, most_lines.1);
     println!("worst: {:.2} bytes a key, at {} keys", worst.0, worst.1);
     assert!(worst.0 <= 13.0, "{} bytes a key at {} keys", worst.0, worst.1);
     println!("spilled: {}", table.spilled);
