@@ -167,21 +167,19 @@ fn table(keys: u64) {
         }
     });
 
-    let mut longest = Vec::new();
+    let mut took = Vec::with_capacity(keys as usize);
     for number in 0..keys {
         let item = Key(Box::new(key(number)));
         let hash = hash(&item.0);
         let start = Instant::now();
         table.insert_unique(hash, item, None);
-        let took = start.elapsed();
-        if took > Duration::from_micros(20) {
-            longest.push(took);
-        }
+        took.push(start.elapsed().as_nanos() as u32);
     }
-    longest.sort();
-    let over = longest.len();
-    let last = longest.split_off(over.saturating_sub(5));
-    println!("  inserts longer than 20 µs: {over}, longest {last:?}");
+    took.sort_unstable();
+    let at = |share: f64| Duration::from_nanos(took[(keys as f64 * share) as usize].into());
+    let longest = &took[took.len() - 5..];
+    println!("  one insert: p50 {:?}, p99 {:?}, p99.9 {:?}", at(0.5), at(0.99), at(0.999));
+    println!("  p99.99 {:?}, p99.999 {:?}, longest {longest:?} ns", at(0.9999), at(0.99999));
 }
 
 fn standard(keys: u64) {
@@ -217,13 +215,19 @@ fn standard(keys: u64) {
 /// How long doubling a directory of this many entries takes: allocate twice the room and copy.
 fn directory(entries: usize) {
     let old: Vec<u64> = (0..entries as u64).collect();
-    let start = Instant::now();
-    let mut new = Vec::with_capacity(entries * 2);
-    for &entry in &old {
-        new.extend([entry, entry]);
-    }
-    black_box(&new);
-    println!("doubling a directory of {entries} entries: {:?}", start.elapsed());
+    let double = || {
+        let start = Instant::now();
+        let mut new = Vec::with_capacity(entries * 2);
+        for &entry in &old {
+            new.extend([entry, entry]);
+        }
+        black_box(&new);
+        start.elapsed()
+    };
+    let mut took: Vec<Duration> = (0..9).map(|_| double()).collect();
+    let first = took[0];
+    took.sort();
+    println!("doubling a directory of {entries}: first {first:?}, median {:?}", took[4]);
 }
 
 fn main() {

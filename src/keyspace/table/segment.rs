@@ -282,6 +282,12 @@ impl Segment {
         if self.is_vacant() { 0 } else { usize::from(LIMITS[size_of_buckets(self.buckets())]) }
     }
 
+    /// The header, to be prefetched; null when the segment is vacant.
+    #[inline]
+    pub(super) fn header_pointer(&self) -> *const u8 {
+        self.address()
+    }
+
     /// The bucket in which a look-up for `hash` begins, to be prefetched.
     #[inline]
     pub(super) fn home_pointer(&self, hash: u64) -> *const u8 {
