@@ -123,7 +123,7 @@ fn rename_entry(ctx: &mut Context<'_>, from: &[u8], to: &[u8]) {
 /// Takes the entry of one key and puts it, with its expiry time, in place of another's.
 fn relocate(ctx: &mut Context<'_>, from: &Key<'_>, to: &Key<'_>) {
     if let Some(entry) = ctx.store.take(from) {
-        let expiry_ms = entry.expiry_ms();
+        let expiry_ms = entry.view().expiry_ms();
         ctx.store.insert(to, entry.rebuilt(Some(to.bytes), expiry_ms));
     }
 }
