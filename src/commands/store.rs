@@ -258,16 +258,24 @@ impl<'a> Store<'a> {
     /// Sets a key to a value, with or without an expiry time, whatever was there. The caller states
     /// the effect.
     pub fn set(&mut self, key: &Key<'_>, value: NewValue<'_>, expiry_ms: Option<i64>) {
-        let mut access = self.access.map_or(0, Access::initial);
         // How often a key is used outlives its value, or one that is only ever written would look
         // as if it were new.
-        if let Some(lfu @ Access::Lfu { .. }) = self.access
-            && let Some(old) = self.keyspace.database(key.db).find(key.hash, key.bytes)
-        {
-            access = lfu.touched(old.access());
-        }
+        let access = match self.access {
+            Some(Access::Lru(clock)) => clock,
+            access => {
+                let old = self.keyspace.database(key.db).find(key.hash, key.bytes);
+                let touched =
+                    |old: Entry<'_>| access.map_or(old.access(), |a| a.touched(old.access()));
+                old.map_or_else(|| self.initial_access(), touched)
+            }
+        };
         let entry = EntryBox::new(key.bytes, value, expiry_ms, access);
         self.insert(key, entry);
+    }
+
+    /// The access word of a new entry. It is used now, also if accesses are not noted.
+    pub fn initial_access(&self) -> u32 {
+        self.access.unwrap_or(Access::Lru((self.now_ms / 1000) as u32)).initial()
     }
 
     /// Sets a key to a value and leaves its expiry time as it is.
