@@ -265,7 +265,6 @@ impl Guard<'_> {
                 let db = state.unit.stream_db.expect("an effect selects a database");
                 let lsn = log.append(&mut state.unit.effects, db as u32);
                 debug_assert_eq!(lsn, state.lsn);
-                log.appended();
             }
             None => state.unit.effects.clear(),
         }

@@ -288,26 +288,31 @@ impl Log {
 
     /// Puts effects of whole units into the commit buffer and empties `effects`; `db` is the database
     /// that is selected behind them. Gives the LSN behind them. To be called in commit order, that is
-    /// under the engine's lock; does no I/O.
+    /// under the engine's lock; does no I/O. Under `always` the log thread drains; otherwise the caller
+    /// does, with [`Log::drain`], before it replies.
     pub fn append(&self, effects: &mut Vec<u8>, db: u32) -> Lsn {
         debug_assert!(!effects.is_empty());
         let now_us = self.clock.monotonic_us();
         let mut commit = self.commit.lock();
         let lsn = commit.append(effects, db, now_us);
         self.appended.store(lsn, Ordering::Release);
-        if self.oldest_us.load(Ordering::Relaxed) == NOTHING {
+        let was_durable = self.oldest_us.load(Ordering::Relaxed) == NOTHING;
+        if was_durable {
             self.oldest_us.store(now_us, Ordering::Release);
         }
         drop(commit);
-        lsn
-    }
-
-    /// Tells whoever writes the log that there is something in the commit buffer. Under `always` the
-    /// log thread drains; otherwise the caller does, with [`Log::drain`], before it replies.
-    pub fn appended(&self) {
-        if self.durability() == Durability::Always || self.sync_wanted.load(Ordering::Relaxed) > 0 {
+        // The log thread is told only what it cannot know by itself: under `always` that there is
+        // work, otherwise that a command begins to age, or that too much is undurable.
+        let durable = self.durable_lsn();
+        let kick = match self.durability() {
+            Durability::Always => true,
+            Durability::EverySec => was_durable || lsn - durable > UNDURABLE_BYTES_TARGET,
+            Durability::No => lsn - durable > UNDURABLE_BYTES_TARGET,
+        };
+        if kick || self.sync_wanted.load(Ordering::Relaxed) > durable {
             self.kick();
         }
+        lsn
     }
 
     /// Whether a writer has to wait before it takes the engine: what is not durable is kept in memory,

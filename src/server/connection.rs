@@ -299,6 +299,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (mut lsn, mut wrote, mut replies) = (0, false, 0);
         let mut done = 0;
         let mut engine = self.shared.engine.lock();
+        if self.shared.ending.load(Ordering::Acquire) {
+            // The log is being closed: nothing more is executed, only replies still leave.
+            self.next_request = self.requests.len();
+            self.closing = true;
+            return;
+        }
         let durability = engine.durability();
         for request in &self.requests[self.next_request..] {
             let ranges = &self.ranges[request.first..request.first + request.count];

@@ -184,11 +184,11 @@ fn wait_for_exit(mut asked: tokio::sync::watch::Receiver<Option<i32>>) -> i32 {
 fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
     supervisor.stopping();
     shared.ending.store(true, Ordering::Release);
+    // Whoever took the engine before has finished once this has it; whoever comes later looks at
+    // `ending` first.
+    drop(shared.engine.lock());
     let Some(log) = shared.engine.log() else { return status };
     log_notice!("Closing the log");
-    // Never let go: no connection executes anything after this.
-    let guard = shared.engine.lock();
-    std::mem::forget(guard);
     match shared.close_log(&log) {
         Ok(()) => {
             std::thread::sleep(FAREWELL);
@@ -316,6 +316,9 @@ async fn expire(shared: Arc<Shared>) {
         loop {
             let (more, deleted) = {
                 let mut engine = shared.engine.lock();
+                if shared.ending.load(Ordering::Acquire) {
+                    return;
+                }
                 let before = engine.lsn();
                 let more = engine.expire_slice();
                 (more, engine.lsn() > before)
