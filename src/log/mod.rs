@@ -288,8 +288,7 @@ impl Log {
 
     /// Puts effects of whole units into the commit buffer and empties `effects`; `db` is the database
     /// that is selected behind them. Gives the LSN behind them. To be called in commit order, that is
-    /// under the engine's lock; does no I/O. Under `always` the log thread drains; otherwise the caller
-    /// does, with [`Log::drain`], before it replies.
+    /// under the engine's lock; does no I/O. Before anyone waits for it, [`Log::submit`] is called.
     pub fn append(&self, effects: &mut Vec<u8>, db: u32) -> Lsn {
         debug_assert!(!effects.is_empty());
         let now_us = self.clock.monotonic_us();
@@ -301,11 +300,11 @@ impl Log {
             self.oldest_us.store(now_us, Ordering::Release);
         }
         drop(commit);
-        // The log thread is told only what it cannot know by itself: under `always` that there is
-        // work, otherwise that a command begins to age, or that too much is undurable.
+        // What begins to age is to be synced in time, and what is kept in memory is bounded. Under
+        // `always` the log thread is told by `submit`, once for all that was executed together.
         let durable = self.durable_lsn();
         let kick = match self.durability() {
-            Durability::Always => true,
+            Durability::Always => false,
             Durability::EverySec => was_durable || lsn - durable > UNDURABLE_BYTES_TARGET,
             Durability::No => lsn - durable > UNDURABLE_BYTES_TARGET,
         };
@@ -313,6 +312,15 @@ impl Log {
             self.kick();
         }
         lsn
+    }
+
+    /// Moves what was appended on its way, before anyone waits for it: under `always` the log thread is
+    /// told, otherwise the caller drains. To be called once for many commands, when no more are ready.
+    pub fn submit(&self) {
+        match self.durability() {
+            Durability::Always => self.kick(),
+            Durability::EverySec | Durability::No => self.drain(),
+        }
     }
 
     /// Whether a writer has to wait before it takes the engine: what is not durable is kept in memory,
