@@ -7,13 +7,23 @@
 pub mod command;
 pub mod connection;
 pub mod context;
+pub mod databases;
 pub mod error;
+pub mod expire;
+pub mod generic;
 pub mod glob;
 pub mod keys;
+mod lazyfree;
+pub mod long_double;
 pub mod numbers;
+pub mod object;
+#[cfg(test)]
+mod replay_tests;
+pub mod scan;
 pub mod server;
 pub mod spec;
 pub mod store;
+pub mod strings;
 pub mod table;
 #[cfg(test)]
 mod testing;

@@ -252,7 +252,14 @@ impl<'a> Store<'a> {
     /// Sets a key to a value, with or without an expiry time, whatever was there. The caller states
     /// the effect.
     pub fn set(&mut self, key: &Key<'_>, value: NewValue<'_>, expiry_ms: Option<i64>) {
-        let access = self.access.map_or(0, Access::initial);
+        let mut access = self.access.map_or(0, Access::initial);
+        // How often a key is used outlives its value, or one that is only ever written would look
+        // as if it were new.
+        if let Some(lfu @ Access::Lfu { .. }) = self.access
+            && let Some(old) = self.keyspace.database(key.db).find(key.hash, key.bytes)
+        {
+            access = lfu.touched(old.access());
+        }
         let entry = EntryBox::new(key.bytes, value, expiry_ms, access);
         self.insert(key, entry);
     }
@@ -318,15 +325,38 @@ impl<'a> Store<'a> {
         self.keyspace.database_mut(key.db).set_expiry(key.hash, key.bytes, expiry_ms);
     }
 
-    /// A database as it is, expired keys included, for a command that looks at all of it.
-    pub fn database(&mut self, db: usize) -> &Database {
+    /// How many keys a database has, those whose time has come included.
+    pub fn len(&mut self, db: usize) -> usize {
         self.look_at_all();
-        self.keyspace.database(db)
+        self.keyspace.database(db).len()
     }
 
-    /// Whether an entry met in [`Store::database`] is to be passed over because its time has come.
-    pub fn hides(&self, entry: &Entry) -> bool {
-        self.is_expired(entry.expiry_ms())
+    /// All live entries of a database.
+    pub fn live_entries(&mut self, db: usize) -> impl Iterator<Item = &Entry> {
+        self.look_at_all();
+        let is_live = |entry: &&Entry| !self.is_expired(entry.expiry_ms());
+        self.keyspace.database(db).iter().filter(is_live)
+    }
+
+    /// Visits some `count` entries of a database, as [`Database::scan`]; `visit` is also told
+    /// whether the entry's time has come.
+    pub fn scan(
+        &mut self,
+        db: usize,
+        cursor: u64,
+        count: usize,
+        mut visit: impl FnMut(&Entry, bool),
+    ) -> u64 {
+        self.look_at_all();
+        let database = self.keyspace.database(db);
+        database.scan(cursor, count, |entry| visit(entry, self.is_expired(entry.expiry_ms())))
+    }
+
+    /// An entry of a database picked by `random`, and whether its time has come.
+    pub fn random(&mut self, db: usize, random: impl FnMut() -> u64) -> Option<(&Entry, bool)> {
+        self.look_at_all();
+        let entry = self.keyspace.database(db).random(random)?;
+        Some((entry, self.is_expired(entry.expiry_ms())))
     }
 
     /// Empties a database and gives back what it held, for freeing elsewhere. The caller states the
@@ -365,9 +395,15 @@ impl<'a> Store<'a> {
 
     /// States the command itself as its effect.
     pub fn effect_verbatim(&mut self, args: Args<'_>) {
+        self.effect_as(args.at(0), args.from(1));
+    }
+
+    /// States a command of another name with the given arguments.
+    pub fn effect_as(&mut self, name: &[u8], args: Args<'_>) {
         self.before_effect(self.db);
         let out = &mut self.unit.effects;
-        crate::resp::write_header(out, b'*', args.len() as i64);
+        crate::resp::write_header(out, b'*', args.len() as i64 + 1);
+        crate::resp::write_bulk(out, name);
         args.iter().for_each(|arg| crate::resp::write_bulk(out, arg));
     }
 

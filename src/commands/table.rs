@@ -1,13 +1,26 @@
 //! The table of all commands, and looking one up by name.
 
+use super::CommandError;
 use super::spec::{Flags, Spec};
-use super::{CommandError, command, connection, server, transactions};
+use super::{
+    command, connection, databases, expire, generic, object, scan, server, strings, transactions,
+};
 use crate::resp::Args;
 use std::sync::LazyLock;
 
 /// All commands; each family's file declares its own.
-static FAMILIES: [&[Spec]; 4] =
-    [&command::COMMANDS, &connection::COMMANDS, &server::COMMANDS, &transactions::COMMANDS];
+static FAMILIES: &[&[Spec]] = &[
+    &command::COMMANDS,
+    &connection::COMMANDS,
+    &databases::COMMANDS,
+    &expire::COMMANDS,
+    &generic::COMMANDS,
+    &object::COMMANDS,
+    &scan::COMMANDS,
+    &server::COMMANDS,
+    &strings::COMMANDS,
+    &transactions::COMMANDS,
+];
 
 /// log2 of the index's size: a few times the number of commands, so that a probe nearly always hits.
 const INDEX_LOG2: u32 = 10;

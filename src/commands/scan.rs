@@ -1,0 +1,204 @@
+//! Walking over all keys: `KEYS`, `SCAN`, `RANDOMKEY`.
+
+use super::glob::{self, Case};
+use super::numbers::{integer, unsigned};
+use super::spec::{Flags, Spec};
+use super::{CommandError, CommandResult, Context, ExpiryMode};
+use crate::resp::{Args, Reply};
+
+/// This family's part of the table.
+pub static COMMANDS: [Spec; 3] = [
+    Spec::data("keys", 2, keys)
+        .flags(Flags::READONLY, "keyspace dangerous")
+        .doc("generic", "1.0.0", "O(N) in all keys of the database", "All keys that match.")
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
+    Spec::data("scan", -2, scan)
+        .flags(Flags::READONLY.with(Flags::TOUCHES_ARBITRARY_KEYS), "keyspace")
+        .doc("generic", "2.8.0", "O(1) a call, O(N) for all keys", "Walks over the keys.")
+        .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
+    Spec::data("randomkey", 1, randomkey)
+        .flags(Flags::READONLY.with(Flags::TOUCHES_ARBITRARY_KEYS), "keyspace")
+        .doc("generic", "1.0.0", "O(1)", "Any key.")
+        .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
+];
+
+/// What `TYPE` names, of which there are more than this server has yet.
+const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
+
+/// Matches anything, also an empty key, which patterns by themselves do not.
+fn matches(pattern: &[u8], key: &[u8]) -> bool {
+    pattern == b"*" || glob::matches(pattern, key, Case::Sensitive)
+}
+
+/// `KEYS pattern`
+fn keys(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    let (pattern, db) = (&args[1], ctx.store.db);
+    let deferred = ctx.reply.deferred();
+    let mut found = 0;
+    for entry in ctx.store.live_entries(db).filter(|entry| matches(pattern, entry.key())) {
+        ctx.reply.bulk(entry.key());
+        found += 1;
+    }
+    ctx.reply.finish_array(deferred, found);
+    Ok(())
+}
+
+/// The options of `SCAN`.
+struct Options<'a> {
+    count: usize,
+    pattern: &'a [u8],
+    type_name: Option<&'static str>,
+}
+
+impl<'a> Options<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
+        let mut options = Self { count: 10, pattern: b"*", type_name: None };
+        for at in (0..args.len()).step_by(2) {
+            let (name, value) = (args.at(at), args.get(at + 1).ok_or(CommandError::SYNTAX)?);
+            if name.eq_ignore_ascii_case(b"COUNT") {
+                let count = integer(value)?;
+                options.count =
+                    usize::try_from(count).ok().filter(|&c| c > 0).ok_or(CommandError::SYNTAX)?;
+            } else if name.eq_ignore_ascii_case(b"MATCH") {
+                options.pattern = value;
+            } else if name.eq_ignore_ascii_case(b"TYPE") {
+                let known = TYPES.into_iter().find(|t| t.as_bytes().eq_ignore_ascii_case(value));
+                options.type_name = Some(known.ok_or_else(|| {
+                    let value = String::from_utf8_lossy(value);
+                    CommandError::new(format!("ERR unknown type name '{value}'"))
+                })?);
+            } else {
+                return Err(CommandError::SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
+///
+/// Of the keys it meets, it deletes those that it would have returned had their time not come.
+fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    const BAD_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
+    let cursor = unsigned(&args[1]).ok_or(BAD_CURSOR)?;
+    let options = Options::parse(args.from(2))?;
+    let (mut found, mut expired, mut keys) = (0, Vec::new(), Vec::new());
+    let mut list = Reply::new(&mut keys, ctx.reply.protocol());
+    let db = ctx.store.db;
+    let next = ctx.store.scan(db, cursor, options.count, |entry, is_expired| {
+        let fits = options.type_name.is_none_or(|name| entry.value().type_name() == name);
+        if !fits || !matches(options.pattern, entry.key()) {
+            return;
+        }
+        if is_expired {
+            expired.push(entry.key().to_vec());
+        } else {
+            list.bulk(entry.key());
+            found += 1;
+        }
+    });
+    if ctx.store.expiry_mode == ExpiryMode::Delete {
+        for name in &expired {
+            let key = ctx.store.key(name);
+            ctx.store.expire(&key);
+        }
+    }
+    ctx.reply.array(2);
+    let mut digits = itoa::Buffer::new();
+    ctx.reply.bulk(digits.format(next).as_bytes());
+    ctx.reply.array(found);
+    ctx.reply.raw(&keys);
+    Ok(())
+}
+
+/// `RANDOMKEY`
+fn randomkey(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
+    /// How many expired keys it passes over before it stops to guess.
+    const TRIES: usize = 100;
+    let (db, deletes) = (ctx.store.db, ctx.store.expiry_mode == ExpiryMode::Delete);
+    for _ in 0..TRIES {
+        let Some((entry, is_expired)) = ctx.store.random(db, &mut *ctx.random) else {
+            ctx.reply.null();
+            return Ok(());
+        };
+        if !is_expired {
+            ctx.reply.bulk(entry.key());
+            return Ok(());
+        }
+        if deletes {
+            let name = entry.key().to_vec();
+            let key = ctx.store.key(&name);
+            ctx.store.expire(&key);
+        }
+    }
+    match ctx.store.live_entries(db).next() {
+        Some(entry) => ctx.reply.bulk(entry.key()),
+        None => ctx.reply.null(),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::ExpiryMode;
+    use crate::commands::testing::{Bench, parse_effects};
+
+    /// All keys that `SCAN` gives with these options.
+    fn scan_all(bench: &mut Bench, options: &str) -> Vec<String> {
+        let (mut cursor, mut keys) = ("0".to_owned(), Vec::new());
+        loop {
+            let reply = bench.line(&format!("SCAN {cursor} {options}")).reply;
+            let text = String::from_utf8(reply).expect("keys are text");
+            let mut words = text.split("\r\n").filter(|w| !w.starts_with(['*', '$', ':']));
+            cursor = words.next().expect("a cursor").to_owned();
+            keys.extend(words.filter(|w| !w.is_empty()).map(str::to_owned));
+            if cursor == "0" {
+                keys.sort();
+                return keys;
+            }
+        }
+    }
+
+    #[test]
+    fn scanning_finds_everything_once() {
+        let mut bench = Bench::new();
+        for n in 0..1000 {
+            bench.line(&format!("SET key:{n} v"));
+        }
+        for options in ["", "COUNT 7", "TYPE string", "type STRING MATCH key:* COUNT 1000000"] {
+            assert_eq!(scan_all(&mut bench, options).len(), 1000, "{options}");
+        }
+        assert_eq!(scan_all(&mut bench, "MATCH key:1??").len(), 100);
+        assert_eq!(scan_all(&mut bench, "TYPE list").len(), 0);
+        bench.replies("SCAN x", "-ERR invalid cursor");
+        bench.replies("SCAN 0 COUNT 0", "-ERR syntax error");
+        bench.replies("SCAN 0 COUNT x", "-ERR value is not an integer or out of range");
+        bench.replies("SCAN 0 COUNT", "-ERR syntax error");
+        bench.replies("SCAN 0 foo bar", "-ERR syntax error");
+        bench.replies("SCAN 0 TYPE foo", "-ERR unknown type name 'foo'");
+    }
+
+    #[test]
+    fn expired_keys_are_not_seen() {
+        let mut bench = Bench::new();
+        bench.line("SET '' v");
+        for n in 0..500 {
+            bench.line(&format!("SET key:{n} v PX 10"));
+        }
+        bench.now_ms += 10;
+        bench.mode = ExpiryMode::Hide;
+        bench.replies("KEYS *", "*1 $0 ");
+        bench.replies("KEYS **", "*0");
+        bench.replies("RANDOMKEY", "$0 ");
+        assert!(scan_all(&mut bench, "").is_empty());
+        bench.replies("DBSIZE", ":501");
+        bench.mode = ExpiryMode::Delete;
+        let effects = parse_effects(&bench.line("SCAN 0 COUNT 1000 MATCH key:1*").effects);
+        assert_eq!(effects.len(), 1 + 111);
+        bench.replies("RANDOMKEY", "$0 ");
+        scan_all(&mut bench, "");
+        bench.replies("DBSIZE", ":1");
+        bench.line("DEL ''");
+        bench.replies("RANDOMKEY", "$-1");
+    }
+}
