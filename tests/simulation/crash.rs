@@ -199,7 +199,9 @@ impl History {
         disk.observe(|_, _| {});
         self.counts.recoveries.fetch_add(1, Ordering::Relaxed);
         if writes {
-            self.write_on(disk, engine, lsn, expected);
+            let at_us = expected.moment.at_us;
+            let count = write_on(&self.model, &self.config, disk, engine, lsn, at_us, &expected);
+            self.counts.recoveries.fetch_add(count, Ordering::Relaxed);
         }
         let during = std::mem::take(&mut *during.lock());
         for (at, snapshot) in during.iter().enumerate() {
@@ -210,48 +212,6 @@ impl History {
                 self.counts.nested.fetch_add(1, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Writes one more unit into a recovered log, which takes the place of what was discarded, and
-    /// crashes before and after it is durable.
-    fn write_on(&self, disk: SimDisk, engine: Engine, lsn: Lsn, expected: Expected<'_>) {
-        let model = self.model.recovered(lsn, engine.lock().keyspace());
-        let clock = SimClock::new(expected.moment.at_us as i64 / 1000);
-        let config = Config { long_syncs: false, ..self.config.clone() };
-        let mut world = World::with(config, disk, clock, engine, model);
-        world.generation = b'z';
-        let units = world.model.lock().units.len() + 1;
-        while world.model.lock().units.len() < units {
-            world.next_batch(0);
-        }
-        world.log.drain();
-        let after = |world: &World, crash: Crash, at_least: Lsn| {
-            let disk = crash.disk(&world.disk.snapshot());
-            let (engine, recovery) =
-                match open(&disk, &world.clock, world.config.options(), lsn ^ 77) {
-                    Ok(opened) => opened,
-                    Err(error) => panic!("{expected}, and {crash:?} after one more unit: {error}"),
-                };
-            let found = digest(engine.lock().keyspace());
-            let of_prefix = world.model.lock().digest_at(recovery.lsn);
-            assert_eq!(
-                of_prefix,
-                Some(found),
-                "{expected}, and {crash:?} after one more unit: at LSN {} is something else \
-                 than was written after the restart at LSN {lsn}",
-                recovery.lsn
-            );
-            let found = recovery.lsn;
-            assert!(found >= at_least, "{expected}, and {crash:?}: {found} is below {at_least}");
-            self.counts.recoveries.fetch_add(1, Ordering::Relaxed);
-        };
-        // Whatever was recovered is durable before anybody sees it.
-        after(&world, Crash::LosesAll, lsn);
-        after(&world, Crash::Random(lsn), lsn);
-        after(&world, Crash::Kill, lsn);
-        world.sync();
-        let lsn = world.model.lock().lsn();
-        after(&world, Crash::LosesAll, lsn);
     }
 
     pub fn print(&self, name: &str, world: &World) {
@@ -271,6 +231,56 @@ impl History {
             count(&self.counts.nested),
         );
     }
+}
+
+/// Writes one more unit into a log that was recovered up to `lsn`, which takes exactly the place of what
+/// was discarded, and crashes before and after it is durable: what was discarded never comes back.
+/// Gives the number of recoveries.
+pub fn write_on(
+    model: &Model,
+    config: &Config,
+    disk: SimDisk,
+    engine: Engine,
+    lsn: Lsn,
+    at_us: u64,
+    what: &dyn fmt::Display,
+) -> u64 {
+    let model = model.recovered(lsn, engine.lock().keyspace());
+    let clock = SimClock::new(at_us as i64 / 1000);
+    let config = Config { long_syncs: false, ..config.clone() };
+    let mut world = World::with(config, disk, clock, engine, model);
+    world.generation = b'z';
+    let units = world.model.lock().units.len() + 1;
+    while world.model.lock().units.len() < units {
+        world.next_batch(0);
+    }
+    world.log.drain();
+    let after = |world: &World, crash: Crash, at_least: Lsn| {
+        let disk = crash.disk(&world.disk.snapshot());
+        let (engine, recovery) = match open(&disk, &world.clock, world.config.options(), lsn ^ 77) {
+            Ok(opened) => opened,
+            Err(error) => panic!("{what}, and {crash:?} after one more unit: {error}"),
+        };
+        let found = digest(engine.lock().keyspace());
+        let of_prefix = world.model.lock().digest_at(recovery.lsn);
+        assert_eq!(
+            of_prefix,
+            Some(found),
+            "{what}, and {crash:?} after one more unit: at LSN {} is something else than was \
+             written after the restart at LSN {lsn}",
+            recovery.lsn
+        );
+        let found = recovery.lsn;
+        assert!(found >= at_least, "{what}, and {crash:?}: {found} is below {at_least}");
+    };
+    // Whatever was recovered is durable before anybody sees it.
+    after(&world, Crash::LosesAll, lsn);
+    after(&world, Crash::Random(lsn), lsn);
+    after(&world, Crash::Kill, lsn);
+    world.sync();
+    let lsn = world.model.lock().lsn();
+    after(&world, Crash::LosesAll, lsn);
+    4
 }
 
 /// Runs a workload of the size that is asked for and crashes it everywhere.

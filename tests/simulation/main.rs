@@ -2,6 +2,7 @@
 //! call. `tests/README.md` says how to run it and how to replay a seed.
 
 mod crash;
+mod damage;
 mod failures;
 mod world;
 
