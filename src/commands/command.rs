@@ -310,3 +310,79 @@ fn write_docs(reply: &mut Reply<'_>, spec: &'static Spec) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+    use crate::resp::Protocol;
+
+    #[test]
+    fn info_has_the_shape_that_redis_gives_it() {
+        let mut bench = Bench::new();
+        bench.replies(
+            "COMMAND INFO get none",
+            "*2 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 *1 *6 \
+             $5 flags *2 +RO +access $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 \
+             $9 find_keys *4 $4 type $5 range $4 spec *6 $7 lastkey :0 $7 keystep :1 $5 limit :0 \
+             *0 $-1",
+        );
+        bench.protocol = Protocol::Resp3;
+        bench.replies(
+            "COMMAND INFO client|id Wait none",
+            "*3 *10 $9 client|id :2 ~3 +noscript +loading +stale :0 :0 :0 ~2 +@slow +@connection \
+             ~0 ~0 ~0 *10 $4 wait :3 ~1 +blocking :0 :0 :0 ~3 +@slow +@blocking +@connection ~2 \
+             $25 request_policy:all_shards $23 response_policy:agg_min ~0 ~0 _",
+        );
+        bench.protocol = Protocol::Resp2;
+        bench.replies("COMMAND INFO get|key config|get|key", "*2 $-1 $-1");
+        let all = bench.line("COMMAND").reply;
+        assert_eq!(all, bench.line("COMMAND INFO").reply);
+        let count = bench.line("COMMAND COUNT").reply;
+        assert_eq!(all[1..count.len()], count[1..]);
+    }
+
+    #[test]
+    fn docs_are_maps() {
+        let mut bench = Bench::new();
+        bench.protocol = Protocol::Resp3;
+        bench.replies(
+            "COMMAND DOCS substr none",
+            "%1 $6 substr %7 $7 summary $19 A part of a string. $5 since $5 1.0.0 $5 group \
+             $6 string $10 complexity $26 O(N) in the bytes returned $9 doc_flags ~1 +deprecated \
+             $16 deprecated_since $5 2.0.0 $11 replaced_by $10 `GETRANGE`",
+        );
+        let container = bench.line("COMMAND DOCS object").reply;
+        let container = String::from_utf8_lossy(&container).into_owned();
+        assert!(container.contains("$11\r\nsubcommands\r\n%5\r\n$15\r\nobject|encoding\r\n%4\r\n"));
+    }
+
+    #[test]
+    fn lists_can_be_filtered() {
+        let mut bench = Bench::new();
+        bench.replies("COMMAND LIST FILTERBY PATTERN SET", "*1 $3 set");
+        bench.replies("COMMAND LIST FILTERBY PATTERN cl*|H*", "*1 $11 client|help");
+        bench.replies("COMMAND LIST FILTERBY aclcat none", "*0");
+        bench.replies("COMMAND LIST FILTERBY MODULE any", "*0");
+        let blocking = "*2 $4 wait $7 waitaof";
+        bench.replies("COMMAND LIST FILTERBY ACLCAT BLOCKING", blocking);
+        for bad in ["x", "FILTERBY PATTERN", "FILTERBY foo bar", "FILTERBY PATTERN a b"] {
+            bench.replies(&format!("COMMAND LIST {bad}"), "-ERR syntax error");
+        }
+    }
+
+    #[test]
+    fn keys_of_requests() {
+        let mut bench = Bench::new();
+        bench.replies("COMMAND GETKEYS LCS a b", "*2 $1 a $1 b");
+        bench.replies("COMMAND GETKEYS object encoding k", "*1 $1 k");
+        for (request, error) in [
+            ("ping", "The command has no key arguments"),
+            ("none a", "Invalid command specified"),
+            ("lcs a", "Invalid number of arguments specified for command"),
+        ] {
+            for name in ["GETKEYS", "GETKEYSANDFLAGS"] {
+                bench.replies(&format!("COMMAND {name} {request}"), &format!("-ERR {error}"));
+            }
+        }
+    }
+}

@@ -61,6 +61,14 @@ impl CommandError {
     }
 }
 
+/// An argument as an error quotes it: at most `bytes_max` of it, and up to the first NUL, as C
+/// prints strings. What is no UTF-8 is replaced.
+pub fn quoted(arg: &[u8], bytes_max: usize) -> Cow<'_, str> {
+    let arg = &arg[..arg.len().min(bytes_max)];
+    let end = arg.iter().position(|&byte| byte == 0).unwrap_or(arg.len());
+    String::from_utf8_lossy(&arg[..end])
+}
+
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

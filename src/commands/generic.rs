@@ -1,7 +1,6 @@
 //! Keys, whatever they hold: `DEL`, `EXISTS`, `RENAME`, `MOVE`, `COPY` and their kin.
 
 use super::spec::{Flags, KeySpec, Spec};
-use super::store::Access;
 use super::{CommandError, CommandResult, Context, Key};
 use crate::keyspace::EntryBox;
 use crate::resp::Args;
@@ -123,7 +122,7 @@ fn rename_entry(ctx: &mut Context<'_>, from: &[u8], to: &[u8]) {
 /// Takes the entry of one key and puts it, with its expiry time, in place of another's.
 fn relocate(ctx: &mut Context<'_>, from: &Key<'_>, to: &Key<'_>) {
     if let Some(entry) = ctx.store.take(from) {
-        let expiry_ms = entry.expiry_ms();
+        let expiry_ms = entry.view().expiry_ms();
         ctx.store.insert(to, entry.rebuilt(Some(to.bytes), expiry_ms));
     }
 }
@@ -165,7 +164,7 @@ fn copy(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     if from.db == to.db && from.bytes == to.bytes {
         return Err(CommandError::SAME_OBJECT);
     }
-    let access = ctx.store.access.map_or(0, Access::initial);
+    let access = ctx.store.initial_access();
     let copied = ctx
         .store
         .read(&from)

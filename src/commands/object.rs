@@ -55,7 +55,7 @@ fn type_of(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 }
 
 /// Looks at the key of an `OBJECT` command; replies null if it does not exist.
-fn look<T>(ctx: &mut Context<'_>, args: Args<'_>, see: impl FnOnce(&Entry) -> T) -> Option<T> {
+fn look<T>(ctx: &mut Context<'_>, args: Args<'_>, see: impl FnOnce(Entry<'_>) -> T) -> Option<T> {
     let key = ctx.store.key(&args[2]);
     let seen = ctx.store.peek_counted(&key).map(see);
     if seen.is_none() {
@@ -76,7 +76,7 @@ fn encoding(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 ///
 /// Nothing is shared here, but Redis shares small integers and says so, and clients look for it.
 fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let is_small = |entry: &Entry| matches!(entry.value(), Value::Integer(0..10_000));
+    let is_small = |entry: Entry<'_>| matches!(entry.value(), Value::Integer(0..10_000));
     let shares = !ctx.settings.lfu;
     if let Some(is_small) = look(ctx, args, is_small) {
         ctx.reply.integer(if is_small && shares { i64::from(i32::MAX) } else { 1 });
@@ -91,7 +91,7 @@ fn idletime(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
          switching between policies at runtime LRU and LFU data will take some time to adjust.",
     );
     let clock = ctx.access_clock();
-    if let Some(last) = look(ctx, args, Entry::access) {
+    if let Some(last) = look(ctx, args, |entry| entry.access()) {
         let Access::Lru(now) = clock else { return Err(LFU) };
         // The clock has 24 bits and goes round.
         ctx.reply.integer(i64::from(now.wrapping_sub(last) & 0x00ff_ffff));
@@ -107,7 +107,7 @@ fn freq(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
          adjust.",
     );
     let clock = ctx.access_clock();
-    if let Some(word) = look(ctx, args, Entry::access) {
+    if let Some(word) = look(ctx, args, |entry| entry.access()) {
         let Access::Lfu { .. } = clock else { return Err(NO_LFU) };
         ctx.reply.integer(clock.decayed(word).into());
     }

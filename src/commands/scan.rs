@@ -1,5 +1,6 @@
 //! Walking over all keys: `KEYS`, `SCAN`, `RANDOMKEY`.
 
+use super::error::quoted;
 use super::glob::{self, Case};
 use super::numbers::{integer, unsigned};
 use super::spec::{Flags, Spec};
@@ -64,7 +65,7 @@ impl<'a> Options<'a> {
             } else if name.eq_ignore_ascii_case(b"TYPE") {
                 let known = TYPES.into_iter().find(|t| t.as_bytes().eq_ignore_ascii_case(value));
                 options.type_name = Some(known.ok_or_else(|| {
-                    let value = String::from_utf8_lossy(value);
+                    let value = quoted(value, usize::MAX);
                     CommandError::new(format!("ERR unknown type name '{value}'"))
                 })?);
             } else {

@@ -192,6 +192,11 @@ impl<'a> Store<'a> {
     /// Deletes a key because its time has come, and states that as an effect.
     pub fn expire(&mut self, key: &Key<'_>) {
         self.keyspace.database_mut(key.db).remove(key.hash, key.bytes);
+        self.expired(key);
+    }
+
+    /// States that a key was deleted because its time had come.
+    pub fn expired(&mut self, key: &Key<'_>) {
         self.keyspace.stats.expired += 1;
         // Watchers are not told here: whether a watched key has expired since is asked at `EXEC`,
         // where a key that had already expired at `WATCH` does not count.
@@ -200,7 +205,7 @@ impl<'a> Store<'a> {
     }
 
     /// The entry of `key` for a command that reads it. Counts as a hit or a miss and as an access.
-    pub fn read(&mut self, key: &Key<'_>) -> Option<&Entry> {
+    pub fn read(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
         if !self.settle(key) {
             self.keyspace.stats.misses += 1;
             return None;
@@ -211,7 +216,7 @@ impl<'a> Store<'a> {
 
     /// The entry of `key` for a command that only asks about it (`TYPE`, `TTL`, `OBJECT`): neither
     /// hit nor miss, no access.
-    pub fn peek(&mut self, key: &Key<'_>) -> Option<&Entry> {
+    pub fn peek(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
         if !self.settle(key) {
             return None;
         }
@@ -219,7 +224,7 @@ impl<'a> Store<'a> {
     }
 
     /// As [`Store::peek`], but counted as a hit or a miss, as Redis does for `TTL` and the like.
-    pub fn peek_counted(&mut self, key: &Key<'_>) -> Option<&Entry> {
+    pub fn peek_counted(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
         if !self.settle(key) {
             self.keyspace.stats.misses += 1;
             return None;
@@ -229,19 +234,20 @@ impl<'a> Store<'a> {
     }
 
     /// The entry of `key` for a command that will write it. An access, but neither hit nor miss.
-    pub fn lookup_for_write(&mut self, key: &Key<'_>) -> Option<&Entry> {
+    pub fn lookup_for_write(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
         if !self.settle(key) {
             return None;
         }
         self.accessed(key)
     }
 
-    fn accessed(&mut self, key: &Key<'_>) -> Option<&Entry> {
-        let entry = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)?;
+    fn accessed(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
+        let mut entry = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)?;
         if let Some(access) = self.access {
-            entry.set_access(access.touched(entry.access()));
+            let word = access.touched(entry.view().access());
+            entry.set_access(word);
         }
-        Some(entry)
+        Some(entry.into_view())
     }
 
     /// Whether a live entry of `key` exists.
@@ -252,22 +258,31 @@ impl<'a> Store<'a> {
     /// Sets a key to a value, with or without an expiry time, whatever was there. The caller states
     /// the effect.
     pub fn set(&mut self, key: &Key<'_>, value: NewValue<'_>, expiry_ms: Option<i64>) {
-        let mut access = self.access.map_or(0, Access::initial);
         // How often a key is used outlives its value, or one that is only ever written would look
         // as if it were new.
-        if let Some(lfu @ Access::Lfu { .. }) = self.access
-            && let Some(old) = self.keyspace.database(key.db).find(key.hash, key.bytes)
-        {
-            access = lfu.touched(old.access());
-        }
+        let access = match self.access {
+            Some(Access::Lru(clock)) => clock,
+            access => {
+                let old = self.keyspace.database(key.db).find(key.hash, key.bytes);
+                let touched =
+                    |old: Entry<'_>| access.map_or(old.access(), |a| a.touched(old.access()));
+                old.map_or_else(|| self.initial_access(), touched)
+            }
+        };
         let entry = EntryBox::new(key.bytes, value, expiry_ms, access);
         self.insert(key, entry);
+    }
+
+    /// The access word of a new entry. It is used now, also if accesses are not noted.
+    pub fn initial_access(&self) -> u32 {
+        self.access.unwrap_or(Access::Lru((self.now_ms / 1000) as u32)).initial()
     }
 
     /// Sets a key to a value and leaves its expiry time as it is.
     pub fn set_keeping_expiry(&mut self, key: &Key<'_>, value: NewValue<'_>) {
         if let NewValue::Integer(number) = value
-            && let Some(entry) = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)
+            && let Some(mut entry) =
+                self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)
             && entry.set_integer(number)
         {
             self.touch(key);
@@ -297,12 +312,12 @@ impl<'a> Store<'a> {
             database.insert(key.hash, entry);
         }
         let entry = database.find_mut(key.hash, key.bytes).expect("it was just there");
-        entry.buffer_mut().expect("it was just given a buffer")
+        entry.into_buffer().expect("it was just given a buffer")
     }
 
     /// Puts an entry in place of whatever the key held. The entry's key must be `key`.
     pub fn insert(&mut self, key: &Key<'_>, entry: EntryBox) {
-        debug_assert_eq!(entry.key(), key.bytes);
+        debug_assert_eq!(entry.view().key(), key.bytes);
         self.touch(key);
         self.keyspace.database_mut(key.db).insert(key.hash, entry);
     }
@@ -332,9 +347,9 @@ impl<'a> Store<'a> {
     }
 
     /// All live entries of a database.
-    pub fn live_entries(&mut self, db: usize) -> impl Iterator<Item = &Entry> {
+    pub fn live_entries(&mut self, db: usize) -> impl Iterator<Item = Entry<'_>> {
         self.look_at_all();
-        let is_live = |entry: &&Entry| !self.is_expired(entry.expiry_ms());
+        let is_live = |entry: &Entry<'_>| !self.is_expired(entry.expiry_ms());
         self.keyspace.database(db).iter().filter(is_live)
     }
 
@@ -345,7 +360,7 @@ impl<'a> Store<'a> {
         db: usize,
         cursor: u64,
         count: usize,
-        mut visit: impl FnMut(&Entry, bool),
+        mut visit: impl FnMut(Entry<'_>, bool),
     ) -> u64 {
         self.look_at_all();
         let database = self.keyspace.database(db);
@@ -353,7 +368,7 @@ impl<'a> Store<'a> {
     }
 
     /// An entry of a database picked by `random`, and whether its time has come.
-    pub fn random(&mut self, db: usize, random: impl FnMut() -> u64) -> Option<(&Entry, bool)> {
+    pub fn random(&mut self, db: usize, random: impl FnMut() -> u64) -> Option<(Entry<'_>, bool)> {
         self.look_at_all();
         let entry = self.keyspace.database(db).random(random)?;
         Some((entry, self.is_expired(entry.expiry_ms())))

@@ -1,6 +1,7 @@
 //! The table of all commands, and looking one up by name.
 
 use super::CommandError;
+use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
     command, connection, databases, expire, generic, object, scan, server, strings, transactions,
@@ -124,18 +125,12 @@ pub fn resolve(args: Args<'_>) -> Result<&'static Spec, CommandError> {
 /// The error for a request that names nothing, in Redis's words and with its truncation.
 #[cold]
 fn unknown(args: Args<'_>) -> CommandError {
-    // Redis prints C strings, so a NUL ends what it shows of an argument.
-    let shown = |arg: &[u8], limit: usize| {
-        let end = arg.iter().take(limit).position(|&byte| byte == 0);
-        let arg = &arg[..end.unwrap_or(arg.len().min(limit))];
-        String::from_utf8_lossy(arg).into_owned()
-    };
     let name = args.get(0).unwrap_or_default();
     if let Some(container) = by_name(name)
         && let Some(sub) = args.get(1)
         && !container.subcommands.is_empty()
     {
-        let (sub, container) = (shown(sub, 128), container.name.to_ascii_uppercase());
+        let (sub, container) = (quoted(sub, 128), container.name.to_ascii_uppercase());
         return CommandError::new(format!("ERR unknown subcommand '{sub}'. Try {container} HELP."));
     }
     let mut beginning = String::new();
@@ -143,10 +138,10 @@ fn unknown(args: Args<'_>) -> CommandError {
         if beginning.len() >= 128 {
             break;
         }
-        let arg = shown(arg, 128 - beginning.len());
+        let arg = quoted(arg, 128 - beginning.len());
         beginning.push_str(&format!("'{arg}' "));
     }
-    let name = shown(name, 128);
+    let name = quoted(name, 128);
     CommandError::new(format!(
         "ERR unknown command '{name}', with args beginning with: {beginning}"
     ))

@@ -122,43 +122,7 @@ impl Engine {
     pub fn lock(&self) -> Guard<'_> {
         let state = self.state.lock();
         let now_ms = self.machine.clock.unix_ms();
-        Guard { state, now_ms }
-    }
-
-    /// Begins a log of what is in memory now, in `dir`: a base with everything, then a segment. What
-    /// was in `dir` before is replaced. Gives the new log, whose threads the caller starts.
-    ///
-    /// Holds the engine while the base is written.
-    ///
-    /// # Errors
-    /// Those of the disk, or if another process has the directory. Then nothing has changed.
-    pub fn begin_log(&self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
-        let mut guard = self.lock();
-        guard.flush_effects();
-        let state = &mut *guard.state;
-        let log = Arc::new(log::begin(
-            self.machine.disk.clone(),
-            dir,
-            options,
-            self.machine.clock.clone(),
-            (self.machine.random)(),
-            &mut |write| replay::dump(&state.keyspace, write),
-        )?);
-        state.lsn = log.appended_lsn();
-        state.unit.stream_db = None;
-        // LSNs count anew; no reader has anything to wait for.
-        state.keyspace.gate = crate::keyspace::Gate::new();
-        state.log = Some(log.clone());
-        *self.log.lock() = Some(log.clone());
-        Ok(log)
-    }
-
-    /// Goes on without the log, which the caller closes.
-    pub fn end_log(&self) -> Option<Arc<Log>> {
-        let mut guard = self.lock();
-        guard.flush_effects();
-        guard.state.log = None;
-        self.log.lock().take()
+        Guard { engine: self, state, now_ms, in_exec: false }
     }
 }
 
@@ -181,8 +145,10 @@ impl State {
 
 /// The right to execute commands, and the time at which they execute.
 pub struct Guard<'a> {
+    engine: &'a Engine,
     state: MutexGuard<'a, State>,
     now_ms: i64,
+    in_exec: bool,
 }
 
 impl Guard<'_> {
@@ -217,6 +183,21 @@ impl Guard<'_> {
         self.now_ms
     }
 
+    /// Whether the command at hand is part of a transaction, so that it must not wait for anything.
+    pub fn in_exec(&self) -> bool {
+        self.in_exec
+    }
+
+    /// Notes that the reply at hand says something about all keys.
+    pub fn look_at_all(&mut self) {
+        self.state.unit.seen_all = true;
+    }
+
+    /// The log, unless in memory-only mode.
+    pub fn log(&self) -> Option<&Arc<Log>> {
+        self.state.log.as_ref()
+    }
+
     /// The condition under which replies leave now; `No` in memory-only mode.
     pub fn durability(&self) -> Durability {
         self.state.log.as_ref().map_or(Durability::No, |log| log.durability())
@@ -233,6 +214,46 @@ impl Guard<'_> {
         self.state.keyspace.gate.raise_floor(lsn);
     }
 
+    /// Begins a log of what is in memory now, in `dir`: a base with everything, then a segment. What
+    /// was in `dir` before is replaced. Gives the new log, whose threads the caller starts. The base
+    /// is durable when this returns; the engine is held meanwhile.
+    ///
+    /// # Errors
+    /// Those of the disk, or if another process has the directory. Then nothing has changed.
+    pub fn begin_log(&mut self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
+        assert!(self.state.log.is_none(), "there is one log at a time");
+        self.flush_effects();
+        let machine = &self.engine.machine;
+        let state = &mut *self.state;
+        let log = Arc::new(log::begin(
+            machine.disk.clone(),
+            dir,
+            options,
+            machine.clock.clone(),
+            (machine.random)(),
+            &mut |write| replay::dump(&state.keyspace, write),
+        )?);
+        state.lsn = log.appended_lsn();
+        state.unit.stream_db = None;
+        // LSNs count anew; no reader has anything to wait for.
+        state.keyspace.gate = crate::keyspace::Gate::new();
+        state.log = Some(log.clone());
+        *self.engine.log.lock() = Some(log.clone());
+        Ok(log)
+    }
+
+    /// Goes on without the log, which the caller closes.
+    pub fn end_log(&mut self) -> Option<Arc<Log>> {
+        self.flush_effects();
+        self.state.log = None;
+        self.engine.log.lock().take()
+    }
+
+    /// Hands everything executed so far to the log, before the guard is dropped.
+    pub fn flush(&mut self) {
+        self.flush_effects();
+    }
+
     /// Hands the effects of finished units to the log.
     fn flush_effects(&mut self) {
         let state = &mut *self.state;
@@ -244,7 +265,6 @@ impl Guard<'_> {
                 let db = state.unit.stream_db.expect("an effect selects a database");
                 let lsn = log.append(&mut state.unit.effects, db as u32);
                 debug_assert_eq!(lsn, state.lsn);
-                log.appended();
             }
             None => state.unit.effects.clear(),
         }

@@ -59,6 +59,7 @@ impl Guard<'_> {
         match command {
             EngineCommand::Multi => {
                 if session.in_transaction() {
+                    session.break_transaction();
                     return Err(CommandError::fixed("ERR MULTI calls can not be nested"));
                 }
                 session.transaction = Some(Transaction::default());
@@ -71,6 +72,7 @@ impl Guard<'_> {
             }
             EngineCommand::Watch => {
                 if session.in_transaction() {
+                    session.break_transaction();
                     return Err(CommandError::fixed("ERR WATCH inside MULTI is not allowed"));
                 }
                 self.watch(session, args);
@@ -146,6 +148,7 @@ impl Guard<'_> {
         }
         let start = self.state.unit.effects.len();
         Reply::new(reply, session.protocol).array(transaction.queue.len());
+        self.in_exec = true;
         for queued in &transaction.queue {
             let before = reply.len();
             let args = queued.args.as_args();
@@ -162,6 +165,7 @@ impl Guard<'_> {
                 Reply::new(reply, session.protocol).error(error.text());
             }
         }
+        self.in_exec = false;
         self.frame_transaction(start);
         Ok(())
     }

@@ -1,20 +1,33 @@
 //! One numbered database.
 
 use super::KeyHasher;
-use super::entry::{Entry, EntryBox};
-use std::collections::BTreeMap;
+use super::entry::{Entry, EntryBox, EntryMut};
+use super::table::{Rehash, SweepLimits, Table, Verdict};
+
+/// Segments of the table that one step of expiry passes at most.
+const SWEEP_SEGMENTS_MAX: usize = 256;
 
 /// One database: keys with values and expiry times.
 pub struct Database {
-    hasher: KeyHasher,
-    entries: BTreeMap<(u64, Box<[u8]>), EntryBox>,
+    entries: Table<EntryBox, KeyHasher>,
     expiring: usize,
+}
+
+impl Rehash<EntryBox> for KeyHasher {
+    fn rehash(&self, entry: Entry<'_>) -> u64 {
+        self.hash(entry.key())
+    }
+}
+
+/// An expiry time as the table's deadlines count: what lies before 1970 has passed all the same.
+fn deadline(expiry_ms: Option<i64>) -> Option<u64> {
+    expiry_ms.map(|at| at.max(0) as u64)
 }
 
 impl Database {
     /// An empty database whose keys are hashed by `hasher`.
     pub fn new(hasher: KeyHasher) -> Self {
-        Self { hasher, entries: BTreeMap::new(), expiring: 0 }
+        Self { entries: Table::new(hasher), expiring: 0 }
     }
 
     /// How many keys there are, logically expired ones included.
@@ -24,7 +37,7 @@ impl Database {
 
     /// Whether there is no key.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.entries.is_empty()
     }
 
     /// How many keys have an expiry time.
@@ -32,90 +45,127 @@ impl Database {
         self.expiring
     }
 
-    /// The entry of `key`, whose hash is `hash`.
-    pub fn find(&self, hash: u64, key: &[u8]) -> Option<&Entry> {
-        debug_assert_eq!(hash, self.hasher.hash(key));
-        self.entries.get(&(hash, key.into()))
+    /// Bytes that the index takes, without the entries.
+    pub fn index_bytes(&self) -> usize {
+        self.entries.memory_bytes()
     }
 
-    /// As [`Database::find`], to change the value in place. The expiry time is changed with
-    /// [`Database::set_expiry`] only, which keeps the count.
-    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut Entry> {
-        self.entries.get_mut(&(hash, key.into()))
+    /// The entry of `key`, whose hash is `hash`.
+    pub fn find(&self, hash: u64, key: &[u8]) -> Option<Entry<'_>> {
+        debug_assert_eq!(hash, self.entries.hasher().hash(key));
+        self.entries.find(hash, |entry| entry.key() == key)
+    }
+
+    /// As [`Database::find`], to change the value in place. Whether it expires, and when, is changed
+    /// with [`Database::set_expiry`] only.
+    pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
+        let found = self.entries.find_mut(hash, |entry| entry.key() == key)?;
+        // SAFETY: the table, and with it the entry, stays mutably borrowed as long as the result.
+        Some(unsafe { EntryMut::from_raw(found.raw()) })
     }
 
     /// Inserts an entry and gives back the one of the same key that it replaces.
     pub fn insert(&mut self, hash: u64, entry: EntryBox) -> Option<EntryBox> {
-        self.expiring += usize::from(entry.expiry_ms().is_some());
-        let old = self.entries.insert((hash, entry.key().into()), entry);
-        if let Some(old) = &old {
-            self.expiring -= usize::from(old.expiry_ms().is_some());
+        let expiry_ms = entry.view().expiry_ms();
+        self.expiring += usize::from(expiry_ms.is_some());
+        let key = entry.view();
+        match self.entries.find_mut(hash, |known| known.key() == key.key()) {
+            None => {
+                self.entries.insert_unique(hash, entry, deadline(expiry_ms));
+                None
+            }
+            Some(mut found) => {
+                if expiry_ms.is_some() || found.is_marked() {
+                    found.set_deadline(deadline(expiry_ms));
+                }
+                let old = found.replace(entry);
+                self.expiring -= usize::from(old.view().expiry_ms().is_some());
+                Some(old)
+            }
         }
-        old
     }
 
     /// Takes an entry out.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<EntryBox> {
-        let old = self.entries.remove(&(hash, key.into()));
-        if let Some(old) = &old {
-            self.expiring -= usize::from(old.expiry_ms().is_some());
-        }
-        old
+        let old = self.entries.remove(hash, |entry| entry.key() == key)?;
+        self.expiring -= usize::from(old.view().expiry_ms().is_some());
+        Some(old)
     }
 
     /// Sets or clears the expiry time of a key; false if there is no such key.
     pub fn set_expiry(&mut self, hash: u64, key: &[u8], expiry_ms: Option<i64>) -> bool {
+        let Some(mut found) = self.entries.find_mut(hash, |entry| entry.key() == key) else {
+            return false;
+        };
+        if let Some(at) = expiry_ms {
+            // SAFETY: as in `find_mut`.
+            let mut entry = unsafe { EntryMut::from_raw(found.raw()) };
+            if entry.set_expiry_in_place(at) {
+                found.set_deadline(deadline(expiry_ms));
+                return true;
+            }
+        }
+        if expiry_ms.is_none() && !found.is_marked() {
+            return true;
+        }
         let Some(entry) = self.remove(hash, key) else { return false };
         self.insert(hash, entry.rebuilt(None, expiry_ms));
         true
     }
 
     /// All entries in the order of their hashes.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.entries.iter()
     }
 
     /// Visits some `count` entries from `cursor` on, in the order of their hashes, and gives the
     /// cursor to go on with, 0 at the end. Every entry that is there from the first call (with
     /// cursor 0) to the last is visited, whatever else is inserted or removed in between.
-    pub fn scan(&self, cursor: u64, count: usize, mut visit: impl FnMut(&Entry)) -> u64 {
-        let mut last = 0;
-        let rest = self.entries.range((cursor, Box::from(&b""[..]))..);
-        for (visited, ((hash, _), entry)) in rest.enumerate() {
-            if visited >= count && *hash != last {
-                return *hash;
-            }
-            visit(entry);
-            last = *hash;
-        }
-        0
+    pub fn scan(&self, cursor: u64, count: usize, visit: impl FnMut(Entry<'_>)) -> u64 {
+        self.entries.scan(cursor, count, visit)
     }
 
     /// An entry picked by `random`, which gives uniformly distributed numbers.
-    pub fn random(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
-        let index = (random() as usize).checked_rem(self.entries.len())?;
-        self.entries.values().nth(index)
+    pub fn random(&self, random: impl FnMut() -> u64) -> Option<Entry<'_>> {
+        self.entries.random(random)
     }
 
-    /// Visits entries whose time has come by `now_ms`, at most `limit`, from `cursor` on, and gives
-    /// the cursor to go on with, 0 at the end.
-    pub fn due(
-        &self,
+    /// Takes out entries whose time has come by `now_ms`, from `cursor` on, and gives the cursor to go
+    /// on with, 0 at the end. Ends soon after `limit` entries with an expiry time were looked at.
+    pub fn take_due(
+        &mut self,
         cursor: u64,
         now_ms: i64,
         limit: usize,
-        mut visit: impl FnMut(&Entry),
+        mut taken: impl FnMut(EntryBox),
     ) -> u64 {
-        let mut left = limit;
-        for ((hash, _), entry) in self.entries.range((cursor, Box::from(&b""[..]))..) {
-            if left == 0 {
-                return *hash;
-            }
-            if entry.expiry_ms().is_some_and(|at| at <= now_ms) {
-                visit(entry);
-                left -= 1;
-            }
+        let limits = SweepLimits { segments: SWEEP_SEGMENTS_MAX, items: limit };
+        let mut count = 0;
+        let next = self.entries.sweep(
+            cursor,
+            now_ms.max(0) as u64,
+            limits,
+            |entry| match entry.expiry_ms() {
+                Some(at) if at <= now_ms => Verdict::Remove,
+                Some(at) => Verdict::Keep { deadline_ms: at as u64 },
+                None => Verdict::Unmark,
+            },
+            |entry| {
+                count += 1;
+                taken(entry);
+            },
+        );
+        self.expiring -= count;
+        next
+    }
+
+    /// Takes out some `count` entries from `cursor` on; gives the cursor to go on with, 0 at the end.
+    /// For freeing a database piece by piece.
+    pub fn drain(&mut self, cursor: u64, count: usize, taken: impl FnMut(EntryBox)) -> u64 {
+        let next = self.entries.drain(cursor, count, taken);
+        if self.entries.is_empty() {
+            self.expiring = 0;
         }
-        0
+        next
     }
 }

@@ -16,7 +16,9 @@
 //!
 //! An entry with a 16-byte key and a 3-byte value takes 28 bytes, which the allocator rounds to 32.
 
+use super::table::Item;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 const HEADER_BYTES: usize = 8;
@@ -88,13 +90,37 @@ impl Value<'_> {
 /// An owned entry: a pointer to the allocation described in the module's documentation.
 pub struct EntryBox(NonNull<u8>);
 
+/// An entry to look at.
+#[derive(Clone, Copy)]
+pub struct Entry<'a>(NonNull<u8>, PhantomData<&'a EntryBox>);
+
+/// An entry to change in place: everything but its key and whether it has an expiry time.
+pub struct EntryMut<'a>(NonNull<u8>, PhantomData<&'a mut EntryBox>);
+
 // SAFETY: an entry owns its allocation and everything in it, and nothing in it is tied to a thread.
 unsafe impl Send for EntryBox {}
 // SAFETY: shared references only read.
 unsafe impl Sync for EntryBox {}
 
-/// A borrowed entry is the same pointer; methods live on [`EntryBox`].
-pub type Entry = EntryBox;
+// SAFETY: `into_raw` gives the pointer to an allocation that the box owns, `from_raw` makes the same
+// box of it again, and a borrow only reads.
+unsafe impl Item for EntryBox {
+    type Ref<'a> = Entry<'a>;
+
+    fn into_raw(self) -> NonNull<u8> {
+        let raw = self.0;
+        std::mem::forget(self);
+        raw
+    }
+
+    unsafe fn from_raw(raw: NonNull<u8>) -> Self {
+        Self(raw)
+    }
+
+    unsafe fn borrow<'a>(raw: NonNull<u8>) -> Entry<'a> {
+        Entry(raw, PhantomData)
+    }
+}
 
 impl EntryBox {
     /// Allocates an entry. `access` is the LRU or LFU word, of which 24 bits are kept.
@@ -183,22 +209,48 @@ impl EntryBox {
         Self(start)
     }
 
-    fn byte(&self, offset: usize) -> u8 {
+    /// Looks at the entry.
+    pub fn view(&self) -> Entry<'_> {
+        Entry(self.0, PhantomData)
+    }
+
+    /// Borrows the entry to change it in place.
+    pub fn view_mut(&mut self) -> EntryMut<'_> {
+        EntryMut(self.0, PhantomData)
+    }
+
+    /// The same value under another key or with another expiry time; a buffer moves, it is not
+    /// copied.
+    pub fn rebuilt(mut self, key: Option<&[u8]>, expiry_ms: Option<i64>) -> Self {
+        let access = self.view().access();
+        let taken = self.view_mut().into_buffer().map(std::mem::take);
+        let new_key = key.unwrap_or(self.view().key());
+        match taken {
+            Some(buffer) => {
+                Self::new(new_key, NewValue::Buffer(Box::new(buffer)), expiry_ms, access)
+            }
+            None => Self::new(new_key, self.view().value().to_new(), expiry_ms, access),
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn byte(self, offset: usize) -> u8 {
         // SAFETY: callers pass offsets inside the allocation.
         unsafe { *self.0.as_ptr().add(offset) }
     }
 
-    fn word(&self, offset: usize) -> u64 {
+    fn word(self, offset: usize) -> u64 {
         // SAFETY: callers pass offsets of 8-byte fields inside the allocation.
         unsafe { self.0.as_ptr().add(offset).cast::<u64>().read_unaligned() }
     }
 
-    fn slice(&self, offset: usize, len: usize) -> &[u8] {
-        // SAFETY: callers pass ranges inside the allocation, which lives as long as `self`.
+    fn slice(self, offset: usize, len: usize) -> &'a [u8] {
+        // SAFETY: callers pass ranges inside the allocation, which lives as long as `'a`.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(offset), len) }
     }
 
-    fn kind(&self) -> Kind {
+    fn kind(self) -> Kind {
         match self.byte(0) {
             0 => Kind::Integer,
             1 => Kind::Text,
@@ -208,15 +260,15 @@ impl EntryBox {
         }
     }
 
-    fn has(&self, flag: u8) -> bool {
+    fn has(self, flag: u8) -> bool {
         self.byte(1) & flag != 0
     }
 
-    fn is_embedded(&self) -> bool {
+    fn is_embedded(self) -> bool {
         matches!(self.kind(), Kind::Text | Kind::TextRaw)
     }
 
-    fn key_len(&self) -> usize {
+    fn key_len(self) -> usize {
         if self.has(WIDE_KEY) {
             self.word(HEADER_BYTES + 8 * usize::from(self.has(HAS_EXPIRY))) as usize
         } else {
@@ -225,31 +277,31 @@ impl EntryBox {
     }
 
     /// Offset of the payload, or of the key if the value is embedded.
-    fn payload_offset(&self) -> usize {
+    fn payload_offset(self) -> usize {
         HEADER_BYTES + 8 * (usize::from(self.has(HAS_EXPIRY)) + usize::from(self.has(WIDE_KEY)))
     }
 
-    fn key_offset(&self) -> usize {
+    fn key_offset(self) -> usize {
         self.payload_offset() + if self.is_embedded() { 0 } else { 8 }
     }
 
-    fn size(&self) -> usize {
+    fn size(self) -> usize {
         let key_end = self.key_offset() + self.key_len();
         if self.is_embedded() { key_end + 1 + usize::from(self.byte(key_end)) } else { key_end }
     }
 
     /// The key.
-    pub fn key(&self) -> &[u8] {
+    pub fn key(self) -> &'a [u8] {
         self.slice(self.key_offset(), self.key_len())
     }
 
     /// When the key expires, as Unix time in ms.
-    pub fn expiry_ms(&self) -> Option<i64> {
+    pub fn expiry_ms(self) -> Option<i64> {
         self.has(HAS_EXPIRY).then(|| self.word(HEADER_BYTES) as i64)
     }
 
     /// The LRU clock or LFU counter: 24 bits.
-    pub fn access(&self) -> u32 {
+    pub fn access(self) -> u32 {
         self.word(0).to_ne_bytes()[4..8]
             .try_into()
             .map(u32::from_ne_bytes)
@@ -257,17 +309,8 @@ impl EntryBox {
             & ACCESS_MASK
     }
 
-    /// Sets the LRU clock or LFU counter, of which 24 bits are kept.
-    pub fn set_access(&mut self, access: u32) {
-        // SAFETY: the header's last 4 bytes are the access word, and `&mut self` is exclusive.
-        unsafe {
-            let word = self.0.as_ptr().add(4).cast::<u32>();
-            word.write(word.read() & !ACCESS_MASK | access & ACCESS_MASK);
-        }
-    }
-
     /// The value.
-    pub fn value(&self) -> Value<'_> {
+    pub fn value(self) -> Value<'a> {
         match self.kind() {
             Kind::Integer => Value::Integer(self.word(self.payload_offset()) as i64),
             Kind::Buffer => Value::Text { bytes: self.buffer(), edited: true },
@@ -280,32 +323,70 @@ impl EntryBox {
     }
 
     /// Whether the value is a string with a buffer of its own.
-    pub fn has_buffer(&self) -> bool {
+    pub fn has_buffer(self) -> bool {
         self.kind() == Kind::Buffer
     }
 
-    fn buffer_pointer(&self) -> *mut Vec<u8> {
+    fn buffer_pointer(self) -> *mut Vec<u8> {
         assert_eq!(self.kind(), Kind::Buffer);
         self.word(self.payload_offset()) as *mut Vec<u8>
     }
 
-    fn buffer(&self) -> &Vec<u8> {
+    fn buffer(self) -> &'a Vec<u8> {
         // SAFETY: the payload of this kind came from `Box::into_raw` and is freed with the entry.
         unsafe { &*self.buffer_pointer() }
     }
 
+    /// Bytes of memory this entry holds, without the allocator's rounding.
+    pub fn memory_bytes(self) -> usize {
+        let buffer = match self.kind() {
+            Kind::Buffer => size_of::<Vec<u8>>() + self.buffer().capacity(),
+            _ => 0,
+        };
+        self.size() + buffer
+    }
+}
+
+impl<'a> EntryMut<'a> {
+    /// Borrows an entry by its pointer.
+    ///
+    /// # Safety
+    /// `raw` points to an entry that nobody else borrows during `'a`.
+    pub(super) unsafe fn from_raw(raw: NonNull<u8>) -> Self {
+        Self(raw, PhantomData)
+    }
+
+    /// Looks at the entry.
+    pub fn view(&self) -> Entry<'_> {
+        Entry(self.0, PhantomData)
+    }
+
+    /// Gives the exclusive borrow up for a shared one.
+    pub fn into_view(self) -> Entry<'a> {
+        Entry(self.0, PhantomData)
+    }
+
+    /// Sets the LRU clock or LFU counter, of which 24 bits are kept.
+    pub fn set_access(&mut self, access: u32) {
+        // SAFETY: the header's last 4 bytes are the access word, and `&mut self` is exclusive.
+        unsafe {
+            let word = self.0.as_ptr().add(4).cast::<u32>();
+            word.write(word.read() & !ACCESS_MASK | access & ACCESS_MASK);
+        }
+    }
+
     /// The buffer of a string that has one, to change it in place.
-    pub fn buffer_mut(&mut self) -> Option<&mut Vec<u8>> {
-        // SAFETY: as in `buffer`; `&mut self` makes the reference exclusive.
-        (self.kind() == Kind::Buffer).then(|| unsafe { &mut *self.buffer_pointer() })
+    pub fn into_buffer(self) -> Option<&'a mut Vec<u8>> {
+        // SAFETY: as in `Entry::buffer`; the borrow is exclusive.
+        self.view().has_buffer().then(|| unsafe { &mut *self.view().buffer_pointer() })
     }
 
     /// Overwrites an integer in place; false if the value is of another kind.
     pub fn set_integer(&mut self, number: i64) -> bool {
-        if self.kind() != Kind::Integer {
+        if self.view().kind() != Kind::Integer {
             return false;
         }
-        let offset = self.payload_offset();
+        let offset = self.view().payload_offset();
         // SAFETY: the payload is 8 bytes inside the allocation, and `&mut self` is exclusive.
         unsafe { self.0.as_ptr().add(offset).cast::<i64>().write_unaligned(number) };
         true
@@ -313,50 +394,12 @@ impl EntryBox {
 
     /// Overwrites the expiry time in place; false if the entry has no room for one.
     pub fn set_expiry_in_place(&mut self, expiry_ms: i64) -> bool {
-        if !self.has(HAS_EXPIRY) {
+        if !self.view().has(HAS_EXPIRY) {
             return false;
         }
         // SAFETY: with the flag set, 8 bytes of expiry follow the header; `&mut self` is exclusive.
         unsafe { self.0.as_ptr().add(HEADER_BYTES).cast::<i64>().write(expiry_ms) };
         true
-    }
-
-    /// The same value under another key or with another expiry time; a buffer moves, it is not
-    /// copied.
-    pub fn rebuilt(mut self, key: Option<&[u8]>, expiry_ms: Option<i64>) -> Self {
-        let access = self.access();
-        let taken = self.buffer_mut().map(std::mem::take);
-        let new_key = key.unwrap_or(self.key());
-        match taken {
-            Some(buffer) => {
-                Self::new(new_key, NewValue::Buffer(Box::new(buffer)), expiry_ms, access)
-            }
-            None => Self::new(new_key, self.value().to_new(), expiry_ms, access),
-        }
-    }
-
-    /// Bytes of memory this entry holds, without the allocator's rounding.
-    pub fn memory_bytes(&self) -> usize {
-        let buffer = match self.kind() {
-            Kind::Buffer => size_of::<Vec<u8>>() + self.buffer().capacity(),
-            _ => 0,
-        };
-        self.size() + buffer
-    }
-
-    /// Gives the allocation up as a raw pointer; [`EntryBox::from_raw`] takes it back.
-    pub fn into_raw(self) -> NonNull<u8> {
-        let raw = self.0;
-        std::mem::forget(self);
-        raw
-    }
-
-    /// Takes back what [`EntryBox::into_raw`] gave up.
-    ///
-    /// # Safety
-    /// `raw` must come from `into_raw`, and be taken back once.
-    pub unsafe fn from_raw(raw: NonNull<u8>) -> Self {
-        Self(raw)
     }
 }
 
@@ -372,10 +415,11 @@ impl<'a> Value<'a> {
 
 impl Drop for EntryBox {
     fn drop(&mut self) {
-        let layout = Layout::from_size_align(self.size(), ALIGN).expect("it was allocated so");
-        if self.kind() == Kind::Buffer {
+        let view = self.view();
+        let layout = Layout::from_size_align(view.size(), ALIGN).expect("it was allocated so");
+        if view.has_buffer() {
             // SAFETY: the pointer came from `Box::into_raw`, and the entry owns it.
-            drop(unsafe { Box::from_raw(self.buffer_pointer()) });
+            drop(unsafe { Box::from_raw(view.buffer_pointer()) });
         }
         // SAFETY: `build` allocated this with the same size (nothing that counts towards it changes
         // afterwards) and alignment.
@@ -391,10 +435,10 @@ mod tests {
     #[test]
     fn sizes_are_what_the_budget_says() {
         let text = |bytes| NewValue::Text { bytes, edited: false };
-        assert_eq!(EntryBox::new(&[b'k'; 16], text(b"abc"), None, 0).size(), 28);
-        assert_eq!(EntryBox::new(&[b'k'; 16], text(b"abc"), Some(1), 0).size(), 36);
-        assert_eq!(EntryBox::new(&[b'k'; 16], text(&[b'v'; 64]), None, 0).size(), 89);
-        assert_eq!(EntryBox::new(&[b'k'; 16], NewValue::Integer(7), None, 0).size(), 32);
+        assert_eq!(EntryBox::new(&[b'k'; 16], text(b"abc"), None, 0).view().size(), 28);
+        assert_eq!(EntryBox::new(&[b'k'; 16], text(b"abc"), Some(1), 0).view().size(), 36);
+        assert_eq!(EntryBox::new(&[b'k'; 16], text(&[b'v'; 64]), None, 0).view().size(), 89);
+        assert_eq!(EntryBox::new(&[b'k'; 16], NewValue::Integer(7), None, 0).view().size(), 32);
     }
 
     proptest! {
@@ -416,6 +460,7 @@ mod tests {
             };
             let mut entry = EntryBox::new(&key, value, expiry, access);
             let check = |entry: &EntryBox, key: &[u8], expiry: Option<i64>| {
+                let entry = entry.view();
                 assert_eq!(entry.key(), key);
                 assert_eq!(entry.expiry_ms(), expiry);
                 assert_eq!(entry.access(), access & ACCESS_MASK);
@@ -426,8 +471,8 @@ mod tests {
                 }
             };
             check(&entry, &key, expiry);
-            entry.set_access(access);
-            if entry.set_expiry_in_place(5) {
+            entry.view_mut().set_access(access);
+            if entry.view_mut().set_expiry_in_place(5) {
                 check(&entry, &key, Some(5));
             }
             let entry = entry.rebuilt(Some(b"other"), Some(9));

@@ -9,7 +9,7 @@ pub mod table;
 pub mod watch;
 
 pub use database::Database;
-pub use entry::{Entry, EntryBox, Value};
+pub use entry::{Entry, EntryBox, EntryMut, Value};
 pub use gate::Gate;
 pub use watch::{WatchFlag, Watches};
 

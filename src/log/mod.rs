@@ -86,6 +86,11 @@ pub enum Durability {
 }
 
 impl Durability {
+    /// The one of two conditions that promises more.
+    pub fn stricter(self, other: Self) -> Self {
+        self.min(other)
+    }
+
     fn from_u8(value: u8) -> Self {
         match value {
             0 => Self::Always,
@@ -199,7 +204,8 @@ pub struct Log {
     prepare_added: Condvar,
     listeners: Mutex<Arc<[Listener]>>,
     stats: Mutex<SyncStats>,
-    lock: Box<dyn Lock>,
+    /// Let go when the log is closed.
+    lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 impl Log {
@@ -283,33 +289,38 @@ impl Log {
 
     /// Puts effects of whole units into the commit buffer and empties `effects`; `db` is the database
     /// that is selected behind them. Gives the LSN behind them. To be called in commit order, that is
-    /// under the engine's lock; does no I/O.
+    /// under the engine's lock; does no I/O. Before anyone waits for it, [`Log::submit`] is called.
     pub fn append(&self, effects: &mut Vec<u8>, db: u32) -> Lsn {
         debug_assert!(!effects.is_empty());
         let now_us = self.clock.monotonic_us();
         let mut commit = self.commit.lock();
         let lsn = commit.append(effects, db, now_us);
         self.appended.store(lsn, Ordering::Release);
-        let is_oldest = self.oldest_us.load(Ordering::Relaxed) == NOTHING;
-        if is_oldest {
+        let was_durable = self.oldest_us.load(Ordering::Relaxed) == NOTHING;
+        if was_durable {
             self.oldest_us.store(now_us, Ordering::Release);
         }
         drop(commit);
-        // The log thread sleeps while everything is durable: it is told when to begin counting, and
-        // when it is time to sync because of the amount.
-        let is_much = lsn - self.durable_lsn() > UNDURABLE_BYTES_TARGET;
-        if is_much || is_oldest && self.durability() == Durability::EverySec {
+        // What begins to age is to be synced in time, and what is kept in memory is bounded. Under
+        // `always` the log thread is told by `submit`, once for all that was executed together.
+        let durable = self.durable_lsn();
+        let kick = match self.durability() {
+            Durability::Always => false,
+            Durability::EverySec => was_durable || lsn - durable > UNDURABLE_BYTES_TARGET,
+            Durability::No => lsn - durable > UNDURABLE_BYTES_TARGET,
+        };
+        if kick || self.sync_wanted.load(Ordering::Relaxed) > durable {
             self.kick();
         }
         lsn
     }
 
-    /// Tells whoever writes the log that there is something in the commit buffer. Under `always` the
-    /// log thread drains; otherwise the caller does, with [`Log::drain`], before it replies.
-    pub fn appended(&self) {
-        let wanted = self.sync_wanted.load(Ordering::Relaxed);
-        if self.durability() == Durability::Always || wanted > self.durable_lsn() {
-            self.kick();
+    /// Moves what was appended on its way, before anyone waits for it: under `always` the log thread is
+    /// told, otherwise the caller drains. To be called once for many commands, when no more are ready.
+    pub fn submit(&self) {
+        match self.durability() {
+            Durability::Always => self.kick(),
+            Durability::EverySec | Durability::No => self.drain(),
         }
     }
 

@@ -779,6 +779,6 @@ pub(super) fn new_log(
         prepare_added: Condvar::new(),
         listeners: Mutex::new(Arc::new([])),
         stats: Mutex::new(SyncStats::default()),
-        lock,
+        lock: Mutex::new(Some(lock)),
     }
 }

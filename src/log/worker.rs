@@ -413,7 +413,10 @@ impl Log {
             self.disk.sync_dir(&self.dir)?;
         }
         // An empty lock file says that nothing needs to be recovered.
-        self.lock.set_content("")
+        match self.lock.lock().take() {
+            Some(lock) => lock.set_content(""),
+            None => Ok(()),
+        }
     }
 
     fn next_close_step(&self) -> bool {

@@ -1,6 +1,19 @@
 //! Connections, sessions, configuration and metrics: all that faces the network.
+//!
+//! A connection lives on one of `io-threads` threads, each with a runtime of its own. It parses its
+//! pipeline without a lock, takes the engine for a bounded batch, and holds the replies back until the
+//! log lets them pass ([`waiters`]). Connection threads are the only ones that take the engine.
 
+pub mod admin;
 pub mod args;
+pub mod client;
+pub mod clients;
 pub mod config;
+pub mod connection;
 pub mod daemon;
+pub mod info;
+pub mod listener;
 pub mod logger;
+pub mod run;
+pub mod shared;
+pub mod waiters;

@@ -347,7 +347,7 @@ fn with_base() -> (Config, SimDisk, Manifest) {
         execute(&mut guard, &mut session, &["SET", &format!("base{number}"), "value"]);
     }
     let options = Options { segment_bytes: 8 << 10, ..config.options() };
-    engine.begin_log(dir(), options).unwrap();
+    engine.lock().begin_log(dir(), options).unwrap();
     let log = engine.log().unwrap();
     for number in 0..120 {
         let value = "v".repeat(100);

@@ -1,0 +1,446 @@
+//! Commands about the server: `CONFIG`, `DEBUG`, `SHUTDOWN`, `WAIT`, `WAITAOF`, and handing the others
+//! to their files.
+
+use super::clients::ClientInfo;
+use super::config::{self, Effect, SetError, command as config_command};
+use super::shared::Shared;
+use super::{client, info, logger, run};
+use crate::commands::spec::ServerCommand;
+use crate::commands::{CommandError, CommandResult};
+use crate::commands::{glob, numbers};
+use crate::engine::{self, Guard, ServerCommands, Session};
+use crate::log::{Log, Lsn};
+use crate::resp::{Args, Reply};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What a blocking command waits for.
+pub enum Until {
+    /// Everything below this LSN is durable.
+    Durable(Arc<Log>, Lsn),
+    /// Nothing but its timeout.
+    Timeout,
+}
+
+/// A command that waits before it replies.
+pub struct Block {
+    /// What it waits for.
+    pub until: Until,
+    /// For how long at most; `None` for ever.
+    pub timeout: Option<Duration>,
+    /// Writes the reply; the flag says whether what it waited for has come.
+    pub reply: fn(&mut Reply<'_>, bool),
+}
+
+/// Whether a connection gets replies: `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyMode {
+    /// It does.
+    On,
+    /// It does not.
+    Off,
+    /// The command at hand and the next one get none.
+    SkipThisAndNext,
+    /// The command at hand gets none.
+    SkipThis,
+}
+
+/// What the server remembers of a connection beyond the engine's session.
+pub struct ServerState {
+    pub(super) shared: Arc<Shared>,
+    pub(super) client: Arc<ClientInfo>,
+    /// Connected through the loopback interface or the Unix socket.
+    pub(super) is_local: bool,
+    /// The last command's full name.
+    pub command: &'static str,
+    /// Commands executed.
+    pub commands: u64,
+    /// The connection ends after the reply at hand.
+    pub close: bool,
+    /// The command at hand waits.
+    pub block: Option<Block>,
+    pub(super) reply_mode: ReplyMode,
+}
+
+impl ServerState {
+    /// The state of a new connection.
+    pub fn new(shared: Arc<Shared>, client: Arc<ClientInfo>, is_local: bool) -> Self {
+        Self {
+            shared,
+            client,
+            is_local,
+            command: "NULL",
+            commands: 0,
+            close: false,
+            block: None,
+            reply_mode: ReplyMode::On,
+        }
+    }
+
+    /// Whether the reply to the command at hand is not sent; moves `CLIENT REPLY SKIP` on.
+    pub fn mutes_reply(&mut self) -> bool {
+        match self.reply_mode {
+            ReplyMode::On => return false,
+            ReplyMode::Off => {}
+            ReplyMode::SkipThisAndNext => self.reply_mode = ReplyMode::SkipThis,
+            ReplyMode::SkipThis => self.reply_mode = ReplyMode::On,
+        }
+        true
+    }
+
+    /// Counts an error reply.
+    pub fn count_error(&self) {
+        Shared::count(&self.shared.counters.errors, 1);
+    }
+}
+
+impl ServerCommands for ServerState {
+    fn run(
+        &mut self,
+        command: ServerCommand,
+        engine: &mut Guard<'_>,
+        session: &mut Session,
+        args: Args<'_>,
+        reply: &mut Vec<u8>,
+    ) -> CommandResult {
+        use ServerCommand as C;
+        let protocol = session.protocol;
+        let mut out = Reply::new(reply, protocol);
+        match command {
+            C::ConfigGet => self.config_get(args, &mut out),
+            C::ConfigSet => self.config_set(engine, args, &mut out)?,
+            C::ConfigRewrite => {
+                let config = self.shared.config.read();
+                config::rewrite_file(self.shared.config_file.as_deref(), &config)
+                    .map_err(|error| CommandError::new(format!("ERR {error}")))?;
+                crate::log_notice!("CONFIG REWRITE executed with success.");
+                out.ok();
+            }
+            C::ConfigResetStat => {
+                info::reset(&self.shared, engine);
+                out.ok();
+            }
+            C::ConfigHelp => help(&mut out, "CONFIG", CONFIG_HELP),
+            C::Info => info::info(&self.shared, engine, args, &mut out),
+            C::LastSave => out.integer(self.shared.last_save_s.load(Ordering::Relaxed) as i64),
+            C::Debug => self.debug(engine, session, args, &mut out)?,
+            C::Shutdown => self.shutdown(args)?,
+            C::Wait => self.wait(engine, args, &mut out)?,
+            C::WaitAof => self.wait_aof(engine, args, &mut out)?,
+            C::Role => {
+                out.array(3);
+                out.bulk(b"master");
+                out.integer(engine.lsn() as i64);
+                out.array(0);
+                engine.look_at_all();
+            }
+            _ => client::run(self, command, engine, session, args, reply)?,
+        }
+        Ok(())
+    }
+}
+
+/// Writes the reply of a `HELP` subcommand.
+pub(super) fn help(out: &mut Reply<'_>, command: &str, lines: &[&str]) {
+    out.array(lines.len() + 3);
+    out.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    lines.iter().for_each(|line| out.simple(line));
+    out.simple("HELP");
+    out.simple("    Print this help.");
+}
+
+const CONFIG_HELP: &[&str] = &[
+    "GET <pattern> [<pattern> ...]",
+    "    Directives whose names match the patterns, and their values.",
+    "SET <directive> <value> [<directive> <value> ...]",
+    "    Change directives: all of them or none.",
+    "RESETSTAT",
+    "    Set the statistics of INFO back to zero.",
+    "REWRITE",
+    "    Write the directives in force to the configuration file.",
+];
+
+const DEBUG_HELP: &[&str] = &[
+    "LOG <message>",
+    "    Write a message to the server's log.",
+    "PANIC",
+    "    End the process with a panic.",
+    "SEGFAULT",
+    "    End the process as a crash would.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Whether keys are expired without being asked for.",
+    "SLEEP <seconds>",
+    "    Hold the whole server for so long.",
+    "STRINGMATCH-LEN <len> <pattern>",
+    "    Match a string of so many letters against a pattern.",
+];
+
+impl ServerState {
+    fn config_get(&self, args: Args<'_>, out: &mut Reply<'_>) {
+        let patterns: Vec<&[u8]> = args.from(2).iter().collect();
+        let found = config_command::get(&self.shared.config.read(), &patterns);
+        out.map(found.len());
+        for (name, value) in found {
+            out.bulk(name.as_bytes());
+            out.bulk(value.as_bytes());
+        }
+    }
+
+    fn config_set(
+        &mut self,
+        engine: &mut Guard<'_>,
+        args: Args<'_>,
+        out: &mut Reply<'_>,
+    ) -> CommandResult {
+        let refuse = |error: SetError| CommandError::new(format!("ERR {error}"));
+        let arguments: Vec<&[u8]> = args.from(2).iter().collect();
+        let current = self.shared.config.read().clone();
+        let pending = config_command::set(&current, &arguments, self.is_local).map_err(refuse)?;
+        for (index, (effect, change)) in pending.effects().iter().enumerate() {
+            if let Err(cause) = self.carry_out(*effect, engine, &pending.config) {
+                crate::log_warning!("CONFIG SET failed: {cause}");
+                // What was carried out before it is taken back; that returns to a state that held.
+                for (effect, _) in pending.effects().iter().take(index) {
+                    let _ = self.carry_out(*effect, engine, &current);
+                }
+                return Err(refuse(change.failed(cause)));
+            }
+        }
+        *engine.settings_mut() = run::settings(&pending.config);
+        let config = &pending.config;
+        self.shared.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
+        let query_bytes_max = config.client_query_buffer_limit as usize;
+        self.shared.query_bytes_max.store(query_bytes_max, Ordering::Relaxed);
+        *self.shared.config.write() = pending.config;
+        out.ok();
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        effect: Effect,
+        engine: &mut Guard<'_>,
+        config: &config::Config,
+    ) -> Result<(), String> {
+        match effect {
+            Effect::None => {}
+            Effect::Listen => {
+                let listened = self.shared.listeners.lock().apply(&self.shared, config);
+                listened
+                    .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned())?;
+            }
+            Effect::Appendfsync => {
+                engine.set_durability(run::durability(config.appendfsync));
+                if let Some(log) = engine.log() {
+                    log.request_sync();
+                }
+                // The reply waits, under the new condition, for all that was visible.
+                engine.look_at_all();
+            }
+            Effect::Appendonly => self.switch_log(engine, config)?,
+            Effect::Maxclients => {
+                if !run::raise_descriptor_limit(config) {
+                    return Err("The operating system is not able to handle the specified number \
+                                of clients"
+                        .to_owned());
+                }
+            }
+            Effect::Loglevel => logger::set_level(config.loglevel),
+        }
+        Ok(())
+    }
+
+    /// `CONFIG SET appendonly`: begins a log of what is in memory, or closes the log.
+    fn switch_log(
+        &mut self,
+        engine: &mut Guard<'_>,
+        config: &config::Config,
+    ) -> Result<(), String> {
+        if config.appendonly {
+            let dir = engine::data_dir(Path::new(&config.dir.0));
+            let log = engine
+                .begin_log(&dir, run::log_options(config))
+                .map_err(|error| error.to_string())?;
+            self.shared.start_log(&log);
+            crate::log_notice!("A log begins in {}", dir.display());
+        } else if let Some(log) = engine.end_log() {
+            crate::log_warning!(
+                "WARNING: 'appendonly' was switched off: what is written from now on IS LOST when \
+                 the server ends. The log in {} stays as it is",
+                log.dir().display()
+            );
+            self.shared.close_log(&log).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn debug(
+        &mut self,
+        engine: &mut Guard<'_>,
+        session: &Session,
+        args: Args<'_>,
+        out: &mut Reply<'_>,
+    ) -> CommandResult {
+        let allowed = self.shared.config.read().enable_debug_command;
+        if !config_command::is_allowed(allowed, self.is_local) {
+            return Err(CommandError::fixed(
+                "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
+                 \"local\", you can run it from a local connection, otherwise you need to set \
+                 this option in the configuration file, and then restart the server.",
+            ));
+        }
+        let name = args.at(1).to_ascii_lowercase();
+        match (&name[..], args.len()) {
+            (b"help", 2) => help(out, "DEBUG", DEBUG_HELP),
+            (b"sleep", 3) => {
+                let text = std::str::from_utf8(args.at(2)).unwrap_or_default();
+                let seconds: f64 = text.parse().map_err(|_| CommandError::NOT_FLOAT)?;
+                if seconds > 0.0 {
+                    // An hour is longer than any test, and keeps the conversion from overflowing.
+                    std::thread::sleep(Duration::from_secs_f64(seconds.min(3600.0)));
+                }
+                out.ok();
+            }
+            (b"set-active-expire", 3) => {
+                self.shared.active_expiry.store(args.at(2) != b"0", Ordering::Relaxed);
+                out.ok();
+            }
+            (b"log", 3) => {
+                crate::log_warning!("DEBUG LOG: {}", String::from_utf8_lossy(args.at(2)));
+                out.ok();
+            }
+            (b"segfault", 2) => std::process::abort(),
+            (b"panic", 2) => panic!("DEBUG PANIC"),
+            (b"jmap" | b"dict-resizing" | b"replybuffer" | b"quicklist-packed-threshold", _) => {
+                out.ok();
+            }
+            (b"stringmatch-len", 4) => {
+                let len = numbers::integer(args.at(2))?.clamp(0, 1 << 24) as usize;
+                let text = vec![b'a'; len];
+                out.integer(i64::from(glob::matches(args.at(3), &text, glob::Case::Sensitive)));
+            }
+            (b"object", 3) => self.debug_object(engine, session.db, args.at(2), out)?,
+            _ => {
+                return Err(CommandError::new(format!(
+                    "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
+                    String::from_utf8_lossy(args.at(1))
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn debug_object(
+        &self,
+        engine: &mut Guard<'_>,
+        db: usize,
+        key: &[u8],
+        out: &mut Reply<'_>,
+    ) -> CommandResult {
+        engine.look_at_all();
+        let keyspace = engine.keyspace();
+        let hash = keyspace.hasher().hash(key);
+        let found = keyspace.database(db).find(hash, key);
+        let entry = found.ok_or(CommandError::NO_SUCH_KEY)?;
+        out.simple(&format!(
+            "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
+            entry.value().encoding_name(),
+            entry.memory_bytes(),
+            entry.access(),
+        ));
+        Ok(())
+    }
+
+    fn shutdown(&mut self, args: Args<'_>) -> CommandResult {
+        let (mut save, mut nosave, mut abort) = (false, false, false);
+        for arg in args.from(1).iter() {
+            match &arg.to_ascii_lowercase()[..] {
+                b"save" => save = true,
+                b"nosave" => nosave = true,
+                b"now" | b"force" => {}
+                b"abort" => abort = true,
+                _ => return Err(CommandError::SYNTAX),
+            }
+        }
+        if (save && nosave) || (abort && args.len() > 2) {
+            return Err(CommandError::SYNTAX);
+        }
+        if abort {
+            return Err(CommandError::fixed("ERR No shutdown in progress."));
+        }
+        crate::log_warning!("User requested shutdown...");
+        self.close = true;
+        self.shared.request_exit(0);
+        Ok(())
+    }
+
+    fn wait(
+        &mut self,
+        engine: &mut Guard<'_>,
+        args: Args<'_>,
+        out: &mut Reply<'_>,
+    ) -> CommandResult {
+        let replicas = numbers::integer(args.at(1))?;
+        let timeout = timeout_ms(args.at(2))?;
+        if replicas <= 0 || engine.in_exec() {
+            out.integer(0);
+        } else {
+            let reply = |reply: &mut Reply<'_>, _| reply.integer(0);
+            self.block = Some(Block { until: Until::Timeout, timeout, reply });
+        }
+        Ok(())
+    }
+
+    fn wait_aof(
+        &mut self,
+        engine: &mut Guard<'_>,
+        args: Args<'_>,
+        out: &mut Reply<'_>,
+    ) -> CommandResult {
+        let locals = numbers::integer(args.at(1))?;
+        let replicas = numbers::integer(args.at(2))?;
+        let timeout = timeout_ms(args.at(3))?;
+        if !(0..=1).contains(&locals) || replicas < 0 {
+            return Err(CommandError::fixed("ERR value is out of range, must be positive"));
+        }
+        let Some(log) = engine.log().cloned() else {
+            if locals > 0 {
+                return Err(CommandError::fixed(
+                    "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+                ));
+            }
+            out.array(2);
+            out.integer(0);
+            out.integer(0);
+            return Ok(());
+        };
+        fn reply(reply: &mut Reply<'_>, durable: bool) {
+            reply.array(2);
+            reply.integer(i64::from(durable));
+            reply.integer(0);
+        }
+        let lsn = engine.lsn();
+        let durable = lsn <= log.durable_lsn();
+        if engine.in_exec() || (replicas == 0 && (durable || locals == 0)) {
+            reply(out, durable);
+            return Ok(());
+        }
+        engine.flush();
+        log.request_sync();
+        let until = if replicas > 0 { Until::Timeout } else { Until::Durable(log, lsn) };
+        self.block = Some(Block { until, timeout, reply });
+        Ok(())
+    }
+}
+
+/// A timeout in ms; 0 means for ever.
+fn timeout_ms(arg: &[u8]) -> Result<Option<Duration>, CommandError> {
+    match numbers::integer(arg) {
+        Ok(0) => Ok(None),
+        Ok(ms) if ms > 0 => Ok(Some(Duration::from_millis(ms as u64))),
+        Ok(_) => Err(CommandError::fixed("ERR timeout is negative")),
+        Err(_) => Err(CommandError::fixed("ERR timeout is not an integer or out of range")),
+    }
+}

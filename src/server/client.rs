@@ -1,0 +1,379 @@
+//! Commands about connections: `CLIENT`, `HELLO`, `AUTH`, `RESET`, `QUIT`.
+
+use super::admin::{ReplyMode, ServerState, help};
+use super::clients::ClientInfo;
+use crate::commands::numbers;
+use crate::commands::spec::ServerCommand;
+use crate::commands::{CommandError, CommandResult};
+use crate::engine::{Guard, Session};
+use crate::resp::{Args, Protocol, Reply};
+use std::sync::Arc;
+
+/// The version of Redis whose behaviour clients may expect.
+pub const REDIS_VERSION: &str = "7.4.1";
+
+const HELP: &[&str] = &[
+    "GETNAME",
+    "    The name of this connection.",
+    "ID",
+    "    The number of this connection.",
+    "INFO",
+    "    All about this connection.",
+    "KILL <ip:port>",
+    "    Close the connection from this address.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Close connections. Options are:",
+    "    * ADDR (<ip:port>|<unixsocket>:0): connected from this address",
+    "    * LADDR (<ip:port>|<unixsocket>:0): connected to this address",
+    "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB): of this type",
+    "    * USER <username>: authenticated as this user",
+    "    * SKIPME (YES|NO): whether this connection is spared",
+    "    * ID <client-id>: with this number",
+    "    * MAXAGE <maxage>: connected for at least so many seconds",
+    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> ...]",
+    "    All about every connection.",
+    "NO-EVICT (ON|OFF)",
+    "    Whether this connection is spared when clients use too much memory.",
+    "NO-TOUCH (ON|OFF)",
+    "    Whether this connection's accesses count as use of keys.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Whether this connection gets replies.",
+    "SETINFO <option> <value>",
+    "    Note the client's library: LIB-NAME, LIB-VER.",
+    "SETNAME <name>",
+    "    Name this connection.",
+];
+
+/// Carries one of them out.
+///
+/// # Errors
+/// The error reply.
+pub(super) fn run(
+    state: &mut ServerState,
+    command: ServerCommand,
+    engine: &mut Guard<'_>,
+    session: &mut Session,
+    args: Args<'_>,
+    reply: &mut Vec<u8>,
+) -> CommandResult {
+    use ServerCommand as C;
+    let mut out = Reply::new(reply, session.protocol);
+    match command {
+        C::Auth => {
+            authenticate(args.from(1))?;
+            out.ok();
+        }
+        C::Hello => hello(state, session, args, reply)?,
+        C::Quit => {
+            state.close = true;
+            out.ok();
+        }
+        C::Reset => {
+            engine.forget_transaction(session);
+            session.db = 0;
+            session.protocol = Protocol::Resp2;
+            session.no_touch = false;
+            state.reply_mode = ReplyMode::On;
+            let mut shown = state.client.state.lock();
+            shown.name.clear();
+            shown.no_evict = false;
+            drop(shown);
+            Reply::new(reply, Protocol::Resp2).simple("RESET");
+        }
+        C::ClientId => out.integer(state.client.id as i64),
+        C::ClientInfo => {
+            publish(state, session);
+            let line = state.client.line();
+            out.verbatim("txt", format!("{line}\n").as_bytes());
+        }
+        C::ClientList => {
+            publish(state, session);
+            let clients = select_for_list(state, args.from(2))?;
+            let text: String = clients.iter().map(|client| client.line() + "\n").collect();
+            out.verbatim("txt", text.as_bytes());
+        }
+        C::ClientGetName => match state.client.state.lock().name.as_str() {
+            "" => out.null(),
+            name => out.bulk(name.as_bytes()),
+        },
+        C::ClientSetName => {
+            state.client.state.lock().name = valid_name(args.at(2))?;
+            out.ok();
+        }
+        C::ClientSetInfo => {
+            set_info(state, args)?;
+            out.ok();
+        }
+        C::ClientKill => kill(state, args, &mut out)?,
+        C::ClientReply => match &args.at(2).to_ascii_lowercase()[..] {
+            b"on" => {
+                state.reply_mode = ReplyMode::On;
+                out.ok();
+            }
+            b"off" => state.reply_mode = ReplyMode::Off,
+            b"skip" if state.reply_mode != ReplyMode::Off => {
+                state.reply_mode = ReplyMode::SkipThisAndNext;
+            }
+            b"skip" => {}
+            _ => return Err(CommandError::SYNTAX),
+        },
+        C::ClientNoEvict => {
+            state.client.state.lock().no_evict = on_off(args.at(2))?;
+            out.ok();
+        }
+        C::ClientNoTouch => {
+            session.no_touch = on_off(args.at(2))?;
+            out.ok();
+        }
+        C::ClientHelp => help(&mut out, "CLIENT", HELP),
+        other => unreachable!("{other:?} is not a command about connections"),
+    }
+    Ok(())
+}
+
+/// Brings what the commands here show of this connection up to date.
+fn publish(state: &ServerState, session: &Session) {
+    let mut shown = state.client.state.lock();
+    shown.db = session.db;
+    shown.command = state.command;
+    shown.no_touch = session.no_touch;
+    shown.queued = session.queued();
+    shown.watched = session.watched();
+    shown.last = std::time::Instant::now();
+}
+
+fn on_off(arg: &[u8]) -> Result<bool, CommandError> {
+    match &arg.to_ascii_lowercase()[..] {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => Err(CommandError::SYNTAX),
+    }
+}
+
+/// There is one user, `default`, and it needs no password.
+fn authenticate(args: Args<'_>) -> CommandResult {
+    match (args.get(0), args.len()) {
+        (Some(_), 1) => Err(CommandError::fixed(
+            "ERR AUTH <password> called without any password configured for the default user. \
+             Are you sure your configuration is correct?",
+        )),
+        (Some(b"default"), 2) => Ok(()),
+        (_, 2) => Err(CommandError::fixed(
+            "WRONGPASS invalid username-password pair or user is disabled.",
+        )),
+        _ => Err(CommandError::SYNTAX),
+    }
+}
+
+fn printable(text: &[u8]) -> Option<String> {
+    let fits = text.iter().all(|&byte| (b'!'..=b'~').contains(&byte));
+    fits.then(|| String::from_utf8_lossy(text).into_owned())
+}
+
+fn valid_name(name: &[u8]) -> Result<String, CommandError> {
+    printable(name).ok_or(CommandError::fixed(
+        "ERR Client names cannot contain spaces, newlines or special characters.",
+    ))
+}
+
+fn set_info(state: &ServerState, args: Args<'_>) -> CommandResult {
+    let name = args.at(2).to_ascii_lowercase();
+    if name != b"lib-name" && name != b"lib-ver" {
+        let text = format!("ERR Unrecognized option '{}'", String::from_utf8_lossy(args.at(2)));
+        return Err(CommandError::new(text));
+    }
+    let name = String::from_utf8_lossy(&name).into_owned();
+    let value = printable(args.at(3)).ok_or_else(|| {
+        CommandError::new(format!(
+            "ERR {name} cannot contain spaces, newlines or special characters."
+        ))
+    })?;
+    let mut shown = state.client.state.lock();
+    match name.as_str() {
+        "lib-name" => shown.lib_name = value,
+        _ => shown.lib_ver = value,
+    }
+    Ok(())
+}
+
+/// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
+fn hello(
+    state: &ServerState,
+    session: &mut Session,
+    args: Args<'_>,
+    reply: &mut Vec<u8>,
+) -> CommandResult {
+    let mut protocol = session.protocol;
+    let mut name = None;
+    if let Some(version) = args.get(1) {
+        protocol = match numbers::integer(version) {
+            Ok(2) => Protocol::Resp2,
+            Ok(3) => Protocol::Resp3,
+            Ok(_) => return Err(CommandError::fixed("NOPROTO unsupported protocol version")),
+            Err(_) => {
+                return Err(CommandError::fixed(
+                    "ERR Protocol version is not an integer or out of range",
+                ));
+            }
+        };
+        let mut at = 2;
+        while let Some(option) = args.get(at) {
+            match (&option.to_ascii_lowercase()[..], args.len() - at) {
+                (b"auth", 3..) => {
+                    authenticate_pair(args.at(at + 1))?;
+                    at += 3;
+                }
+                (b"setname", 2..) => {
+                    name = Some(valid_name(args.at(at + 1))?);
+                    at += 2;
+                }
+                _ => {
+                    let option = String::from_utf8_lossy(option);
+                    let text = format!("ERR Syntax error in HELLO option '{option}'");
+                    return Err(CommandError::new(text));
+                }
+            }
+        }
+    }
+    if let Some(name) = name {
+        state.client.state.lock().name = name;
+    }
+    session.protocol = protocol;
+    let mut out = Reply::new(reply, protocol);
+    out.map(7);
+    out.bulk(b"server");
+    out.bulk(b"redis");
+    out.bulk(b"version");
+    out.bulk(REDIS_VERSION.as_bytes());
+    out.bulk(b"proto");
+    out.integer(if protocol == Protocol::Resp3 { 3 } else { 2 });
+    out.bulk(b"id");
+    out.integer(state.client.id as i64);
+    out.bulk(b"mode");
+    out.bulk(b"standalone");
+    out.bulk(b"role");
+    out.bulk(b"master");
+    out.bulk(b"modules");
+    out.array(0);
+    Ok(())
+}
+
+fn authenticate_pair(user: &[u8]) -> CommandResult {
+    if user == b"default" {
+        return Ok(());
+    }
+    Err(CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled."))
+}
+
+const NO_SUCH_TYPE: &str = "ERR Unknown client type";
+
+/// Whether clients of this type exist here: all are normal.
+fn is_normal(kind: &[u8]) -> Result<bool, CommandError> {
+    match &kind.to_ascii_lowercase()[..] {
+        b"normal" => Ok(true),
+        b"master" | b"primary" | b"replica" | b"slave" | b"pubsub" => Ok(false),
+        _ => {
+            let kind = String::from_utf8_lossy(kind);
+            Err(CommandError::new(format!("{NO_SUCH_TYPE} '{kind}'")))
+        }
+    }
+}
+
+fn select_for_list(
+    state: &ServerState,
+    args: Args<'_>,
+) -> Result<Vec<Arc<ClientInfo>>, CommandError> {
+    let mut clients = state.shared.clients.list();
+    let Some(option) = args.get(0) else { return Ok(clients) };
+    match (&option.to_ascii_lowercase()[..], args.len()) {
+        (b"type", 2) => {
+            if !is_normal(args.at(1))? {
+                clients.clear();
+            }
+        }
+        (b"id", 2..) => {
+            let ids = args.from(1).iter().map(|arg| match numbers::integer(arg) {
+                Ok(id) if id > 0 => Ok(id as u64),
+                _ => Err(CommandError::fixed("ERR Invalid client ID")),
+            });
+            let ids = ids.collect::<Result<Vec<_>, _>>()?;
+            clients.retain(|client| ids.contains(&client.id));
+        }
+        _ => return Err(CommandError::SYNTAX),
+    }
+    Ok(clients)
+}
+
+fn kill(state: &mut ServerState, args: Args<'_>, out: &mut Reply<'_>) -> CommandResult {
+    let mut clients = state.shared.clients.list();
+    let by_address_only = args.len() == 3;
+    let mut skip_me = !by_address_only;
+    if by_address_only {
+        let addr = args.at(2);
+        clients.retain(|client| client.addr.as_bytes() == addr);
+    } else {
+        let options = args.from(2);
+        if !options.len().is_multiple_of(2) {
+            return Err(CommandError::SYNTAX);
+        }
+        for at in (0..options.len()).step_by(2) {
+            let value = options.at(at + 1);
+            match &options.at(at).to_ascii_lowercase()[..] {
+                b"id" => match numbers::integer(value) {
+                    Ok(id) if id > 0 => clients.retain(|client| client.id == id as u64),
+                    _ => return Err(CommandError::fixed("ERR client-id should be greater than 0")),
+                },
+                b"maxage" => match numbers::integer(value) {
+                    Ok(age) if age > 0 => {
+                        clients.retain(|client| client.since.elapsed().as_secs() >= age as u64);
+                    }
+                    Ok(_) => {
+                        return Err(CommandError::fixed("ERR maxage should be greater than 0"));
+                    }
+                    Err(_) => {
+                        let text = "ERR maxage is not an integer or out of range";
+                        return Err(CommandError::fixed(text));
+                    }
+                },
+                b"type" => {
+                    if !is_normal(value)? {
+                        clients.clear();
+                    }
+                }
+                b"addr" => clients.retain(|client| client.addr.as_bytes() == value),
+                b"laddr" => clients.retain(|client| client.laddr.as_bytes() == value),
+                b"user" => {
+                    if value != b"default" {
+                        let user = String::from_utf8_lossy(value);
+                        return Err(CommandError::new(format!("ERR No such user '{user}'")));
+                    }
+                }
+                b"skipme" => match &value.to_ascii_lowercase()[..] {
+                    b"yes" => skip_me = true,
+                    b"no" => skip_me = false,
+                    _ => return Err(CommandError::SYNTAX),
+                },
+                _ => return Err(CommandError::SYNTAX),
+            }
+        }
+    }
+    let mut killed = 0;
+    for client in clients {
+        if client.id == state.client.id {
+            if skip_me {
+                continue;
+            }
+            // This connection ends after the reply.
+            state.close = true;
+        } else {
+            client.kill();
+        }
+        killed += 1;
+    }
+    match (by_address_only, killed) {
+        (true, 0) => return Err(CommandError::fixed("ERR No such client")),
+        (true, _) => out.ok(),
+        (false, _) => out.integer(killed),
+    }
+    Ok(())
+}

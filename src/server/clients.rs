@@ -1,0 +1,206 @@
+//! The register of connected clients.
+
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// What others may know of a connected client: `CLIENT LIST`, `CLIENT KILL`, `INFO clients`.
+pub struct ClientInfo {
+    /// A number that is never used again.
+    pub id: u64,
+    /// The client's address.
+    pub addr: String,
+    /// The address it connected to.
+    pub laddr: String,
+    /// The descriptor of its socket.
+    pub fd: i32,
+    /// When it connected.
+    pub since: Instant,
+    /// What changes with its commands.
+    pub state: Mutex<ClientState>,
+    abort: Mutex<Option<tokio::task::AbortHandle>>,
+}
+
+/// What changes with a client's commands.
+#[derive(Clone, Debug)]
+pub struct ClientState {
+    /// `CLIENT SETNAME`.
+    pub name: String,
+    /// `CLIENT SETINFO LIB-NAME`.
+    pub lib_name: String,
+    /// `CLIENT SETINFO LIB-VER`.
+    pub lib_ver: String,
+    /// The selected database.
+    pub db: usize,
+    /// Full name of its last command.
+    pub command: &'static str,
+    /// When that came.
+    pub last: Instant,
+    /// Commands queued in a transaction.
+    pub queued: Option<usize>,
+    /// Keys watched.
+    pub watched: usize,
+    /// 2 or 3.
+    pub protocol: u8,
+    /// Bytes received and not yet executed.
+    pub input_bytes: usize,
+    /// Bytes of replies not yet taken.
+    pub output_bytes: usize,
+    /// Commands executed.
+    pub commands: u64,
+    /// Bytes received.
+    pub net_input_bytes: u64,
+    /// Bytes sent.
+    pub net_output_bytes: u64,
+    /// `CLIENT NO-EVICT on`.
+    pub no_evict: bool,
+    /// `CLIENT NO-TOUCH on`.
+    pub no_touch: bool,
+    /// Waits in a blocking command.
+    pub blocked: bool,
+}
+
+impl ClientInfo {
+    /// A client that has just connected.
+    pub fn new(id: u64, addr: String, laddr: String, fd: i32) -> Self {
+        let now = Instant::now();
+        let state = ClientState {
+            name: String::new(),
+            lib_name: String::new(),
+            lib_ver: String::new(),
+            db: 0,
+            command: "NULL",
+            last: now,
+            queued: None,
+            watched: 0,
+            protocol: 2,
+            input_bytes: 0,
+            output_bytes: 0,
+            commands: 0,
+            net_input_bytes: 0,
+            net_output_bytes: 0,
+            no_evict: false,
+            no_touch: false,
+            blocked: false,
+        };
+        let (state, abort) = (Mutex::new(state), Mutex::new(None));
+        Self { id, addr, laddr, fd, since: now, state, abort }
+    }
+
+    /// Whether it is connected through the Unix socket.
+    pub fn is_unix(&self) -> bool {
+        self.addr.ends_with(":0")
+    }
+
+    /// Says how the connection's task is ended.
+    pub fn set_abort(&self, handle: tokio::task::AbortHandle) {
+        *self.abort.lock() = Some(handle);
+    }
+
+    /// Ends the connection.
+    pub fn kill(&self) {
+        if let Some(handle) = &*self.abort.lock() {
+            handle.abort();
+        }
+    }
+
+    /// The line of `CLIENT LIST`, without its end.
+    pub fn line(&self) -> String {
+        let state = self.state.lock();
+        let mut flags = String::new();
+        for (letter, set) in [
+            ('x', state.queued.is_some()),
+            ('b', state.blocked),
+            ('U', self.is_unix()),
+            ('e', state.no_evict),
+            ('T', state.no_touch),
+        ] {
+            if set {
+                flags.push(letter);
+            }
+        }
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        let mut line = String::with_capacity(400);
+        let _ = write!(
+            line,
+            "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 \
+             ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
+             obl={} oll=0 omem=0 tot-mem={} events=r cmd={} user=default redir=-1 resp={} \
+             lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+            self.id,
+            self.addr,
+            self.laddr,
+            self.fd,
+            state.name,
+            self.since.elapsed().as_secs(),
+            state.last.elapsed().as_secs(),
+            flags,
+            state.db,
+            state.queued.map_or(-1, |queued| queued as i64),
+            state.watched,
+            state.input_bytes,
+            state.output_bytes,
+            state.input_bytes + state.output_bytes,
+            state.command,
+            state.protocol,
+            state.lib_name,
+            state.lib_ver,
+            state.net_input_bytes,
+            state.net_output_bytes,
+            state.commands,
+        );
+        line
+    }
+}
+
+/// The register of connected clients.
+#[derive(Default)]
+pub struct Clients {
+    by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
+    next_id: AtomicU64,
+    count: AtomicUsize,
+}
+
+impl Clients {
+    /// How many are connected.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// A number for the next client.
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Registers a client until the returned value is dropped.
+    pub fn register(self: &Arc<Self>, info: ClientInfo) -> Registered {
+        let info = Arc::new(info);
+        self.by_id.lock().insert(info.id, info.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Registered { clients: self.clone(), info }
+    }
+
+    /// All clients in the order of their numbers.
+    pub fn list(&self) -> Vec<Arc<ClientInfo>> {
+        self.by_id.lock().values().cloned().collect()
+    }
+}
+
+/// A registered client.
+pub struct Registered {
+    clients: Arc<Clients>,
+    /// What others may know of it.
+    pub info: Arc<ClientInfo>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.clients.by_id.lock().remove(&self.info.id);
+        self.clients.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

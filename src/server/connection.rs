@@ -1,0 +1,515 @@
+//! One client's connection: bytes in, batches executed, replies held back, bytes out.
+//!
+//! Reading goes on while replies wait or a slow client does not take them, so that neither a deep
+//! pipeline nor a client that writes everything before it reads anything comes to a standstill.
+
+use super::admin::{Block, ServerState, Until};
+use super::clients::Registered;
+use super::shared::Shared;
+use super::waiters::Waiters;
+use crate::commands::{CommandError, Spec, table};
+use crate::engine::Session;
+use crate::log::{Durability, Gate, Log, Passage};
+use crate::resp::request::Parsed;
+use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Read buffers begin with this much room, and idle ones are cut back to it.
+const READ_BYTES: usize = 16 * 1024;
+/// Commands executed under one taking of the engine.
+const BATCH_COMMANDS_MAX: usize = 64;
+/// A batch ends once its replies exceed this.
+const BATCH_REPLY_BYTES_MAX: usize = 256 * 1024;
+/// A batch ends once it has taken this long.
+const BATCH_TIME_MAX: Duration = Duration::from_micros(500);
+/// How many batches' replies wait separately; beyond, they wait together.
+const HELD_MAX: usize = 64;
+/// A client that lets more replies than this pile up is disconnected.
+const OUTPUT_BYTES_MAX: usize = 1 << 30;
+/// Buffers that grew beyond this are given back once they are empty.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// Replies that wait for the log: those of one batch.
+struct Held {
+    /// Where they end in the output.
+    end: usize,
+    log: Arc<Log>,
+    gate: Gate,
+    /// How many replies there are.
+    replies: usize,
+    /// Whether one of the commands changed something.
+    wrote: bool,
+}
+
+/// One client's connection.
+pub struct Connection<S> {
+    stream: S,
+    shared: Arc<Shared>,
+    waiters: Arc<Waiters>,
+    client: Registered,
+    session: Session,
+    state: ServerState,
+    parser: RequestParser,
+    ranges: Vec<(usize, usize)>,
+    requests: Vec<Request>,
+    /// The first of `requests` that was not executed yet.
+    next_request: usize,
+    /// What is wrong with the bytes behind `requests`.
+    broken: Option<ProtocolError>,
+    input: Vec<u8>,
+    /// Bytes at the start of the input that `requests` take.
+    consumed: usize,
+    /// The input may hold whole requests that were not executed yet.
+    more: bool,
+    output: Vec<u8>,
+    written: usize,
+    /// Replies up to here may leave.
+    ready: usize,
+    held: VecDeque<Held>,
+    /// No more input is taken; the connection ends once the output is written.
+    closing: bool,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+/// A parsed request of the batch: where its arguments are in `ranges`.
+struct Request {
+    resolved: Result<&'static Spec, CommandError>,
+    first: usize,
+    count: usize,
+}
+
+enum Event {
+    /// Bytes came in.
+    Read(usize),
+    /// Bytes went out.
+    Wrote(usize),
+    /// The first held batch was settled.
+    Settled(Passage),
+    /// The input holds more requests.
+    More,
+    /// Nothing is left to do, or the peer is gone.
+    End,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// A connection that was just accepted.
+    pub fn new(
+        stream: S,
+        shared: Arc<Shared>,
+        waiters: Arc<Waiters>,
+        client: Registered,
+        is_local: bool,
+    ) -> Self {
+        let state = ServerState::new(shared.clone(), client.info.clone(), is_local);
+        Self {
+            stream,
+            shared,
+            waiters,
+            client,
+            session: Session::default(),
+            state,
+            parser: RequestParser::default(),
+            ranges: Vec::new(),
+            requests: Vec::new(),
+            next_request: 0,
+            broken: None,
+            input: Vec::new(),
+            consumed: 0,
+            more: false,
+            output: Vec::new(),
+            written: 0,
+            ready: 0,
+            held: VecDeque::new(),
+            closing: false,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// Serves the client until it leaves.
+    pub async fn serve(mut self) {
+        loop {
+            match self.next_event().await {
+                Event::Read(count) => {
+                    self.bytes_in += count as u64;
+                    self.execute_batch();
+                    let limit = self.shared.query_bytes_max.load(Ordering::Relaxed);
+                    if self.input.len() > limit {
+                        let id = self.client.info.id;
+                        crate::log_warning!("Client id={id} closed: its request is too long");
+                        return;
+                    }
+                }
+                Event::More => {
+                    // Others get their turn between two batches of a deep pipeline.
+                    tokio::task::yield_now().await;
+                    self.execute_batch();
+                }
+                Event::Wrote(count) => self.wrote(count),
+                Event::Settled(Passage::Failed) => self.refuse_held(),
+                Event::Settled(_) => {
+                    let held = self.held.pop_front().expect("only a held batch is settled");
+                    self.ready = held.end;
+                }
+                Event::End => return,
+            }
+            if let Some(block) = self.state.block.take() {
+                self.client.info.state.lock().blocked = true;
+                let unblocked = self.wait_for(block).await;
+                self.client.info.state.lock().blocked = false;
+                if !unblocked {
+                    return;
+                }
+                self.more = true;
+            }
+        }
+    }
+
+    /// Waits for whatever comes first: room to write, a held batch, input.
+    async fn next_event(&mut self) -> Event {
+        poll_fn(|context| {
+            if self.written < self.ready {
+                let bytes = &self.output[self.written..self.ready];
+                match Pin::new(&mut self.stream).poll_write(context, bytes) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Event::End),
+                    Poll::Ready(Ok(count)) => return Poll::Ready(Event::Wrote(count)),
+                    Poll::Pending => {}
+                }
+            }
+            if let Some(held) = self.held.front()
+                && let Poll::Ready(passage) =
+                    self.waiters.poll_passage(context, &held.log, held.gate)
+            {
+                return Poll::Ready(Event::Settled(passage));
+            }
+            if self.closing {
+                let done = self.written == self.output.len();
+                return if done { Poll::Ready(Event::End) } else { Poll::Pending };
+            }
+            if self.more {
+                return Poll::Ready(Event::More);
+            }
+            self.poll_input(context)
+        })
+        .await
+    }
+
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if self.input.capacity() - self.input.len() < READ_BYTES / 4 {
+            self.input.reserve(READ_BYTES);
+        }
+        let start = self.input.len();
+        // SAFETY: the spare capacity is only handed to `ReadBuf` as uninitialised memory, and the
+        // length is raised by what `ReadBuf` says was filled.
+        let (result, count) = unsafe {
+            let mut buffer = ReadBuf::uninit(self.input.spare_capacity_mut());
+            let result = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+            let count = buffer.filled().len();
+            self.input.set_len(start + count);
+            (result, count)
+        };
+        match result {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if count > 0 => Poll::Ready(Event::Read(count)),
+            Poll::Ready(_) => Poll::Ready(Event::End),
+        }
+    }
+
+    /// Parses some requests and executes them under one taking of the engine.
+    fn execute_batch(&mut self) {
+        if self.next_request == self.requests.len() {
+            self.parse_batch();
+        }
+        if self.next_request < self.requests.len() {
+            self.execute_parsed();
+        }
+        if self.next_request < self.requests.len() {
+            // A long batch was divided; what is left keeps its place in the input.
+            self.more = !self.closing;
+        } else {
+            self.input.drain(..std::mem::take(&mut self.consumed));
+            if let Some(error) = self.broken.take()
+                && !self.closing
+            {
+                self.state.count_error();
+                let start = self.output.len();
+                Reply::new(&mut self.output, self.session.protocol).error(&format!("ERR {error}"));
+                self.closing = true;
+                self.release(start);
+            }
+            if self.input.is_empty() && self.input.capacity() > KEPT_BYTES_MAX {
+                self.input = Vec::new();
+            }
+        }
+        self.publish();
+    }
+
+    /// Cuts requests off the input.
+    fn parse_batch(&mut self) {
+        self.more = false;
+        self.ranges.clear();
+        self.requests.clear();
+        self.next_request = 0;
+        debug_assert_eq!(self.consumed, 0);
+        let bulk_bytes_max = self.shared.bulk_bytes_max.load(Ordering::Relaxed);
+        let limits = RequestLimits { bulk_bytes_max, ..RequestLimits::default() };
+        while self.requests.len() < BATCH_COMMANDS_MAX {
+            let rest = &mut self.input[self.consumed..];
+            if rest.is_empty() {
+                return;
+            }
+            let first = self.ranges.len();
+            match self.parser.parse(rest, self.consumed, &limits, &mut self.ranges) {
+                Ok(Parsed::Request { consumed }) => {
+                    self.consumed += consumed;
+                    let count = self.ranges.len() - first;
+                    if count > 0 {
+                        let args = Args::new(&self.input, &self.ranges[first..]);
+                        let resolved = table::resolve(args);
+                        self.requests.push(Request { resolved, first, count });
+                    }
+                }
+                Ok(Parsed::Incomplete { needed }) => {
+                    // Room for what is certainly coming, but never more than what has come.
+                    let have = self.input.len();
+                    self.input.reserve(needed.min(have.max(READ_BYTES)));
+                    return;
+                }
+                Err(error) => {
+                    self.broken = Some(error);
+                    return;
+                }
+            }
+        }
+        self.more = true;
+    }
+
+    fn execute_parsed(&mut self) {
+        let started = Instant::now();
+        let start = self.output.len();
+        let (mut lsn, mut wrote, mut replies) = (0, false, 0);
+        let mut done = 0;
+        let mut engine = self.shared.engine.lock();
+        if self.shared.ending.load(Ordering::Acquire) {
+            // The log is being closed: nothing more is executed, only replies still leave.
+            self.next_request = self.requests.len();
+            self.closing = true;
+            return;
+        }
+        let durability = engine.durability();
+        for request in &self.requests[self.next_request..] {
+            let ranges = &self.ranges[request.first..request.first + request.count];
+            let args = Args::new(&self.input, ranges);
+            let before = self.output.len();
+            if let Ok(spec) = request.resolved {
+                self.state.command = spec.full_name;
+            }
+            let outcome = engine.execute(
+                &mut self.session,
+                request.resolved.clone(),
+                args,
+                &mut self.output,
+                &mut self.state,
+            );
+            done += 1;
+            lsn = lsn.max(outcome.lsn);
+            wrote |= outcome.wrote;
+            if outcome.failed {
+                self.state.count_error();
+            }
+            if self.state.mutes_reply() {
+                self.output.truncate(before);
+            } else if self.output.len() > before {
+                replies += 1;
+            }
+            if self.state.close || self.state.block.is_some() {
+                break;
+            }
+            // A look at the clock costs as much as a small command: only now and then.
+            let long = done % 8 == 0 && started.elapsed() > BATCH_TIME_MAX;
+            if long || self.output.len() - start > BATCH_REPLY_BYTES_MAX {
+                break;
+            }
+        }
+        // `CONFIG SET appendfsync always` waits under the condition that it brings about.
+        let durability = durability.stricter(engine.durability());
+        drop(engine);
+        self.state.commands += done as u64;
+        self.next_request += done;
+        self.closing |= self.state.close;
+        let log = self.shared.engine.log();
+        if let Some(log) = log
+            && lsn > log.durable_lsn()
+        {
+            self.waiters.executed();
+            let gate = Gate { lsn, durability };
+            self.hold(Held { end: self.output.len(), log, gate, replies, wrote });
+        } else {
+            self.release(start);
+        }
+        if self.output.len() - self.written > OUTPUT_BYTES_MAX {
+            let id = self.client.info.id;
+            crate::log_warning!("Client id={id} closed: it does not take its replies");
+            self.output.clear();
+            (self.written, self.ready, self.closing) = (0, 0, true);
+            self.held.clear();
+        }
+    }
+
+    /// Lets replies from `start` on leave, behind those that are held.
+    fn release(&mut self, start: usize) {
+        match self.held.back_mut() {
+            Some(last) => {
+                debug_assert!(last.end <= start);
+                last.end = self.output.len();
+            }
+            None => self.ready = self.output.len(),
+        }
+    }
+
+    fn hold(&mut self, held: Held) {
+        let full = self.held.len() >= HELD_MAX;
+        match self.held.back_mut() {
+            Some(last) if full && Arc::ptr_eq(&last.log, &held.log) => {
+                last.gate.durability = last.gate.durability.stricter(held.gate.durability);
+                last.gate.lsn = last.gate.lsn.max(held.gate.lsn);
+                last.end = held.end;
+                last.replies += held.replies;
+                last.wrote |= held.wrote;
+            }
+            _ => self.held.push_back(held),
+        }
+    }
+
+    /// The log has failed before the first held batch was durable. A client that only read learns that
+    /// its reads are refused; one that wrote cannot be told what became of it, and is disconnected.
+    fn refuse_held(&mut self) {
+        let start = self.ready;
+        let wrote = self.held.iter().any(|held| held.wrote);
+        let failure = self.held.front().and_then(|held| held.log.failure());
+        let cause = failure.map_or_else(String::new, |failure| failure.cause);
+        let mut refused = Vec::new();
+        let mut reply = Reply::new(&mut refused, self.session.protocol);
+        if wrote {
+            reply.error(&format!(
+                "MISCONF outcome unknown: {cause}. The write may or may not survive a restart"
+            ));
+            self.output.truncate(start);
+            self.held.clear();
+            self.closing = true;
+        } else {
+            let held = self.held.pop_front().expect("only a held batch is refused");
+            for _ in 0..held.replies {
+                reply.error(&format!("MISCONF Errors writing to the log: {cause}"));
+            }
+            let grown = refused.len() as isize - (held.end - start) as isize;
+            self.output.splice(start..held.end, refused.drain(..));
+            for later in &mut self.held {
+                later.end = later.end.strict_add_signed(grown);
+            }
+            self.ready = held.end.strict_add_signed(grown);
+            return;
+        }
+        self.output.extend_from_slice(&refused);
+        self.ready = self.output.len();
+    }
+
+    fn wrote(&mut self, count: usize) {
+        self.written += count;
+        self.bytes_out += count as u64;
+        if self.written == self.output.len() {
+            self.output.clear();
+            (self.written, self.ready) = (0, 0);
+            if self.output.capacity() > KEPT_BYTES_MAX {
+                self.output = Vec::new();
+            }
+        } else if self.written > KEPT_BYTES_MAX && self.held.is_empty() {
+            self.output.drain(..self.written);
+            self.ready -= self.written;
+            self.written = 0;
+        }
+    }
+
+    /// Writes everything out, then waits for what a blocking command waits for, and replies. False if
+    /// the client is gone.
+    async fn wait_for(&mut self, block: Block) -> bool {
+        while self.written < self.output.len() || !self.held.is_empty() {
+            let closing = std::mem::replace(&mut self.closing, true);
+            let event = self.next_event().await;
+            self.closing = closing;
+            match event {
+                Event::Wrote(count) => self.wrote(count),
+                Event::Settled(Passage::Failed) => self.refuse_held(),
+                Event::Settled(_) => {
+                    let held = self.held.pop_front().expect("only a held batch is settled");
+                    self.ready = held.end;
+                }
+                Event::Read(_) | Event::More | Event::End => return false,
+            }
+        }
+        let wait = poll_fn(|context| match &block.until {
+            Until::Durable(log, lsn) => {
+                let gate = Gate { lsn: *lsn, durability: Durability::Always };
+                self.waiters.poll_passage(context, log, gate)
+            }
+            Until::Timeout => Poll::Pending,
+        });
+        let passed = match block.timeout {
+            None => Some(wait.await),
+            Some(timeout) => tokio::time::timeout(timeout, wait).await.ok(),
+        };
+        let start = self.output.len();
+        let mut reply = Reply::new(&mut self.output, self.session.protocol);
+        (block.reply)(&mut reply, passed == Some(Passage::Open));
+        self.release(start);
+        true
+    }
+
+    /// Brings what others may know of this client up to date.
+    fn publish(&mut self) {
+        let mut state = self.client.info.state.lock();
+        state.last = Instant::now();
+        state.db = self.session.db;
+        state.command = self.state.command;
+        state.queued = self.session.queued();
+        state.watched = self.session.watched();
+        state.protocol = match self.session.protocol {
+            crate::resp::Protocol::Resp2 => 2,
+            crate::resp::Protocol::Resp3 => 3,
+        };
+        state.no_touch = self.session.no_touch;
+        state.input_bytes = self.input.len();
+        state.output_bytes = self.output.len() - self.written;
+        state.commands = self.state.commands;
+        let counters = &self.shared.counters;
+        let (bytes_in, bytes_out) =
+            (std::mem::take(&mut self.bytes_in), std::mem::take(&mut self.bytes_out));
+        state.net_input_bytes += bytes_in;
+        state.net_output_bytes += bytes_out;
+        counters.input_bytes.fetch_add(bytes_in, Ordering::Relaxed);
+        counters.output_bytes.fetch_add(bytes_out, Ordering::Relaxed);
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        if self.session.watched() > 0 {
+            self.shared.engine.lock().forget_transaction(&mut self.session);
+        }
+    }
+}
+
+/// Tells a client why it is not served.
+pub async fn refuse(mut stream: impl AsyncWrite + Unpin, text: &str) -> io::Result<()> {
+    use tokio::io::AsyncWriteExt;
+    stream.write_all(format!("-{text}\r\n").as_bytes()).await
+}

@@ -1,0 +1,289 @@
+//! `INFO`: sections and fields as Redis names them, and our own about the log.
+
+use super::client::REDIS_VERSION;
+use super::config::values::MaxmemoryPolicy;
+use super::run::unix_s;
+use super::shared::Shared;
+use crate::engine::Guard;
+use crate::resp::{Args, Reply};
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+type Section = (&'static str, &'static str, fn(&Shared, &Guard<'_>, &mut String));
+
+/// Sections in the order in which they are shown.
+const SECTIONS: [Section; 11] = [
+    ("server", "Server", server),
+    ("clients", "Clients", clients),
+    ("memory", "Memory", memory),
+    ("persistence", "Persistence", persistence),
+    ("stats", "Stats", stats),
+    ("replication", "Replication", replication),
+    ("cpu", "CPU", cpu),
+    ("modules", "Modules", |_, _, _| {}),
+    ("errorstats", "Errorstats", |_, _, _| {}),
+    ("cluster", "Cluster", |_, _, out| field(out, "cluster_enabled", 0)),
+    ("keyspace", "Keyspace", keyspace),
+];
+
+fn field(out: &mut String, name: &str, value: impl std::fmt::Display) {
+    let _ = write!(out, "{name}:{value}\r\n");
+}
+
+/// `INFO [section …]`
+pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut Reply<'_>) {
+    let wanted: Vec<Vec<u8>> = args.from(1).iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let is_all = |name: &Vec<u8>| matches!(&name[..], b"all" | b"default" | b"everything");
+    let all = wanted.is_empty() || wanted.iter().any(is_all);
+    let mut text = String::new();
+    for (name, title, write) in SECTIONS {
+        if all || wanted.iter().any(|wanted| wanted == name.as_bytes()) {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            let _ = write!(text, "# {title}\r\n");
+            write(shared, engine, &mut text);
+        }
+    }
+    // Numbers of keys say what was written.
+    engine.look_at_all();
+    out.verbatim("txt", text.as_bytes());
+}
+
+/// `CONFIG RESETSTAT`
+pub fn reset(shared: &Shared, engine: &mut Guard<'_>) {
+    *engine.stats_mut() = Default::default();
+    let counters = &shared.counters;
+    for counter in [
+        &counters.connections,
+        &counters.rejected,
+        &counters.input_bytes,
+        &counters.output_bytes,
+        &counters.errors,
+    ] {
+        counter.store(0, Ordering::Relaxed);
+    }
+    counters.commands_at_reset.store(engine.commands(), Ordering::Relaxed);
+    if let Some(log) = engine.log() {
+        log.reset_stats();
+    }
+}
+
+fn server(shared: &Shared, _: &Guard<'_>, out: &mut String) {
+    let config = shared.config.read();
+    let uname = rustix::system::uname();
+    field(out, "redis_version", REDIS_VERSION);
+    field(out, "server_name", "mainstay");
+    field(out, "mainstay_version", env!("CARGO_PKG_VERSION"));
+    field(out, "redis_git_sha1", option_env!("MAINSTAY_GIT_SHA").unwrap_or("00000000"));
+    field(out, "redis_git_dirty", 0);
+    field(out, "redis_build_id", "0");
+    field(out, "redis_mode", "standalone");
+    let _ = write!(
+        out,
+        "os:{} {} {}\r\n",
+        uname.sysname().to_string_lossy(),
+        uname.release().to_string_lossy(),
+        uname.machine().to_string_lossy()
+    );
+    field(out, "arch_bits", usize::BITS);
+    field(out, "monotonic_clock", "POSIX clock_gettime");
+    field(out, "multiplexing_api", "epoll");
+    field(out, "process_id", std::process::id());
+    field(out, "process_supervised", config.supervised.name());
+    field(out, "run_id", &shared.run_id);
+    field(out, "tcp_port", config.port);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    field(out, "server_time_usec", now.map_or(0, |since| since.as_micros()));
+    field(out, "uptime_in_seconds", shared.uptime_s());
+    field(out, "uptime_in_days", shared.uptime_s() / 86_400);
+    field(out, "hz", config.hz);
+    field(out, "configured_hz", config.hz);
+    field(out, "lru_clock", unix_s() & 0x00ff_ffff);
+    let executable = std::env::current_exe().unwrap_or_default();
+    field(out, "executable", executable.display());
+    let file = shared.config_file.as_deref().unwrap_or(std::path::Path::new(""));
+    field(out, "config_file", file.display());
+    field(out, "io_threads_active", u8::from(shared.threads.len() > 1));
+}
+
+fn clients(shared: &Shared, _: &Guard<'_>, out: &mut String) {
+    let clients = shared.clients.list();
+    let states: Vec<_> = clients.iter().map(|client| client.state.lock().clone()).collect();
+    let largest = |value: fn(&super::clients::ClientState) -> usize| {
+        states.iter().map(value).max().unwrap_or(0)
+    };
+    field(out, "connected_clients", clients.len());
+    field(out, "cluster_connections", 0);
+    field(out, "maxclients", shared.config.read().maxclients);
+    field(out, "client_recent_max_input_buffer", largest(|state| state.input_bytes));
+    field(out, "client_recent_max_output_buffer", largest(|state| state.output_bytes));
+    field(out, "blocked_clients", states.iter().filter(|state| state.blocked).count());
+    field(out, "tracking_clients", 0);
+    field(out, "pubsub_clients", 0);
+    field(out, "watching_clients", states.iter().filter(|state| state.watched > 0).count());
+    field(out, "clients_in_timeout_table", 0);
+    let watched: usize = states.iter().map(|state| state.watched).sum();
+    field(out, "total_watched_keys", watched);
+    field(out, "total_blocking_keys", 0);
+    field(out, "total_blocking_keys_on_nokey", 0);
+}
+
+fn human(bytes: usize) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "K", "M", "G"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{bytes}B") } else { format!("{value:.2}{unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.2}T")
+}
+
+/// What the allocator has handed out.
+pub fn used_memory() -> usize {
+    // The statistics are a snapshot that advancing the epoch renews.
+    let _ = tikv_jemalloc_ctl::epoch::advance();
+    tikv_jemalloc_ctl::stats::allocated::read().unwrap_or(0)
+}
+
+fn memory(shared: &Shared, _: &Guard<'_>, out: &mut String) {
+    use tikv_jemalloc_ctl::stats as jemalloc;
+    let used = used_memory();
+    let resident = jemalloc::resident::read().unwrap_or(0);
+    let active = jemalloc::active::read().unwrap_or(0);
+    let config = shared.config.read();
+    field(out, "used_memory", used);
+    field(out, "used_memory_human", human(used));
+    field(out, "used_memory_rss", resident);
+    field(out, "used_memory_rss_human", human(resident));
+    field(out, "used_memory_peak", used);
+    field(out, "used_memory_peak_human", human(used));
+    field(out, "used_memory_dataset", used);
+    field(out, "allocator_allocated", used);
+    field(out, "allocator_active", active);
+    field(out, "allocator_resident", resident);
+    field(out, "maxmemory", config.maxmemory);
+    field(out, "maxmemory_human", human(config.maxmemory as usize));
+    let policy: MaxmemoryPolicy = config.maxmemory_policy;
+    field(out, "maxmemory_policy", policy.name());
+    let ratio = if used > 0 { resident as f64 / used as f64 } else { 1.0 };
+    field(out, "mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+    field(out, "mem_allocator", "jemalloc");
+    field(out, "lazyfree_pending_objects", 0);
+}
+
+fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
+    field(out, "loading", 0);
+    field(out, "async_loading", 0);
+    field(out, "rdb_changes_since_last_save", 0);
+    field(out, "rdb_bgsave_in_progress", 0);
+    field(out, "rdb_last_save_time", shared.last_save_s.load(Ordering::Relaxed));
+    field(out, "rdb_last_bgsave_status", "ok");
+    field(out, "rdb_last_bgsave_time_sec", -1);
+    field(out, "rdb_current_bgsave_time_sec", -1);
+    field(out, "aof_enabled", u8::from(engine.log().is_some()));
+    field(out, "aof_rewrite_in_progress", 0);
+    field(out, "aof_rewrite_scheduled", 0);
+    field(out, "aof_last_rewrite_time_sec", -1);
+    field(out, "aof_current_rewrite_time_sec", -1);
+    field(out, "aof_last_bgrewrite_status", "ok");
+    let Some(log) = engine.log() else { return };
+    let failure = log.refusal();
+    let (segments, bytes) = log.sizes();
+    let stats = log.stats();
+    field(out, "aof_last_write_status", if failure.is_some() { "err" } else { "ok" });
+    field(out, "aof_current_size", bytes);
+    field(out, "aof_base_size", 0);
+    field(out, "aof_pending_rewrite", 0);
+    field(out, "aof_buffer_length", log.appended_lsn() - log.drained_lsn());
+    field(out, "aof_pending_bio_fsync", u8::from(log.appended_lsn() > log.durable_lsn()));
+    field(out, "aof_delayed_fsync", 0);
+    field(out, "log_timeline", log.timeline().id);
+    field(out, "log_lsn_appended", log.appended_lsn());
+    field(out, "log_lsn_written", log.drained_lsn());
+    field(out, "log_lsn_durable", log.durable_lsn());
+    field(out, "log_lag_bytes", log.appended_lsn() - log.durable_lsn());
+    field(out, "log_lag_ms", log.lag_us() / 1000);
+    field(out, "log_segments", segments);
+    field(out, "log_bytes", bytes);
+    field(out, "log_syncs", stats.syncs);
+    field(out, "log_sync_failures", stats.failures);
+    field(out, "log_sync_last_us", stats.last_us);
+    field(out, "log_sync_p50_us", stats.percentile_us(50.0));
+    field(out, "log_sync_p99_us", stats.percentile_us(99.0));
+    field(out, "log_sync_p999_us", stats.percentile_us(99.9));
+    field(out, "log_sync_max_us", stats.max_us());
+    field(out, "log_failure", failure.as_deref().unwrap_or(""));
+}
+
+fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
+    let counters = &shared.counters;
+    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let commands = engine.commands() - read(&counters.commands_at_reset);
+    let keyspace = &engine.keyspace().stats;
+    field(out, "total_connections_received", read(&counters.connections));
+    field(out, "total_commands_processed", commands);
+    field(out, "instantaneous_ops_per_sec", 0);
+    field(out, "total_net_input_bytes", read(&counters.input_bytes));
+    field(out, "total_net_output_bytes", read(&counters.output_bytes));
+    field(out, "instantaneous_input_kbps", "0.00");
+    field(out, "instantaneous_output_kbps", "0.00");
+    field(out, "rejected_connections", read(&counters.rejected));
+    field(out, "sync_full", 0);
+    field(out, "sync_partial_ok", 0);
+    field(out, "sync_partial_err", 0);
+    field(out, "expired_keys", keyspace.expired);
+    field(out, "expired_stale_perc", "0.00");
+    field(out, "expired_time_cap_reached_count", 0);
+    field(out, "evicted_keys", 0);
+    field(out, "evicted_clients", 0);
+    field(out, "total_eviction_exceeded_time", 0);
+    field(out, "keyspace_hits", keyspace.hits);
+    field(out, "keyspace_misses", keyspace.misses);
+    field(out, "pubsub_channels", 0);
+    field(out, "pubsub_patterns", 0);
+    field(out, "pubsubshard_channels", 0);
+    field(out, "latest_fork_usec", 0);
+    field(out, "total_forks", 0);
+    field(out, "total_error_replies", read(&counters.errors));
+}
+
+fn replication(_: &Shared, engine: &Guard<'_>, out: &mut String) {
+    field(out, "role", "master");
+    field(out, "connected_slaves", 0);
+    field(out, "master_failover_state", "no-failover");
+    let zeros = "0".repeat(40);
+    let id = engine.log().map_or(zeros.clone(), |log| log.timeline().id.to_string());
+    field(out, "master_replid", id);
+    field(out, "master_replid2", zeros);
+    field(out, "master_repl_offset", engine.lsn());
+    field(out, "second_repl_offset", -1);
+    field(out, "repl_backlog_active", 0);
+    field(out, "repl_backlog_size", 0);
+    field(out, "repl_backlog_first_byte_offset", 0);
+    field(out, "repl_backlog_histlen", 0);
+}
+
+fn cpu(_: &Shared, _: &Guard<'_>, out: &mut String) {
+    // SAFETY: `getrusage` only writes into the zeroed structure it is given.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed::<libc::rusage>();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let seconds = |time: libc::timeval| format!("{}.{:06}", time.tv_sec, time.tv_usec);
+    field(out, "used_cpu_sys", seconds(usage.ru_stime));
+    field(out, "used_cpu_user", seconds(usage.ru_utime));
+    field(out, "used_cpu_sys_children", "0.000000");
+    field(out, "used_cpu_user_children", "0.000000");
+}
+
+fn keyspace(_: &Shared, engine: &Guard<'_>, out: &mut String) {
+    for (db, database) in engine.keyspace().databases() {
+        if !database.is_empty() {
+            let (keys, expires) = (database.len(), database.expiring());
+            let _ = write!(out, "db{db}:keys={keys},expires={expires},avg_ttl=0\r\n");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! From a configuration to a running server, and to its end.
+
+use super::clients::Clients;
+use super::config::{AppendFsync, Config, Loaded, LogCompression};
+use super::daemon::{self, PidFile, Supervisor};
+use super::listener::{IoThread, Listeners};
+use super::shared::{Counters, Shared};
+use super::waiters::Waiters;
+use super::{args, logger};
+use crate::commands::Settings;
+use crate::engine::{self, Engine, Machine};
+use crate::log::{Durability, Log, Options, Recovery};
+use crate::{log_notice, log_warning};
+use parking_lot::{Mutex, RwLock};
+use std::error::Error;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The part of each period that expiring keys may take.
+const EXPIRE_SHARE: u32 = 4;
+/// How long replies that may leave are waited for at the end.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+type AnyError = Box<dyn Error + Send + Sync>;
+
+/// What the log's options are under this configuration.
+pub fn log_options(config: &Config) -> Options {
+    let compressed = config.log_compression == LogCompression::Lz4;
+    Options {
+        segment_bytes: config.log_segment_size,
+        compression_bytes_min: compressed.then_some(config.log_compression_min_bytes as usize),
+        durability: durability(config.appendfsync),
+        ..Options::default()
+    }
+}
+
+/// The condition for replies that `appendfsync` means.
+pub fn durability(appendfsync: AppendFsync) -> Durability {
+    match appendfsync {
+        AppendFsync::Always => Durability::Always,
+        AppendFsync::Everysec => Durability::EverySec,
+        AppendFsync::No => Durability::No,
+    }
+}
+
+/// What commands look at under this configuration.
+pub fn settings(config: &Config) -> Settings {
+    Settings {
+        bulk_bytes_max: config.proto_max_bulk_len as usize,
+        lfu: config.maxmemory_policy.name().ends_with("-lfu"),
+        lfu_log_factor: config.lfu_log_factor as u32,
+        lfu_decay_minutes: config.lfu_decay_time as u32,
+    }
+}
+
+/// Runs the server until it is told to end. Gives the exit status.
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
+    let started = Instant::now();
+    daemon::enter_data_dir(&mut loaded.config)?;
+    let config = loaded.config;
+    logger::init(&config)?;
+    let supervisor = Supervisor::start(config.supervised);
+    let in_background = config.daemonize && !supervisor.is_present();
+    if in_background {
+        daemon::daemonize()?;
+    }
+    let pid_file = match PidFile::create(&config, in_background) {
+        Ok(file) => file,
+        Err(error) => {
+            log_warning!("{error}");
+            None
+        }
+    };
+    log_notice!("{}", args::version());
+    log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
+    loaded.notes.iter().for_each(|note| log_notice!("{note}"));
+
+    supervisor.still_starting("Recovering", Duration::from_secs(3600));
+    let engine = open_engine(&config)?;
+    raise_descriptor_limit(&config);
+    let runtimes = (0..io_threads(&config))
+        .map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build())
+        .collect::<Result<Vec<_>, _>>()?;
+    let threads: Vec<IoThread> = runtimes
+        .iter()
+        .map(|runtime| IoThread {
+            runtime: runtime.handle().clone(),
+            waiters: Arc::new(Waiters::default()),
+        })
+        .collect();
+    let mut random = crate::env::system_random();
+    let run_id = crate::log::TimelineId::random(&mut random).to_string();
+    let (exit, exit_asked) = tokio::sync::watch::channel(None);
+    let shared = Arc::new(Shared {
+        engine,
+        bulk_bytes_max: (config.proto_max_bulk_len as usize).into(),
+        query_bytes_max: (config.client_query_buffer_limit as usize).into(),
+        config: RwLock::new(config),
+        config_file: loaded.file,
+        clients: Arc::new(Clients::default()),
+        counters: Counters::default(),
+        threads: threads.iter().map(|thread| thread.waiters.clone()).collect(),
+        run_id,
+        started,
+        last_save_s: unix_s().into(),
+        log_threads: Mutex::new(Vec::new()),
+        exit,
+        ending: false.into(),
+        listeners: Mutex::new(Listeners::default()),
+        active_expiry: true.into(),
+    });
+    if let Some(log) = shared.engine.log() {
+        shared.start_log(&log);
+    }
+    log_notice!("Server initialized");
+    Listeners::start(&shared, threads.clone())?;
+
+    for thread in &threads {
+        let (shared, waiters) = (shared.clone(), thread.waiters.clone());
+        thread.runtime.spawn(async move { waiters.dispatch(&shared.engine).await });
+    }
+    threads[0].runtime.spawn(expire(shared.clone()));
+    threads[0].runtime.spawn(close_idle(shared.clone()));
+    // Handlers are installed before anyone is told that the server is ready.
+    {
+        let _entered = threads[0].runtime.enter();
+        for (kind, name) in
+            [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")]
+        {
+            let (mut signals, shared) = (signal(kind)?, shared.clone());
+            threads[0].runtime.spawn(async move {
+                signals.recv().await;
+                log_warning!("Received {name}, shutting down");
+                shared.request_exit(0);
+            });
+        }
+    }
+    log_notice!("Ready to accept connections");
+    supervisor.ready();
+
+    let mut joins = Vec::new();
+    for (index, runtime) in runtimes.into_iter().enumerate() {
+        let mut asked = exit_asked.clone();
+        let name = format!("io-{index}");
+        // Held replies leave while the log closes, so the threads go on until told to end.
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let join = std::thread::Builder::new().name(name).spawn(move || {
+            let _ = &mut asked;
+            runtime.block_on(async move {
+                let _ = stopped.await;
+            });
+            runtime.shutdown_background();
+        })?;
+        joins.push((join, stop));
+    }
+    let status = wait_for_exit(exit_asked);
+    let status = end(&shared, &supervisor, status);
+    for (join, stop) in joins {
+        let _ = stop.send(());
+        let _ = join.join();
+    }
+    if let Some(path) = &shared.config.read().unixsocket {
+        let _ = std::fs::remove_file(path);
+    }
+    drop(pid_file);
+    log_notice!("Bye");
+    Ok(status)
+}
+
+fn wait_for_exit(mut asked: tokio::sync::watch::Receiver<Option<i32>>) -> i32 {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let wait = async { asked.wait_for(Option::is_some).await.map_or(Some(1), |status| *status) };
+    // Without a runtime of its own the main thread can only look now and then; there always is one.
+    runtime.map_or(Some(1), |runtime| runtime.block_on(wait)).unwrap_or(1)
+}
+
+/// Ends the server: nothing more is executed, everything executed becomes durable, replies leave.
+fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
+    supervisor.stopping();
+    shared.ending.store(true, Ordering::Release);
+    // Whoever took the engine before has finished once this has it; whoever comes later looks at
+    // `ending` first.
+    drop(shared.engine.lock());
+    let Some(log) = shared.engine.log() else { return status };
+    log_notice!("Closing the log");
+    match shared.close_log(&log) {
+        Ok(()) => {
+            std::thread::sleep(FAREWELL);
+            log_notice!("The log is closed at LSN {}", log.durable_lsn());
+            status
+        }
+        Err(error) => {
+            log_warning!(
+                "The log could not be closed: {error}. Nothing that was acknowledged under \
+                 'appendfsync always' is lost; the next start recovers"
+            );
+            1
+        }
+    }
+}
+
+fn io_threads(config: &Config) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (config.io_threads as usize).clamp(1, cores)
+}
+
+/// Seconds of Unix time.
+pub fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn open_engine(config: &Config) -> Result<Engine, AnyError> {
+    let machine = Machine::real();
+    let (databases, settings) = (config.databases as usize, settings(config));
+    let dir = Path::new(&config.dir.0);
+    if !config.appendonly {
+        if engine::holds_data(&*machine.disk, dir)? {
+            let text = format!(
+                "'appendonly no' keeps data in memory only, but {} holds a data set: refusing to \
+                 start without it. Start with 'appendonly yes', or with another 'dir'",
+                engine::data_dir(dir).display()
+            );
+            return Err(text.into());
+        }
+        log_warning!(
+            "WARNING: 'appendonly no': everything is kept in memory only and IS LOST when the \
+             server ends, however it ends. 'CONFIG SET appendonly yes' begins a log at any time"
+        );
+        return Ok(Engine::in_memory(machine, databases, settings));
+    }
+    let started = Instant::now();
+    let dir = engine::data_dir(dir);
+    let (engine, recovery) = Engine::open(machine, &dir, databases, settings, log_options(config))?;
+    report(&recovery, engine.log().as_deref(), started.elapsed());
+    Ok(engine)
+}
+
+/// Says what recovery did.
+fn report(recovery: &Recovery, log: Option<&Log>, took: Duration) {
+    let dir = log.map(|log| log.dir().display().to_string()).unwrap_or_default();
+    if recovery.created {
+        log_notice!("A new data set begins in {dir}");
+        return;
+    }
+    log_notice!(
+        "DB loaded from the log in {dir}: {} frames, {} bytes, up to LSN {}, {:.3} seconds",
+        recovery.frames,
+        recovery.bytes,
+        recovery.lsn,
+        took.as_secs_f64()
+    );
+    if let Some(unclean) = &recovery.unclean {
+        let process = unclean.process.trim();
+        log_warning!(
+            "The last server (process {process}) did not close the log; {} bytes of commands that \
+             were written but not known to be durable have been made durable",
+            unclean.secured_bytes
+        );
+    }
+    if let Some(cut) = &recovery.cut {
+        log_warning!(
+            "{} ended in an unfinished write and was cut at offset {} (LSN {}): {}. Behind the cut \
+             lay {} bytes with {} whole frame headers, {:.3} seconds; set aside in {}. None of it \
+             was known to be durable",
+            cut.file,
+            cut.offset,
+            cut.lsn,
+            cut.damage,
+            cut.bytes,
+            cut.frames,
+            cut.span_ms as f64 / 1000.0,
+            cut.set_aside.display()
+        );
+    }
+}
+
+/// Allows as many descriptors as `maxclients` needs, if the system does.
+pub fn raise_descriptor_limit(config: &Config) -> bool {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // Listening sockets, the log's files, and some to spare.
+    let needed = u64::from(config.maxclients) + 32;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return true;
+    }
+    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
+    let raised = Rlimit { current: Some(needed), maximum };
+    if setrlimit(Resource::Nofile, raised).is_ok() {
+        return true;
+    }
+    let within = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let _ = setrlimit(Resource::Nofile, within);
+    log_warning!(
+        "maxclients {} needs {needed} descriptors, but the system allows {:?}",
+        config.maxclients,
+        limit.maximum
+    );
+    false
+}
+
+/// Expires keys that nobody asks for, in slices between which connections get their turn.
+async fn expire(shared: Arc<Shared>) {
+    loop {
+        let period = Duration::from_millis(1000 / u64::from(shared.config.read().hz.max(1) as u32));
+        tokio::time::sleep(period).await;
+        if !shared.active_expiry.load(Ordering::Relaxed) {
+            continue;
+        }
+        let started = Instant::now();
+        loop {
+            let (more, deleted) = {
+                let mut engine = shared.engine.lock();
+                if shared.ending.load(Ordering::Acquire) {
+                    return;
+                }
+                let before = engine.lsn();
+                let more = engine.expire_slice();
+                (more, engine.lsn() > before)
+            };
+            if deleted {
+                shared.threads[0].executed();
+            }
+            if !more || started.elapsed() > period / EXPIRE_SHARE {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Disconnects clients that have been idle for longer than `timeout`.
+async fn close_idle(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let timeout = shared.config.read().timeout;
+        if timeout > 0 {
+            for client in shared.clients.list() {
+                let state = client.state.lock();
+                let idle = !state.blocked && state.last.elapsed().as_secs() > timeout as u64;
+                drop(state);
+                if idle {
+                    client.kill();
+                }
+            }
+        }
+    }
+}

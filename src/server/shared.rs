@@ -1,0 +1,114 @@
+//! What all threads of a server share.
+
+use super::clients::Clients;
+use super::config::Config;
+use super::waiters::Waiters;
+use crate::engine::Engine;
+use parking_lot::{Mutex, RwLock};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// Counters that `INFO stats` shows.
+#[derive(Default)]
+pub struct Counters {
+    /// Connections accepted since the start.
+    pub connections: AtomicU64,
+    /// Connections refused because of `maxclients`.
+    pub rejected: AtomicU64,
+    /// Bytes read from clients.
+    pub input_bytes: AtomicU64,
+    /// Bytes written to clients.
+    pub output_bytes: AtomicU64,
+    /// Error replies.
+    pub errors: AtomicU64,
+    /// Commands executed when the counters were last reset.
+    pub commands_at_reset: AtomicU64,
+}
+
+/// What all threads of a server share.
+pub struct Shared {
+    /// Keyspace and log.
+    pub engine: Engine,
+    /// The configuration in force.
+    pub config: RwLock<Config>,
+    /// The configuration file, for `CONFIG REWRITE`.
+    pub config_file: Option<PathBuf>,
+    /// Connected clients.
+    pub clients: Arc<Clients>,
+    /// Counters.
+    pub counters: Counters,
+    /// The I/O threads' waiting replies.
+    pub threads: Vec<Arc<Waiters>>,
+    /// 40 random hex digits, new with every start.
+    pub run_id: String,
+    /// When the process started.
+    pub started: Instant,
+    /// Unix time in s of the last time that everything was made durable by a close or a start.
+    pub last_save_s: AtomicU64,
+    /// Threads of the log, to be joined when it is closed.
+    pub log_threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    /// Asks the main thread to end the process; the number is the exit status.
+    pub exit: tokio::sync::watch::Sender<Option<i32>>,
+    /// Set once the server is ending.
+    pub ending: AtomicBool,
+    /// Listening sockets.
+    pub listeners: Mutex<super::listener::Listeners>,
+    /// `proto-max-bulk-len`, for whoever parses.
+    pub bulk_bytes_max: AtomicUsize,
+    /// `client-query-buffer-limit`.
+    pub query_bytes_max: AtomicUsize,
+    /// Whether keys are expired without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
+    pub active_expiry: AtomicBool,
+}
+
+impl Shared {
+    /// Starts the two threads of `log`.
+    pub fn start_log(&self, log: &Arc<crate::log::Log>) {
+        for waiters in &self.threads {
+            let waiters = waiters.clone();
+            log.listen(move || waiters.wake());
+        }
+        let mut threads = self.log_threads.lock();
+        for (name, run) in [
+            ("log", crate::log::Log::run as fn(&crate::log::Log)),
+            ("log-prepare", crate::log::Log::run_prepare),
+        ] {
+            let log = log.clone();
+            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&log));
+            threads.push(thread.expect("the system starts threads"));
+        }
+    }
+
+    /// Closes `log`: everything in it becomes durable, and its end is recorded.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn close_log(&self, log: &crate::log::Log) -> std::io::Result<()> {
+        log.begin_close();
+        for thread in self.log_threads.lock().drain(..) {
+            if thread.join().is_err() {
+                return Err(std::io::Error::other("a thread of the log has panicked"));
+            }
+        }
+        log.close()
+    }
+
+    /// Asks the main thread to end the process with this status.
+    pub fn request_exit(&self, status: i32) {
+        self.exit.send_modify(|exit| {
+            exit.get_or_insert(status);
+        });
+    }
+
+    /// Seconds since the start.
+    pub fn uptime_s(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Adds to a counter.
+    pub fn count(counter: &AtomicU64, by: u64) {
+        counter.fetch_add(by, Ordering::Relaxed);
+    }
+}
