@@ -188,11 +188,11 @@ fn wait_for_exit(mut asked: tokio::sync::watch::Receiver<Option<i32>>) -> i32 {
 fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
     supervisor.stopping();
     shared.ending.store(true, Ordering::Release);
+    // Whoever took the engine before has finished once this has it; whoever comes later looks at
+    // `ending` first.
+    drop(shared.engine.lock());
     let Some(log) = shared.engine.log() else { return status };
     log_notice!("Closing the log");
-    // Whoever takes the engine from here on sees that the server is ending, and executes nothing. It is
-    // not held: a thread that waited for it could not send the replies that still have to leave.
-    drop(shared.engine.lock());
     match shared.close_log(&log) {
         Ok(()) => {
             std::thread::sleep(FAREWELL);
