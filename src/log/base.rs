@@ -1,11 +1,11 @@
 //! Beginning a log with what is in memory: a base, then the first segment.
 
 use super::frame::{Codec, FrameHeader, FrameKind, checksum};
-use super::manifest::{BaseLine, Manifest};
+use super::manifest::{self, BaseLine, Manifest};
 use super::open::{OpenError, disk_error, new_log, next_sequence, remove_strays, take_lock};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, Writer};
-use super::{Log, Options, Timeline, TimelineId};
+use super::{Log, Options};
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
 use std::io;
@@ -29,27 +29,29 @@ pub fn begin(
     dump: &mut dyn FnMut(&mut WritePiece<'_>) -> io::Result<()>,
 ) -> Result<Log, OpenError> {
     let lock = take_lock(&*disk, dir)?;
+    let mut manifest = Manifest::empty(&mut random);
+    let manifest_path = dir.join(manifest::NAME);
+    if disk.open(&manifest_path).is_err() {
+        // Without one, a base that a crash leaves behind would look like data whose manifest was lost.
+        let stored = manifest.store(&*disk, dir);
+        stored.map_err(disk_error("creating", &manifest_path))?;
+    }
     let now_ms = clock.unix_ms().max(0) as u64;
     let sequence = next_sequence(&*disk, dir).map_err(disk_error("listing", dir))?;
-    let timeline = Timeline { id: TimelineId::random(&mut random), begin_lsn: 0 };
-    let dataset = Identity::random(&mut random);
     let mut header = SegmentHeader {
         kind: FileKind::Base,
-        dataset,
+        dataset: manifest.dataset,
         identity: Identity::random(&mut random),
         sequence,
         first_lsn: 0,
-        timeline,
+        timeline: manifest.timeline(),
         created_ms: now_ms,
     };
-    // Left behind, a base without a manifest would look like data whose manifest was lost.
-    let base_path = dir.join(segment::base_name(sequence));
-    let remove_base = |_: &OpenError| {
-        let _ = disk.remove(&base_path);
-    };
+    let path = dir.join(segment::base_name(sequence));
     let base = write_base(&*disk, dir, &header, dump)
-        .map_err(disk_error("writing", &base_path))
-        .inspect_err(remove_base)?;
+        .map_err(disk_error("writing", &path))
+        .inspect_err(|_| drop(disk.remove(&path)))?;
+    manifest.base = Some(base);
 
     header.kind = FileKind::Segment;
     header.identity = Identity::random(&mut random);
@@ -58,14 +60,8 @@ pub fn begin(
     let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
     let segment = writer::prepare(&*disk, dir, header.sequence, size, true)
         .and_then(|prepared| writer::begin_segment(prepared, &header))
-        .map_err(disk_error("creating", &path))
-        .inspect_err(remove_base)?;
-    let manifest = Manifest {
-        dataset,
-        timelines: vec![timeline],
-        base: Some(base),
-        segments: vec![segment.line(0)],
-    };
+        .map_err(disk_error("creating", &path))?;
+    manifest.segments.push(segment.line(0));
     manifest.store(&*disk, dir).map_err(disk_error("replacing the manifest in", dir))?;
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
     remove_strays(&*disk, dir, &writer.manifest)?;

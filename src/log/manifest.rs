@@ -3,6 +3,7 @@
 use super::segment::{Identity, base_name, segment_name};
 use super::{Lsn, Timeline, TimelineId, frame};
 use crate::disk::{self, Disk};
+use crate::env::Random;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
@@ -14,6 +15,8 @@ pub const NAME: &str = "manifest";
 pub const TEMPORARY_NAME: &str = "manifest.tmp";
 /// The longest manifest that is read: some 100,000 segments.
 const BYTES_MAX: u64 = 16 << 20;
+/// How many timelines are remembered, the current one included.
+const TIMELINES_MAX: usize = 64;
 
 /// A base as the manifest lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +220,23 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// The manifest of a data set without anything in it.
+    pub(super) fn empty(random: &mut Random) -> Self {
+        Self {
+            dataset: Identity::random(random),
+            timelines: vec![Timeline { id: TimelineId::random(random), begin_lsn: 0 }],
+            base: None,
+            segments: Vec::new(),
+        }
+    }
+
+    /// Makes `timeline` the current one. Only so many earlier ones are remembered.
+    pub(super) fn begin_timeline(&mut self, timeline: Timeline) {
+        self.timelines.push(timeline);
+        let forgotten = self.timelines.len().saturating_sub(TIMELINES_MAX);
+        self.timelines.drain(..forgotten);
     }
 
     /// The current timeline.

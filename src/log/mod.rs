@@ -32,6 +32,7 @@ pub use worker::{Action, SyncTicket};
 use crate::disk::{Disk, Lock};
 use crate::env::{Clock, Random};
 use commit::Commit;
+use manifest::Manifest;
 use parking_lot::{Condvar, Mutex};
 use std::fmt;
 use std::io;
@@ -168,6 +169,26 @@ pub enum Passage {
     Failed,
 }
 
+/// What others want to know of the manifest, kept apart so that nobody waits for the writer.
+struct Shape {
+    timeline: Timeline,
+    segments: usize,
+    /// Bytes of the base and of sealed segments.
+    sealed_bytes: u64,
+}
+
+impl Shape {
+    fn of(manifest: &Manifest) -> Self {
+        let sealed = manifest.segments.iter().filter_map(|segment| segment.end);
+        let base = manifest.base.as_ref().map_or(0, |base| base.bytes);
+        Self {
+            timeline: manifest.timeline(),
+            segments: manifest.segments.len(),
+            sealed_bytes: base + sealed.map(|end| end.bytes).sum::<u64>(),
+        }
+    }
+}
+
 type Listener = Arc<dyn Fn() + Send + Sync>;
 
 /// The log of one data set; see the module's documentation.
@@ -180,6 +201,9 @@ pub struct Log {
     durability: AtomicU8,
     commit: Mutex<Commit>,
     writer: Mutex<Writer>,
+    shape: Mutex<Shape>,
+    /// Bytes of the current segment that are written.
+    segment_bytes: AtomicU64,
     /// Set while the log thread holds the writer for long; others then leave their drain to it.
     writer_busy: AtomicBool,
     appended: AtomicU64,
@@ -251,16 +275,13 @@ impl Log {
 
     /// The timeline in which LSNs count now.
     pub fn timeline(&self) -> Timeline {
-        self.writer.lock().manifest.timeline()
+        self.shape.lock().timeline
     }
 
     /// How many segments there are, and how many bytes they and the base take on disk.
     pub fn sizes(&self) -> (usize, u64) {
-        let writer = self.writer.lock();
-        let manifest = &writer.manifest;
-        let sealed: u64 = manifest.segments.iter().filter_map(|s| s.end.map(|end| end.bytes)).sum();
-        let base = manifest.base.as_ref().map_or(0, |base| base.bytes);
-        (manifest.segments.len(), base + sealed + writer.segment.offset)
+        let shape = self.shape.lock();
+        (shape.segments, shape.sealed_bytes + self.segment_bytes.load(Ordering::Relaxed))
     }
 
     /// Sync counts and latencies.
@@ -344,11 +365,16 @@ impl Log {
         until.saturating_sub(self.clock.monotonic_us())
     }
 
-    /// Whether a writer has to wait before it takes the engine: what is not durable is kept in memory,
-    /// and that is bounded. Not while the log has failed: then writes are refused, not delayed.
-    pub fn is_full(&self) -> bool {
+    /// The LSN that must be durable before a writer takes the engine, if it has to wait: what is not
+    /// durable is kept in memory, and that is bounded. Not while the log has failed: then writes are
+    /// refused, not delayed.
+    pub fn room_missing(&self) -> Option<Lsn> {
         let undurable = self.appended_lsn() - self.durable_lsn();
-        undurable > self.options.undurable_bytes_max && !self.has_failed()
+        if undurable <= self.options.undurable_bytes_max || self.has_failed() {
+            return None;
+        }
+        // Half of the room is made free before the next one writes.
+        Some(self.appended_lsn() - self.options.undurable_bytes_max / 2)
     }
 
     /// Whether writes are refused now.
@@ -449,6 +475,7 @@ impl Log {
         let result = writer.write_retained(&self.options, self.clock.unix_ms());
         self.drained.store(writer.written_lsn, Ordering::Release);
         let used = writer.segment.offset;
+        self.segment_bytes.store(used, Ordering::Relaxed);
         if writer.prepared.is_none() && used > writer.segment.size / 4 {
             self.want_prepared(writer);
         }

@@ -6,7 +6,7 @@ use super::manifest::{self, BaseLine, Manifest, ManifestError, SegmentEnd, Segme
 use super::reader::FrameReader;
 use super::segment::{self, FileKind, HeaderError, Identity, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, WriteError, Writer};
-use super::{Log, Lsn, NOTHING, Options, SyncStats, Timeline, TimelineId};
+use super::{Log, Lsn, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId};
 use crate::disk::{self, Disk, File, Lock};
 use crate::env::{Clock, Random};
 use parking_lot::{Condvar, Mutex};
@@ -241,14 +241,7 @@ pub fn attach(
         Err(ManifestError::Missing) => {
             opening.check_no_data()?;
             opening.recovery.created = true;
-            let timeline = Timeline { id: TimelineId::random(&mut random), begin_lsn: 0 };
-            let manifest = Manifest {
-                dataset: Identity::random(&mut random),
-                timelines: vec![timeline],
-                base: None,
-                segments: Vec::new(),
-            };
-            (manifest, None)
+            (Manifest::empty(&mut random), None)
         }
         Err(source) => return Err(OpenError::Manifest { path: manifest_path, source }),
     };
@@ -267,7 +260,10 @@ pub fn attach(
         && tail.written_bytes > tail.valid.bytes
     {
         opening.set_aside(&manifest, tail)?;
-        manifest.timelines.push(Timeline { id: TimelineId::random(&mut random), begin_lsn: lsn });
+    }
+    if opening.recovery.unclean.is_some() {
+        // Commands may have been lost without a trace, and what comes now must not be taken for them.
+        manifest.begin_timeline(Timeline { id: TimelineId::random(&mut random), begin_lsn: lsn });
     }
     let writer = opening.begin(manifest, tail, lsn, &options, &*clock, &mut random)?;
     remove_strays(&*disk, dir, &writer.manifest)?;
@@ -766,6 +762,8 @@ pub(super) fn new_log(
         durability: (options.durability as u8).into(),
         options,
         commit: Mutex::new(Commit::new(lsn, db)),
+        shape: Mutex::new(Shape::of(&writer.manifest)),
+        segment_bytes: writer.segment.offset.into(),
         writer: Mutex::new(writer),
         writer_busy: false.into(),
         appended: lsn.into(),

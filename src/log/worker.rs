@@ -4,7 +4,7 @@ use super::commit::Gathered;
 use super::manifest::Manifest;
 use super::writer::{self, Prepared, WriteError, Writer};
 use super::{
-    Durability, GATHER_US_MAX, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US,
+    Durability, GATHER_US_MAX, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US, Shape,
     UNDURABLE_BYTES_TARGET, segment,
 };
 use crate::disk::File;
@@ -114,6 +114,8 @@ impl Log {
                     self.finish_sync(ticket, result);
                 }
                 Action::Stop => return,
+                // For some 100 µs; sleeping and being woken would take longer than that.
+                Action::Wait(_) if self.gather_left_us() > 0 => std::thread::yield_now(),
                 Action::Wait(timeout) => {
                     let mut work = self.work.lock();
                     if !*work {
@@ -143,9 +145,9 @@ impl Log {
 
     /// Ends a sync. If nothing is waiting for the next one, a marker says what is durable now.
     ///
-    /// Those whose replies leave now are about to write again. The next drain waits until half as many
-    /// have, or as long as this sync took: two groups then take turns, one executing while the other is
-    /// synced, instead of a sync for the first few. A lone client never waits.
+    /// Those whose replies leave now are about to write again. The next drain waits until half of all
+    /// who write have done so, or as long as this sync took: two groups then take turns, one executing
+    /// while the other is synced, instead of a sync for the first few. A lone client never waits.
     pub fn finish_sync(&self, ticket: SyncTicket, result: io::Result<()>) {
         if let Err(error) = result {
             self.fail("syncing the log", &error);
@@ -155,8 +157,9 @@ impl Log {
         let now_us = self.clock.monotonic_us();
         let took_us = now_us.saturating_sub(ticket.start_us);
         self.stats.lock().record(took_us);
-        let until_us = now_us + took_us.min(GATHER_US_MAX);
-        self.gather_target.store(ticket.appends / 2, Ordering::Release);
+        let until_us = now_us + (4 * took_us).min(GATHER_US_MAX);
+        let writers = ticket.appends + self.gathered.load(Ordering::Acquire);
+        self.gather_target.store(writers / 2, Ordering::Release);
         self.gather_until_us.store(until_us, Ordering::Release);
         let mut writer = self.writer.lock();
         self.publish_durable(&mut writer, ticket.lsn, ticket.offset);
@@ -252,6 +255,7 @@ impl Log {
             writer.durable_offset = durable_offset;
             return Err(error);
         }
+        *self.shape.lock() = Shape::of(&manifest);
         writer.manifest = manifest;
         writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
         // From here on the old file is only trimmed; if that fails, the next start does it.

@@ -7,7 +7,7 @@ use super::admin::{Block, ServerState, Until};
 use super::clients::Registered;
 use super::shared::Shared;
 use super::waiters::Waiters;
-use crate::commands::{CommandError, Spec, table};
+use crate::commands::{CommandError, Handler, Spec, table};
 use crate::engine::Session;
 use crate::log::{Durability, Gate, Log, Passage};
 use crate::resp::request::Parsed;
@@ -74,6 +74,8 @@ pub struct Connection<S> {
     /// Replies up to here may leave.
     ready: usize,
     held: VecDeque<Held>,
+    /// The log is full: what must be durable before the next batch may write.
+    room: Option<(Arc<Log>, Gate)>,
     /// No more input is taken; the connection ends once the output is written.
     closing: bool,
     bytes_in: u64,
@@ -129,6 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             written: 0,
             ready: 0,
             held: VecDeque::new(),
+            room: None,
             closing: false,
             bytes_in: 0,
             bytes_out: 0,
@@ -195,6 +198,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let done = self.written == self.output.len();
                 return if done { Poll::Ready(Event::End) } else { Poll::Pending };
             }
+            if let Some((log, gate)) = &self.room {
+                return match self.waiters.poll_passage(context, log, *gate) {
+                    Poll::Ready(_) => Poll::Ready(Event::More),
+                    Poll::Pending => Poll::Pending,
+                };
+            }
             if self.more {
                 return Poll::Ready(Event::More);
             }
@@ -229,7 +238,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.next_request == self.requests.len() {
             self.parse_batch();
         }
-        if self.next_request < self.requests.len() {
+        self.room = self.missing_room();
+        if self.room.is_none() && self.next_request < self.requests.len() {
             self.execute_parsed();
         }
         if self.next_request < self.requests.len() {
@@ -251,6 +261,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         self.publish();
+    }
+
+    /// What has to become durable before these requests can be executed, if one of them writes and the
+    /// log is full.
+    fn missing_room(&self) -> Option<(Arc<Log>, Gate)> {
+        let writes = |request: &Request| {
+            request
+                .resolved
+                .as_ref()
+                .is_ok_and(|spec| spec.is_write() || matches!(spec.handler, Handler::Engine(_)))
+        };
+        if !self.requests[self.next_request..].iter().any(writes) {
+            return None;
+        }
+        let log = self.shared.engine.log()?;
+        let lsn = log.room_missing()?;
+        Some((log, Gate { lsn, durability: Durability::Always }))
     }
 
     /// Cuts requests off the input.

@@ -461,7 +461,7 @@ impl World {
         match (self.random)() % 100 {
             0..50 => {
                 let client = (self.random)() as usize % self.clients.len();
-                if self.clients[client].held.len() < HELD_MAX && !self.log.is_full() {
+                if self.clients[client].held.len() < HELD_MAX && self.log.room_missing().is_none() {
                     self.next_batch(client);
                 }
             }
