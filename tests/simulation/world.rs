@@ -111,7 +111,8 @@ pub fn make_batch(seed: u64, number: u64, generation: u8, value_bytes_max: u64) 
     let count = if is_transaction { 2 + random() % 4 } else { 1 };
     let requests = (0..count)
         .map(|index| {
-            let key = format!("k{:02}", random() % 40);
+            // Few keys, so that clients read what others have only just written.
+            let key = format!("k{:02}", random() % 8);
             let len = match random() % 40 {
                 // Beyond the size at which payloads are compressed.
                 0 => 4096 + random() % 2048,
@@ -120,12 +121,12 @@ pub fn make_batch(seed: u64, number: u64, generation: u8, value_bytes_max: u64) 
             let mut value = format!("{}-{number:06}-{index}", generation as char).into_bytes();
             value.resize(value.len() + len as usize, b'a' + (number % 26) as u8);
             match random() % 20 {
-                0..=9 => Request::Set { key, value, expiry_ms: None },
-                10 => Request::Set { key, value, expiry_ms: Some(START_MS + (1 << 40)) },
-                11 | 12 => Request::SetIfAbsent { key, value },
-                13..=15 => Request::Incr { key: format!("n{}", random() % 4) },
-                16 => Request::Del { key },
-                17 | 18 => Request::Get { key },
+                0..=6 => Request::Set { key, value, expiry_ms: None },
+                7 => Request::Set { key, value, expiry_ms: Some(START_MS + (1 << 40)) },
+                8 | 9 => Request::SetIfAbsent { key, value },
+                10 | 11 => Request::Incr { key: format!("n{}", random() % 4) },
+                12 | 13 => Request::Del { key },
+                14..=18 => Request::Get { key },
                 _ => Request::DbSize,
             }
         })
