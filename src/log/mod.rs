@@ -327,7 +327,9 @@ impl Log {
     /// Whether a writer has to wait before it takes the engine: what is not durable is kept in memory,
     /// and that is bounded. Not while the log has failed: then writes are refused, not delayed.
     pub fn is_full(&self) -> bool {
-        let undurable = self.appended_lsn() - self.durable_lsn();
+        // In this order: what is durable may have moved beyond what was appended a moment ago.
+        let durable = self.durable_lsn();
+        let undurable = self.appended_lsn() - durable;
         undurable > self.options.undurable_bytes_max && !self.has_failed()
     }
 

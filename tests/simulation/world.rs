@@ -199,7 +199,8 @@ pub struct Model {
     changed: BTreeMap<(usize, String), Lsn>,
     pub units: Vec<Unit>,
     pub known: Vec<Known>,
-    /// Syncs that took long: when each began and when it ended.
+    /// Times without a sync that ends soon, because one takes long or the log has failed: when each
+    /// began and when it ended.
     pub long_syncs: Vec<(u64, u64)>,
 }
 
@@ -409,6 +410,9 @@ pub struct World {
     clients: Vec<Client>,
     thread: LogThread,
     next_batch: u64,
+    has_failed: bool,
+    /// The last failure's place in the model's list.
+    failed_index: usize,
     /// Replies that got an error because the log failed while they waited.
     pub failed_replies: u64,
     /// Batches refused because the log takes no writes.
@@ -447,6 +451,8 @@ impl World {
             generation: b'a',
             clients,
             thread: LogThread::Awake,
+            has_failed: false,
+            failed_index: 0,
             failed_replies: 0,
             refused: 0,
         }
@@ -577,6 +583,16 @@ impl World {
     /// Replies leave that may, in their order.
     pub fn deliver(&mut self) {
         let now_us = self.now_us();
+        if self.log.has_failed() != self.has_failed {
+            self.has_failed = !self.has_failed;
+            let long = &mut self.model.lock().long_syncs;
+            if self.has_failed {
+                self.failed_index = long.len();
+                long.push((now_us, u64::MAX));
+            } else {
+                long[self.failed_index].1 = now_us;
+            }
+        }
         for client in &mut self.clients {
             while let Some(held) = client.held.front() {
                 match self.log.passage(held.gate) {
