@@ -369,7 +369,8 @@ impl Log {
     /// durable is kept in memory, and that is bounded. Not while the log has failed: then writes are
     /// refused, not delayed.
     pub fn room_missing(&self) -> Option<Lsn> {
-        let undurable = self.appended_lsn() - self.durable_lsn();
+        // What is durable may move beyond what was appended a moment ago.
+        let undurable = self.appended_lsn().saturating_sub(self.durable_lsn());
         if undurable <= self.options.undurable_bytes_max || self.has_failed() {
             return None;
         }

@@ -196,14 +196,14 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "aof_current_size", bytes);
     field(out, "aof_base_size", 0);
     field(out, "aof_pending_rewrite", 0);
-    field(out, "aof_buffer_length", log.appended_lsn() - log.drained_lsn());
+    field(out, "aof_buffer_length", log.appended_lsn().saturating_sub(log.drained_lsn()));
     field(out, "aof_pending_bio_fsync", u8::from(log.appended_lsn() > log.durable_lsn()));
     field(out, "aof_delayed_fsync", 0);
     field(out, "log_timeline", log.timeline().id);
     field(out, "log_lsn_appended", log.appended_lsn());
     field(out, "log_lsn_written", log.drained_lsn());
     field(out, "log_lsn_durable", log.durable_lsn());
-    field(out, "log_lag_bytes", log.appended_lsn() - log.durable_lsn());
+    field(out, "log_lag_bytes", log.appended_lsn().saturating_sub(log.durable_lsn()));
     field(out, "log_lag_ms", log.lag_us() / 1000);
     field(out, "log_segments", segments);
     field(out, "log_bytes", bytes);

@@ -111,7 +111,8 @@ pub fn make_batch(seed: u64, number: u64, generation: u8, value_bytes_max: u64) 
     let count = if is_transaction { 2 + random() % 4 } else { 1 };
     let requests = (0..count)
         .map(|index| {
-            let key = format!("k{:02}", random() % 40);
+            // Few keys, so that clients read what others have only just written.
+            let key = format!("k{:02}", random() % 8);
             let len = match random() % 40 {
                 // Beyond the size at which payloads are compressed.
                 0 => 4096 + random() % 2048,
@@ -120,12 +121,12 @@ pub fn make_batch(seed: u64, number: u64, generation: u8, value_bytes_max: u64) 
             let mut value = format!("{}-{number:06}-{index}", generation as char).into_bytes();
             value.resize(value.len() + len as usize, b'a' + (number % 26) as u8);
             match random() % 20 {
-                0..=9 => Request::Set { key, value, expiry_ms: None },
-                10 => Request::Set { key, value, expiry_ms: Some(START_MS + (1 << 40)) },
-                11 | 12 => Request::SetIfAbsent { key, value },
-                13..=15 => Request::Incr { key: format!("n{}", random() % 4) },
-                16 => Request::Del { key },
-                17 | 18 => Request::Get { key },
+                0..=6 => Request::Set { key, value, expiry_ms: None },
+                7 => Request::Set { key, value, expiry_ms: Some(START_MS + (1 << 40)) },
+                8 | 9 => Request::SetIfAbsent { key, value },
+                10 | 11 => Request::Incr { key: format!("n{}", random() % 4) },
+                12 | 13 => Request::Del { key },
+                14..=18 => Request::Get { key },
                 _ => Request::DbSize,
             }
         })
@@ -198,7 +199,8 @@ pub struct Model {
     changed: BTreeMap<(usize, String), Lsn>,
     pub units: Vec<Unit>,
     pub known: Vec<Known>,
-    /// Syncs that took long: when each began and when it ended.
+    /// Times without a sync that ends soon, because one takes long or the log has failed: when each
+    /// began and when it ended.
     pub long_syncs: Vec<(u64, u64)>,
 }
 
@@ -408,6 +410,9 @@ pub struct World {
     clients: Vec<Client>,
     thread: LogThread,
     next_batch: u64,
+    has_failed: bool,
+    /// The last failure's place in the model's list.
+    failed_index: usize,
     /// Replies that got an error because the log failed while they waited.
     pub failed_replies: u64,
     /// Batches refused because the log takes no writes.
@@ -446,6 +451,8 @@ impl World {
             generation: b'a',
             clients,
             thread: LogThread::Awake,
+            has_failed: false,
+            failed_index: 0,
             failed_replies: 0,
             refused: 0,
         }
@@ -576,6 +583,16 @@ impl World {
     /// Replies leave that may, in their order.
     pub fn deliver(&mut self) {
         let now_us = self.now_us();
+        if self.log.has_failed() != self.has_failed {
+            self.has_failed = !self.has_failed;
+            let long = &mut self.model.lock().long_syncs;
+            if self.has_failed {
+                self.failed_index = long.len();
+                long.push((now_us, u64::MAX));
+            } else {
+                long[self.failed_index].1 = now_us;
+            }
+        }
         for client in &mut self.clients {
             while let Some(held) = client.held.front() {
                 match self.log.passage(held.gate) {
