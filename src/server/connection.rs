@@ -299,6 +299,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (mut lsn, mut wrote, mut replies) = (0, false, 0);
         let mut done = 0;
         let mut engine = self.shared.engine.lock();
+        if self.shared.ending.load(Ordering::Acquire) {
+            // Replies to what was executed before still leave.
+            self.closing = true;
+            return;
+        }
         let durability = engine.durability();
         for request in &self.requests[self.next_request..] {
             let ranges = &self.ranges[request.first..request.first + request.count];

@@ -186,9 +186,8 @@ fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
     shared.ending.store(true, Ordering::Release);
     let Some(log) = shared.engine.log() else { return status };
     log_notice!("Closing the log");
-    // Never let go: no connection executes anything after this.
-    let guard = shared.engine.lock();
-    std::mem::forget(guard);
+    // Whoever takes the engine after this sees that the server is ending, and executes nothing.
+    drop(shared.engine.lock());
     match shared.close_log(&log) {
         Ok(()) => {
             std::thread::sleep(FAREWELL);
@@ -316,6 +315,9 @@ async fn expire(shared: Arc<Shared>) {
         loop {
             let (more, deleted) = {
                 let mut engine = shared.engine.lock();
+                if shared.ending.load(Ordering::Acquire) {
+                    return;
+                }
                 let before = engine.lsn();
                 let more = engine.expire_slice();
                 (more, engine.lsn() > before)
