@@ -10,6 +10,9 @@ pub enum Case {
     Insensitive,
 }
 
+/// The most stars that a pattern may have and still match anything.
+const STARS_MAX: usize = 1000;
+
 /// Whether `text` matches `pattern`.
 ///
 /// Takes at most the product of the lengths: after a mismatch only the last `*` is given one byte
@@ -19,6 +22,10 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
     // has to match an empty key.
     if text.is_empty() {
         return pattern.is_empty();
+    }
+    // Redis gives up on patterns with more stars than this, so they match nothing here either.
+    if pattern.len() > STARS_MAX && pattern.iter().filter(|&&b| b == b'*').count() > STARS_MAX {
+        return false;
     }
     let (mut at, mut read) = (0, 0);
     // Where the pattern goes on after the last star, and the text that the star leaves to it.

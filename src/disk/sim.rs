@@ -265,7 +265,7 @@ impl SimDisk {
     }
 
     /// Asks `fault` before every operation whether it fails, and how. A sync that fails leaves its
-    /// sectors marked clean, as Linux does.
+    /// sectors marked clean, as Linux does; a write that fails has written half of its bytes.
     pub fn inject(&self, fault: impl FnMut(&Operation) -> Option<io::Error> + Send + 'static) {
         *self.0.fault.lock() = Some(Box::new(fault));
     }
@@ -273,6 +273,18 @@ impl SimDisk {
     /// Limits the space that all files together may take.
     pub fn set_quota(&self, bytes: Option<u64>) {
         *self.0.quota_bytes.lock() = bytes;
+    }
+
+    /// Lets the kernel write some unsynced sectors by itself, as it may at any time; `choose` is asked
+    /// for each. What a later power cut leaves of a file can then be of different ages.
+    pub fn write_back(&self, mut choose: impl FnMut() -> bool) {
+        for inode in self.0.state.lock().inodes.values_mut() {
+            let chosen: Vec<u64> = inode.unsynced.iter().copied().filter(|_| choose()).collect();
+            for sector in chosen {
+                inode.persist(sector);
+                inode.unsynced.remove(&sector);
+            }
+        }
     }
 
     /// Bytes that all files together take.
@@ -463,11 +475,20 @@ impl File for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let operation = Operation::Write { path: self.path.clone(), offset, len: bytes.len() };
         let end = offset + bytes.len() as u64;
-        self.change(
+        let written = self.change(
             operation,
             |inode| inode.write(bytes, offset),
             |inode| end.saturating_sub(inode.allocated),
-        )
+        );
+        if written.is_err() {
+            let mut state = self.disk.0.state.lock();
+            let inode = state.inodes.get_mut(&self.inode).expect("an open file has an inode");
+            let half = &bytes[..bytes.len() / 2];
+            if offset + half.len() as u64 <= inode.allocated {
+                inode.write(half, offset);
+            }
+        }
+        written
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
@@ -582,6 +603,34 @@ mod tests {
         file.sync().unwrap();
         let after = disk.snapshot().after_power_cut(|| false).contents(path()).unwrap();
         assert_eq!(after, [0; 512], "the second sync must not have written what the first lost");
+    }
+
+    #[test]
+    fn the_kernel_may_write_before_it_is_told() {
+        let disk = SimDisk::new();
+        let file = disk.create(path()).unwrap();
+        file.allocate(1024).unwrap();
+        file.sync().unwrap();
+        disk.sync_dir(Path::new("d")).unwrap();
+        file.write_at(&[1; 1024], 0).unwrap();
+        let mut turn = false;
+        disk.write_back(|| {
+            turn = !turn;
+            turn
+        });
+        file.write_at(&[2; 1024], 0).unwrap();
+        let left = disk.snapshot().after_power_cut(|| false).contents(path()).unwrap();
+        assert_eq!((left[0], left[512]), (1, 0), "the old bytes of a rewritten sector");
+    }
+
+    #[test]
+    fn a_write_that_fails_may_have_written_a_part() {
+        let disk = SimDisk::new();
+        let file = disk.create(path()).unwrap();
+        file.allocate(8).unwrap();
+        disk.inject(|_| Some(io::Error::other("injected")));
+        assert!(file.write_at(&[1; 8], 0).is_err());
+        assert_eq!(disk.contents(path()).unwrap(), [1, 1, 1, 1, 0, 0, 0, 0]);
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Guard<'_> {
     /// Changes the condition for replies. Whatever was visible before stays behind the gate: readers
     /// wait for it under the new condition.
     pub fn set_durability(&mut self, durability: Durability) {
-        self.flush_effects();
+        // Effects are not handed over here: in the middle of a transaction that would divide it.
         if let Some(log) = &self.state.log {
             log.set_durability(durability);
         }
@@ -265,7 +265,6 @@ impl Guard<'_> {
                 let db = state.unit.stream_db.expect("an effect selects a database");
                 let lsn = log.append(&mut state.unit.effects, db as u32);
                 debug_assert_eq!(lsn, state.lsn);
-                log.appended();
             }
             None => state.unit.effects.clear(),
         }

@@ -43,6 +43,12 @@ impl Gathered {
         self.start_lsn + self.bytes.len() as u64
     }
 
+    /// What its frames take in a segment, if nothing can be compressed.
+    pub(super) fn frames_bytes_max(&self) -> u64 {
+        let frame_overhead = frame::HEADER_BYTES as u64 + frame::ALIGN;
+        self.bytes.len() as u64 + self.cuts.len() as u64 * frame_overhead
+    }
+
     fn end_db(&self) -> u32 {
         self.cuts.last().map_or(self.start_db, |cut| cut.db)
     }

@@ -256,12 +256,22 @@ impl Manifest {
     /// # Errors
     /// Those of the disk. After one either the old manifest or this one is in force.
     pub fn store(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        self.write_temporary(disk, dir)?;
+        Self::replace(disk, dir)
+    }
+
+    /// The first half of [`Manifest::store`]: if it fails, the old manifest is in force.
+    pub(super) fn write_temporary(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         debug_assert_eq!(self.check(), Ok(()));
-        let temporary = dir.join(TEMPORARY_NAME);
-        let file = disk.create(&temporary)?;
+        let file = disk.create(&dir.join(TEMPORARY_NAME))?;
         file.write_at(&self.encode(), 0)?;
-        file.sync()?;
-        disk.rename(&temporary, &dir.join(NAME))?;
+        file.sync()
+    }
+
+    /// The second half: puts what [`Manifest::write_temporary`] wrote in force. If it fails, nobody
+    /// knows which manifest is.
+    pub(super) fn replace(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        disk.rename(&dir.join(TEMPORARY_NAME), &dir.join(NAME))?;
         disk.sync_dir(dir)
     }
 }

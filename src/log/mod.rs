@@ -73,8 +73,8 @@ pub struct Timeline {
     pub begin_lsn: Lsn,
 }
 
-/// When a reply leaves: `appendfsync`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When a reply leaves: `appendfsync`. The stricter one is the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Durability {
     /// Once what it shows or did is durable.
@@ -88,7 +88,7 @@ pub enum Durability {
 impl Durability {
     /// The one of two conditions that promises more.
     pub fn stricter(self, other: Self) -> Self {
-        if (self as u8) <= other as u8 { self } else { other }
+        self.min(other)
     }
 
     fn from_u8(value: u8) -> Self {
@@ -194,6 +194,7 @@ pub struct Log {
     failure: Mutex<Option<Failure>>,
     failed: AtomicBool,
     heal_at_us: AtomicU64,
+    /// Whether the room is short and no more can be made.
     refusing: AtomicBool,
     closing: AtomicBool,
     /// Whether there may be work for the log thread, and what it sleeps on.
@@ -288,25 +289,38 @@ impl Log {
 
     /// Puts effects of whole units into the commit buffer and empties `effects`; `db` is the database
     /// that is selected behind them. Gives the LSN behind them. To be called in commit order, that is
-    /// under the engine's lock; does no I/O.
+    /// under the engine's lock; does no I/O. Before anyone waits for it, [`Log::submit`] is called.
     pub fn append(&self, effects: &mut Vec<u8>, db: u32) -> Lsn {
         debug_assert!(!effects.is_empty());
         let now_us = self.clock.monotonic_us();
         let mut commit = self.commit.lock();
         let lsn = commit.append(effects, db, now_us);
         self.appended.store(lsn, Ordering::Release);
-        if self.oldest_us.load(Ordering::Relaxed) == NOTHING {
+        let was_durable = self.oldest_us.load(Ordering::Relaxed) == NOTHING;
+        if was_durable {
             self.oldest_us.store(now_us, Ordering::Release);
         }
         drop(commit);
+        // What begins to age is to be synced in time, and what is kept in memory is bounded. Under
+        // `always` the log thread is told by `submit`, once for all that was executed together.
+        let durable = self.durable_lsn();
+        let kick = match self.durability() {
+            Durability::Always => false,
+            Durability::EverySec => was_durable || lsn - durable > UNDURABLE_BYTES_TARGET,
+            Durability::No => lsn - durable > UNDURABLE_BYTES_TARGET,
+        };
+        if kick || self.sync_wanted.load(Ordering::Relaxed) > durable {
+            self.kick();
+        }
         lsn
     }
 
-    /// Tells whoever writes the log that there is something in the commit buffer. Under `always` the
-    /// log thread drains; otherwise the caller does, with [`Log::drain`], before it replies.
-    pub fn appended(&self) {
-        if self.durability() == Durability::Always || self.sync_wanted.load(Ordering::Relaxed) > 0 {
-            self.kick();
+    /// Moves what was appended on its way, before anyone waits for it: under `always` the log thread is
+    /// told, otherwise the caller drains. To be called once for many commands, when no more are ready.
+    pub fn submit(&self) {
+        match self.durability() {
+            Durability::Always => self.kick(),
+            Durability::EverySec | Durability::No => self.drain(),
         }
     }
 
@@ -319,7 +333,7 @@ impl Log {
 
     /// Whether writes are refused now.
     pub fn is_refusing(&self) -> bool {
-        self.refusing.load(Ordering::Acquire)
+        self.has_failed() || self.refusing.load(Ordering::Acquire)
     }
 
     /// Why writes are refused now, if they are.
@@ -354,7 +368,15 @@ impl Log {
             Durability::EverySec => gate.lsn <= self.drained_lsn() && self.lag_us() <= LAG_US_MAX,
             Durability::No => gate.lsn <= self.drained_lsn(),
         };
-        if open { Passage::Open } else { Passage::Wait }
+        if open {
+            return Passage::Open;
+        }
+        if gate.durability < self.durability() {
+            // The mode has become laxer since: by itself it may never sync what this waits for.
+            self.sync_wanted.fetch_max(gate.lsn, Ordering::AcqRel);
+            self.kick();
+        }
+        Passage::Wait
     }
 
     /// Asks for everything that is in the log so far to be made durable, in any mode.
@@ -382,12 +404,18 @@ impl Log {
             return;
         }
         let mut writer = self.writer.lock();
+        if self.has_failed() {
+            // It failed while this waited for the writer. What is written to the segment now would be
+            // lost: a manifest that ends it may be in force.
+            return;
+        }
         let before = writer.written_lsn;
         let outcome = self.drain_locked(&mut writer);
         // Under `always` nobody waits for a drain, only for the sync that follows.
         let moved = writer.written_lsn > before && self.durability() != Durability::Always;
+        let failed = self.finish_drain(outcome);
         drop(writer);
-        if self.finish_drain(outcome) || moved {
+        if failed || moved {
             self.notify();
         }
     }
@@ -422,13 +450,13 @@ impl Log {
         }
     }
 
-    /// Enters the failed state: writes are refused until [`Log::heal`] succeeds.
+    /// Enters the failed state: writes are refused until [`Log::heal`] succeeds. Called with the
+    /// writer held where a drain must not come in between.
     fn fail(&self, doing: &str, error: &io::Error) {
         let outcome_unknown = self.appended_lsn() > self.durable_lsn();
         let cause = format!("{doing} failed: {error}");
         *self.failure.lock() = Some(Failure { cause, outcome_unknown });
         self.failed.store(true, Ordering::Release);
-        self.refusing.store(true, Ordering::Release);
         let pause = self.clock.monotonic_us() + HEAL_PAUSE_US;
         self.heal_at_us.store(pause, Ordering::Release);
         self.stats.lock().failures += 1;
@@ -451,6 +479,6 @@ impl Log {
         let left = writer.segment.size - writer.segment.offset;
         let low = left < (writer.segment.size / 4).min(4 << 20);
         let refusing = low && self.prepare_error.lock().is_some();
-        self.refusing.store(refusing || self.has_failed(), Ordering::Release);
+        self.refusing.store(refusing, Ordering::Release);
     }
 }

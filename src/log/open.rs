@@ -519,11 +519,15 @@ impl Opening<'_> {
                 }
                 Err(damage) => break damage,
             }
-            while let Some((at, header)) = undurable.front()
+            // A marker is not synced itself: one is known to be on the medium only once commands
+            // behind it are, and the end that the manifest names must be.
+            let is_commands = |(_, header): &(u64, FrameHeader)| header.kind == FrameKind::Commands;
+            while let Some(index) = undurable.iter().position(is_commands)
+                && let (at, header) = undurable[index]
                 && header.end_lsn() <= attested_lsn
             {
                 end = SegmentEnd { lsn: header.end_lsn(), bytes: at + header.frame_bytes() };
-                undurable.pop_front();
+                undurable.drain(..=index);
             }
         };
         let written_bytes = reader.written_end(valid.bytes);
@@ -671,7 +675,11 @@ impl Opening<'_> {
         stored.map_err(disk_error("replacing the manifest in", self.dir))?;
         writer.durable_lsn = lsn;
         writer.durable_offset = writer.segment.offset;
-        Ok(writer)
+        // What was copied is acknowledged data from now on, and damage to it no torn tail.
+        match writer.write_marker() {
+            Err(WriteError::Io(error)) => Err(disk_error("writing", &path)(error)),
+            _ => Ok(writer),
+        }
     }
 }
 

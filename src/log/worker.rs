@@ -1,5 +1,6 @@
 //! What the log thread and the background thread do, one step at a time.
 
+use super::commit::Gathered;
 use super::manifest::Manifest;
 use super::writer::{self, Prepared, WriteError, Writer};
 use super::{
@@ -86,11 +87,16 @@ impl Log {
         Action::Wait(wake_us.map(Duration::from_micros))
     }
 
+    /// Whether the log thread was woken since this was last asked. It is asked before
+    /// [`Log::next_action`], so that what is added after that look wakes the wait.
+    pub fn take_work(&self) -> bool {
+        std::mem::take(&mut *self.work.lock())
+    }
+
     /// The log thread: works until the log is closed.
     pub fn run(&self) {
         loop {
-            // Taken before looking, so that what is added after the look wakes the wait.
-            *self.work.lock() = false;
+            self.take_work();
             match self.next_action() {
                 Action::Drain => self.drain(),
                 Action::Roll => self.roll(),
@@ -166,11 +172,14 @@ impl Log {
         self.writer_busy.store(true, Ordering::Release);
         let mut writer = self.writer.lock();
         let result = self.roll_locked(&mut writer);
+        let rolled = result.is_ok();
+        if let Err(error) = result {
+            self.fail("beginning a new segment", &error);
+        }
         drop(writer);
         self.writer_busy.store(false, Ordering::Release);
-        match result {
-            Ok(()) => self.drain(),
-            Err(error) => self.fail("beginning a new segment", &error),
+        if rolled {
+            self.drain();
         }
         self.notify();
     }
@@ -214,15 +223,21 @@ impl Log {
         let old = std::mem::replace(&mut writer.segment, segment);
         let durable_offset =
             std::mem::replace(&mut writer.durable_offset, segment::HEADER_BYTES as u64);
-        let filled = fill(writer).inspect_err(|_| self.remove_unlisted(&path));
-        // If storing the manifest fails the new file stays: that manifest may be in force after all.
-        if let Err(error) = filled.and_then(|()| manifest.store(&*self.disk, &self.dir)) {
+        let (disk, dir) = (&*self.disk, &*self.dir);
+        let ready = fill(writer)
+            .and_then(|()| manifest.write_temporary(disk, dir))
+            .inspect_err(|_| self.remove_unlisted(&path));
+        if let Err(error) = ready.and_then(|()| {
+            // If this fails the new file stays for now: that manifest may be in force after all.
+            Manifest::replace(disk, dir).inspect_err(|_| writer.doubtful.push(path))
+        }) {
             // Frames go on being counted from where the old segment's durable ones end.
             writer.segment = old;
             writer.durable_offset = durable_offset;
             return Err(error);
         }
         writer.manifest = manifest;
+        writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
         // From here on the old file is only trimmed; if that fails, the next start does it.
         if dropped {
             self.remove_unlisted(&self.dir.join(segment::segment_name(old.sequence)));
@@ -268,7 +283,6 @@ impl Log {
             Ok(()) => {
                 *self.failure.lock() = None;
                 self.failed.store(false, Ordering::Release);
-                self.refusing.store(false, Ordering::Release);
                 // What was appended meanwhile found nobody who would drain it.
                 self.drain();
                 self.notify();
@@ -288,10 +302,8 @@ impl Log {
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
         }
-        let end = writer.retained.back().map_or(writer.durable_lsn, |last| last.end_lsn());
-        // Compression may shrink this; a few headers come on top.
-        let undurable = end - writer.durable_lsn;
-        let room = undurable + undurable / 1024 + (64 << 10);
+        // Compression may shrink this.
+        let room = writer.retained.iter().map(Gathered::frames_bytes_max).sum();
         let (written, attested) = (writer.written_lsn, writer.attested_lsn);
         writer.written_lsn = writer.durable_lsn;
         let options = &self.options;
@@ -309,7 +321,11 @@ impl Log {
         self.drained.store(writer.written_lsn, Ordering::Release);
         let (lsn, offset) = (writer.written_lsn, writer.segment.offset);
         self.publish_durable(writer, lsn, offset);
-        Ok(())
+        // What was healed is acknowledged data from now on, and damage to it no torn tail.
+        match writer.write_marker() {
+            Err(WriteError::Io(error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Prepares the next segment if one is wanted. An error only matters once the room is needed:
@@ -340,7 +356,7 @@ impl Log {
             }
         }
         self.prepare_wanted.store(false, Ordering::Release);
-        self.refusing.store(self.has_failed(), Ordering::Release);
+        self.refusing.store(false, Ordering::Release);
     }
 
     /// The background thread: prepares segments until the log is closed.

@@ -8,7 +8,7 @@ use super::{Lsn, Options};
 use crate::disk::{Disk, File};
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Payloads up to this size are copied behind their header, so that a frame is one write.
@@ -60,6 +60,9 @@ pub(super) struct Writer {
     pub(super) attested_lsn: Lsn,
     /// Commands that are not durable yet, oldest first.
     pub(super) retained: VecDeque<Gathered>,
+    /// Segments of manifests that may be in force although replacing the manifest failed. Once another
+    /// one has been stored, they are not listed.
+    pub(super) doubtful: Vec<PathBuf>,
     last_time_ms: u64,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
@@ -83,6 +86,7 @@ impl Writer {
             durable_lsn: lsn,
             attested_lsn: 0,
             retained: VecDeque::new(),
+            doubtful: Vec::new(),
             last_time_ms,
             scratch: Vec::new(),
             compressed: Vec::new(),

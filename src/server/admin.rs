@@ -125,7 +125,7 @@ impl ServerCommands for ServerState {
             C::ConfigHelp => help(&mut out, "CONFIG", CONFIG_HELP),
             C::Info => info::info(&self.shared, engine, args, &mut out),
             C::LastSave => out.integer(self.shared.last_save_s.load(Ordering::Relaxed) as i64),
-            C::Debug => self.debug(engine, args, &mut out)?,
+            C::Debug => self.debug(engine, session, args, &mut out)?,
             C::Shutdown => self.shutdown(args)?,
             C::Wait => self.wait(engine, args, &mut out)?,
             C::WaitAof => self.wait_aof(engine, args, &mut out)?,
@@ -279,6 +279,7 @@ impl ServerState {
     fn debug(
         &mut self,
         engine: &mut Guard<'_>,
+        session: &Session,
         args: Args<'_>,
         out: &mut Reply<'_>,
     ) -> CommandResult {
@@ -320,7 +321,7 @@ impl ServerState {
                 let text = vec![b'a'; len];
                 out.integer(i64::from(glob::matches(args.at(3), &text, glob::Case::Sensitive)));
             }
-            (b"object", 3) => self.debug_object(engine, args.at(2), out)?,
+            (b"object", 3) => self.debug_object(engine, session.db, args.at(2), out)?,
             _ => {
                 return Err(CommandError::new(format!(
                     "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
@@ -334,13 +335,14 @@ impl ServerState {
     fn debug_object(
         &self,
         engine: &mut Guard<'_>,
+        db: usize,
         key: &[u8],
         out: &mut Reply<'_>,
     ) -> CommandResult {
         engine.look_at_all();
         let keyspace = engine.keyspace();
         let hash = keyspace.hasher().hash(key);
-        let found = keyspace.database(0).find(hash, key);
+        let found = keyspace.database(db).find(hash, key);
         let entry = found.ok_or(CommandError::NO_SUCH_KEY)?;
         out.simple(&format!(
             "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",

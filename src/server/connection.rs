@@ -300,7 +300,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut done = 0;
         let mut engine = self.shared.engine.lock();
         if self.shared.ending.load(Ordering::Acquire) {
-            // Replies to what was executed before still leave.
+            // The log is being closed: nothing more is executed, only replies still leave.
+            self.next_request = self.requests.len();
             self.closing = true;
             return;
         }

@@ -184,10 +184,11 @@ fn wait_for_exit(mut asked: tokio::sync::watch::Receiver<Option<i32>>) -> i32 {
 fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
     supervisor.stopping();
     shared.ending.store(true, Ordering::Release);
+    // Whoever took the engine before has finished once this has it; whoever comes later looks at
+    // `ending` first.
+    drop(shared.engine.lock());
     let Some(log) = shared.engine.log() else { return status };
     log_notice!("Closing the log");
-    // Whoever takes the engine after this sees that the server is ending, and executes nothing.
-    drop(shared.engine.lock());
     match shared.close_log(&log) {
         Ok(()) => {
             std::thread::sleep(FAREWELL);

@@ -51,7 +51,7 @@ pub struct Shared {
     pub log_threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// Asks the main thread to end the process; the number is the exit status.
     pub exit: tokio::sync::watch::Sender<Option<i32>>,
-    /// Set once the server is ending; looked at under the engine's lock.
+    /// Set once the server is ending.
     pub ending: AtomicBool,
     /// Listening sockets.
     pub listeners: Mutex<super::listener::Listeners>,

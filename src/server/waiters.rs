@@ -1,11 +1,11 @@
 //! Replies that wait for the log, on one I/O thread.
 //!
-//! Connections execute and register here; one task per thread, the dispatcher, then drains the log for
-//! all of them with one write (under `everysec` and `no`), and wakes those whose replies may leave. It
+//! Connections execute and register here; one task per thread, the dispatcher, then submits to the log
+//! for all of them (under `everysec` and `no` that is one write), and wakes those whose replies may leave. It
 //! is woken when something was executed on this thread, and when the log says that a watermark moved.
 
 use crate::engine::Engine;
-use crate::log::{Durability, Gate, Log, Passage};
+use crate::log::{Gate, Log, Passage};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,8 +33,8 @@ impl Waiters {
         self.wake.notify_one();
     }
 
-    /// Notes that commands were executed on this thread, so that the dispatcher drains the log once
-    /// the other connections that are ready have executed theirs.
+    /// Notes that commands were executed on this thread, so that the dispatcher submits them once the
+    /// other connections that are ready have executed theirs.
     pub fn executed(&self) {
         self.executed.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -67,9 +67,8 @@ impl Waiters {
             self.wake.notified().await;
             if self.executed.swap(false, Ordering::AcqRel)
                 && let Some(log) = engine.log()
-                && log.durability() != Durability::Always
             {
-                log.drain();
+                log.submit();
             }
             self.waiting.lock().retain(|waiter| {
                 let waits = waiter.log.passage(waiter.gate) == Passage::Wait;
