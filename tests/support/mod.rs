@@ -7,7 +7,7 @@ mod client;
 mod server;
 
 pub use client::{Client, Value, array, bulk, error, int, ok, status, words};
-pub use server::{Server, Setup, command_exists, free_port, run_to_end};
+pub use server::{Server, Setup, command_exists, free_port, info, run_to_end};
 
 use std::time::{Duration, Instant};
 

@@ -44,6 +44,7 @@ pub struct Setup {
     data: Option<PathBuf>,
     directives: Vec<String>,
     strace: Option<String>,
+    file: Option<String>,
 }
 
 impl Setup {
@@ -51,7 +52,7 @@ impl Setup {
     pub fn new(directives: &[&str]) -> Self {
         let directives = directives.iter().map(|&word| word.to_owned()).collect();
         let home = tempfile::Builder::new().prefix("mainstay-").tempdir().expect("a directory");
-        Self { home, data: None, directives, strace: None }
+        Self { home, data: None, directives, strace: None, file: None }
     }
 
     /// The directory in which everything happens.
@@ -80,6 +81,11 @@ impl Setup {
         self.directives = directives.iter().map(|&word| word.to_owned()).collect();
     }
 
+    /// A configuration file.
+    pub fn set_file(&mut self, path: &str) {
+        self.file = Some(path.to_owned());
+    }
+
     /// Starts are traced, with this manipulation of system calls (`strace -e inject=…`).
     pub fn inject(&mut self, injection: Option<&str>) {
         self.strace = injection.map(str::to_owned);
@@ -98,6 +104,7 @@ impl Setup {
                 strace
             }
         };
+        command.args(&self.file);
         command.arg("--port").arg(port.to_string()).arg("--dir").arg(self.dir());
         command.args(&self.directives).current_dir(self.home()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -246,9 +253,9 @@ impl Drop for Server {
     }
 }
 
-/// One field of `INFO`.
+/// One field of `INFO`, but of the keyspace, which waits for what was written.
 pub fn info(client: &mut Client, field: &str) -> String {
-    let text = client.call("INFO everything").text();
+    let text = client.call("INFO server clients memory persistence stats replication").text();
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     value.unwrap_or_else(|| panic!("no {field} in INFO:\n{text}")).to_owned()
 }
