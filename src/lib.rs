@@ -1,4 +1,110 @@
 //! Mainstay: a durable primary database that speaks the Redis protocol.
+//!
+//! Data lives in memory; truth lives in a checksummed, segmented log. A reply leaves when what it says
+//! is durable. `README.md` says what users are promised, `storage-format.md` what the bytes on disk
+//! mean; this page says how the code is built and why.
+//!
+//! # Floors
+//!
+//! Each imports only from those below it.
+//!
+//! ```text
+//! main.rs      mainstay-server                              tools/   mainstay-tool (no verbs yet)
+//! ------------------------------------------------------------------------------------------------
+//! server/      listening, connections, held replies, CONFIG, INFO, CLIENT, the process
+//! server/config/   the one table of directives; the syntax of redis.conf; GET, SET, REWRITE
+//! ------------------------------------------------------------------------------------------------
+//! engine/      the one place where keyspace and log meet: open, execute, transactions, expiry,
+//!              replay. Usable as a library, without a network
+//! ------------------------------------------------------------------------------------------------
+//! commands/    one file a family, one table of specs; Store: reads and writes with their effects
+//! ------------------------------------------------------------------------------------------------
+//! keyspace/    databases, entries, the table, the read gate, watched keys
+//! log/         frames, segments, manifest, commit buffer, drain, sync, roll, heal, recovery
+//! ------------------------------------------------------------------------------------------------
+//! resp/        the wire protocol, RESP2 and RESP3
+//! disk/        files, the real ones and simulated ones that crash on demand
+//! env.rs       time and randomness, which come in as parameters as files do
+//! ```
+//!
+//! # The way of a write
+//!
+//! 1. [`server::connection`] reads bytes, [`resp::RequestParser`] cuts requests off them and
+//!    [`commands::table::resolve`] finds each command: all without a lock.
+//! 2. [`engine::Engine::lock`] is taken for a *batch*: at most 64 commands, 256 KiB of replies or about
+//!    0.5 ms. [`engine::Guard::execute`] runs each: the handler changes the keyspace through
+//!    [`commands::Store`], writes its reply behind the connection's others, and states its *effect*, the
+//!    deterministic command that the log carries.
+//! 3. The command's effects move the LSN on. The [`keyspace::Gate`] notes it for the keys touched, and the
+//!    reply depends on it; a read depends on the LSN last noted for its keys, so that nothing shows
+//!    what a crash could take back.
+//! 4. When the guard is dropped the effects go to the log's commit buffer ([`log::Log::append`]), in commit
+//!    order because the engine is still held. No I/O so far.
+//! 5. *Drain*: what has gathered becomes frames of the segment, with one positioned write each. Under
+//!    `always` the log thread does it; under `everysec` and `no` the I/O thread, once the connections that
+//!    were ready have executed ([`server::waiters`]).
+//! 6. *Sync*: the log thread calls `fdatasync` and publishes the durable LSN; meanwhile the next group
+//!    gathers. When nothing is left to write, a marker frame testifies to the durable LSN.
+//! 7. The log's listeners wake each I/O thread's dispatcher, which wakes the connections whose
+//!    [`log::Gate`] is passed. The reply leaves. A connection reads and executes on while its replies wait.
+//!
+//! # Threads
+//!
+//! | thread | does |
+//! |---|---|
+//! | main | starts, waits for the end, closes the log |
+//! | `io-0` … | `io-threads` of them (default 1, at most the cores), each a current-thread runtime: connections, and its dispatcher of held replies. `io-0` also accepts, expires keys and disconnects the idle |
+//! | `log` | one [`log::Action`] at a time: drain (`always`), sync, roll to the next segment, heal |
+//! | `log-prepare` | makes and zeroes the next segment ahead of time |
+//!
+//! # Locks
+//!
+//! | lock | guards | held for |
+//! |---|---|---|
+//! | engine | keyspace, settings, effects not yet in the log | a batch, or a slice of expiry. Only I/O threads take it (and the main thread once, to end). No `.await` and no I/O under it, with two exceptions: `CONFIG SET appendonly` writes or closes a log, and `INFO` asks the writer, which a roll may hold |
+//! | log: commit buffer | executed commands that are not drained | a copy or a swap, never I/O |
+//! | log: writer | segment, manifest, commands kept until they are durable | a drain; longer for a roll or a heal, which `writer_busy` announces so that others leave their drain to the log thread. Never for a sync, except a roll's and a heal's |
+//! | small ones | waiting replies, list of clients, one client's public state, configuration, failure, statistics | a few instructions |
+//!
+//! They are taken in this order: engine, then writer, then commit buffer, then a small one. What is read on
+//! every command (the three LSNs, the mode, whether the log has failed) is atomic.
+//!
+//! # Decisions
+//!
+//! Where a measurement or the code showed a better way than the design had, with the figures. They were taken
+//! on ext4 on a virtio disk, in a loop of writing 3 KB and `fdatasync`.
+//!
+//! **Frames are written with positioned writes in all modes, never through a memory map, and segments are zeroed
+//! ahead.**
+//!
+//! | segment | stored with | per second | sync, p50 |
+//! |---|---|---|---|
+//! | filled with zeros | `pwrite` | 7,400 to 8,100 | 115 to 125 µs |
+//! | reserved only | map | 6,300 to 7,000 | 123 to 140 µs |
+//! | reserved only | `pwrite` | 4,900 to 5,200 | 185 to 203 µs |
+//! | filled with zeros | map | 3,100 to 3,400 | 260 to 290 µs: large folios are written back whole |
+//!
+//! In a file that was only reserved, the first write to a block makes the file system note that it is
+//! written, which the sync has to wait for. Zeros take that away, and cost one more write of everything, in
+//! the background. `pwrite` is the faster way to fill them, and it turns a store that fails into an error;
+//! through a map it would be SIGBUS.
+//!
+//! **Segments begin at 1 MiB and grow fourfold up to `log-segment-size`** (1, 4, 16, 64 MiB). The first one has
+//! to be zeroed before the server is ready, and an idle or short-lived one should not write 64 MiB of zeros.
+//! The next one is prepared when a quarter of the current one is used. If it is not ready when it is needed, one is
+//! made at once with its space only reserved: syncs are slower in it, but nobody waits for zeros.
+//!
+//! **There is no second index for expiry.** Items with an expiry time carry a mark in the table, and each of its
+//! segments a lower bound of its deadlines. A sweep ([`keyspace::table::Table`]) walks segments in order of
+//! hash, passes those over in which nothing can be due, and looks only at marked items in the others. It runs in slices of
+//! about 64 keys under the engine's lock, `hz` times a second for at most a quarter of the period. So a key with an
+//! expiry time costs its 8 bytes, and the index nothing.
+//!
+//! **A base is a file of frames with commands**, not a hybrid of RDB and frames: there is no RDB code yet. One is
+//! written only by `CONFIG SET appendonly yes`, with the engine held. Compaction, retention and recycling of
+//! segments come later; until then sealed segments stay for ever.
+//!
+//! Figures of the whole server will be in `benches/README.md`.
 #![warn(missing_docs)]
 
 pub mod commands;

@@ -42,8 +42,14 @@ pub fn begin(
         timeline,
         created_ms: now_ms,
     };
-    let path = dir.join(segment::base_name(sequence));
-    let base = write_base(&*disk, dir, &header, dump).map_err(disk_error("writing", &path))?;
+    // Left behind, a base without a manifest would look like data whose manifest was lost.
+    let base_path = dir.join(segment::base_name(sequence));
+    let remove_base = |_: &OpenError| {
+        let _ = disk.remove(&base_path);
+    };
+    let base = write_base(&*disk, dir, &header, dump)
+        .map_err(disk_error("writing", &base_path))
+        .inspect_err(remove_base)?;
 
     header.kind = FileKind::Segment;
     header.identity = Identity::random(&mut random);
@@ -52,7 +58,8 @@ pub fn begin(
     let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
     let segment = writer::prepare(&*disk, dir, header.sequence, size, true)
         .and_then(|prepared| writer::begin_segment(prepared, &header))
-        .map_err(disk_error("creating", &path))?;
+        .map_err(disk_error("creating", &path))
+        .inspect_err(remove_base)?;
     let manifest = Manifest {
         dataset,
         timelines: vec![timeline],
@@ -102,4 +109,32 @@ fn write_base(
     disk.sync_dir(dir)?;
     let (sequence, identity) = (header.sequence, header.identity);
     Ok(BaseLine { sequence, identity, lsn: header.first_lsn, bytes: place.offset })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::SimDisk;
+    use crate::env::{SimClock, seeded_random};
+    use crate::log::holds_data;
+
+    #[test]
+    fn a_base_that_cannot_be_written_leaves_nothing_behind() {
+        let dir = Path::new("d");
+        // Too little for the base, then too little for the segment behind it.
+        for quota in [10_000, 100_000] {
+            let disk = SimDisk::new();
+            disk.set_quota(Some(quota));
+            let begun = begin(
+                Arc::new(disk.clone()),
+                dir,
+                Options::default(),
+                SimClock::new(0),
+                seeded_random(1),
+                &mut |write| write(0, &[b'x'; 20_000]),
+            );
+            assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");
+            assert!(!holds_data(&disk, dir).unwrap(), "{quota}");
+        }
+    }
 }

@@ -28,6 +28,11 @@ impl FrameReader {
         Self { file, end, seed, window: Vec::new(), window_start: 0, stored: Vec::new() }
     }
 
+    /// Where the checksums of its frames start from.
+    pub fn seed(&self) -> u32 {
+        self.seed
+    }
+
     /// Where the first frame begins.
     pub const FIRST_OFFSET: u64 = segment::HEADER_BYTES as u64;
 

@@ -142,7 +142,9 @@ pub fn parse_name(name: &str) -> Option<(FileKind, u64)> {
         _ => return None,
     };
     let sequence = digits.parse().ok()?;
-    (digits.len() == 16).then_some((kind, sequence))
+    // Exactly the names that are given: whatever else is in the directory is not ours to remove.
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+    (digits.len() == 16 && all_digits).then_some((kind, sequence))
 }
 
 #[cfg(test)]
@@ -174,9 +176,13 @@ mod tests {
     fn names() {
         assert_eq!(parse_name(&segment_name(12)), Some((FileKind::Segment, 12)));
         assert_eq!(parse_name(&base_name(1)), Some((FileKind::Base, 1)));
-        for name in
-            ["segment-1.log", "manifest", "base-000000000000000x.log", "x-0000000000000001.log"]
-        {
+        for name in [
+            "segment-1.log",
+            "segment-+000000000000001.log",
+            "manifest",
+            "base-000000000000000x.log",
+            "x-0000000000000001.log",
+        ] {
             assert_eq!(parse_name(name), None, "{name}");
         }
     }

@@ -4,7 +4,8 @@ use super::commit::Gathered;
 use super::manifest::Manifest;
 use super::writer::{self, Prepared, WriteError, Writer};
 use super::{
-    Durability, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US, UNDURABLE_BYTES_TARGET, segment,
+    Durability, GATHER_US_MAX, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US,
+    UNDURABLE_BYTES_TARGET, segment,
 };
 use crate::disk::File;
 use segment::{FileKind, Identity, SegmentHeader};
@@ -37,6 +38,8 @@ pub struct SyncTicket {
     lsn: Lsn,
     offset: u64,
     start_us: u64,
+    /// Appends that it makes durable.
+    appends: u64,
 }
 
 impl SyncTicket {
@@ -67,7 +70,10 @@ impl Log {
         let (durable, wanted) = (self.durable_lsn(), self.sync_wanted.load(Ordering::Acquire));
         let age_us = self.lag_us();
         let (sync_now, wake_us) = match self.durability() {
-            Durability::Always => (true, None),
+            Durability::Always => match self.gather_left_us() {
+                0 => (true, None),
+                left_us => (false, Some(left_us)),
+            },
             Durability::EverySec => (
                 age_us >= SYNC_AGE_US || appended - durable > UNDURABLE_BYTES_TARGET,
                 (appended > durable).then(|| SYNC_AGE_US.saturating_sub(age_us)),
@@ -78,7 +84,8 @@ impl Log {
         if appended > drained && sync_now {
             return Action::Drain;
         }
-        if drained > durable && sync_now {
+        // What is drained under `always` has waited already.
+        if drained > durable && (sync_now || self.durability() == Durability::Always) {
             return Action::Sync;
         }
         if self.closing.load(Ordering::Acquire) {
@@ -124,24 +131,33 @@ impl Log {
 
     /// Begins a sync of everything drained so far.
     pub fn begin_sync(&self) -> SyncTicket {
-        let writer = self.writer.lock();
+        let mut writer = self.writer.lock();
         SyncTicket {
             file: writer.segment.file.clone(),
             lsn: writer.written_lsn,
             offset: writer.segment.offset,
             start_us: self.clock.monotonic_us(),
+            appends: std::mem::take(&mut writer.drained_appends),
         }
     }
 
     /// Ends a sync. If nothing is waiting for the next one, a marker says what is durable now.
+    ///
+    /// Those whose replies leave now are about to write again. The next drain waits until half as many
+    /// have, or as long as this sync took: two groups then take turns, one executing while the other is
+    /// synced, instead of a sync for the first few. A lone client never waits.
     pub fn finish_sync(&self, ticket: SyncTicket, result: io::Result<()>) {
         if let Err(error) = result {
             self.fail("syncing the log", &error);
             self.notify();
             return;
         }
-        let took_us = self.clock.monotonic_us().saturating_sub(ticket.start_us);
+        let now_us = self.clock.monotonic_us();
+        let took_us = now_us.saturating_sub(ticket.start_us);
         self.stats.lock().record(took_us);
+        let until_us = now_us + took_us.min(GATHER_US_MAX);
+        self.gather_target.store(ticket.appends / 2, Ordering::Release);
+        self.gather_until_us.store(until_us, Ordering::Release);
         let mut writer = self.writer.lock();
         self.publish_durable(&mut writer, ticket.lsn, ticket.offset);
         drop(writer);
@@ -301,6 +317,7 @@ impl Log {
         self.roll_wanted.store(0, Ordering::Release);
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
+            self.gathered.store(0, Ordering::Release);
         }
         // Compression may shrink this.
         let room = writer.retained.iter().map(Gathered::frames_bytes_max).sum();

@@ -24,6 +24,9 @@ const EXPIRE_SHARE: u32 = 4;
 /// How long replies that may leave are waited for at the end.
 const FAREWELL: Duration = Duration::from_millis(200);
 
+/// How often it is looked whether writes are refused.
+const REFUSAL_PERIOD: Duration = Duration::from_millis(100);
+
 type AnyError = Box<dyn Error + Send + Sync>;
 
 /// What the log's options are under this configuration.
@@ -127,6 +130,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     }
     threads[0].runtime.spawn(expire(shared.clone()));
     threads[0].runtime.spawn(close_idle(shared.clone()));
+    threads[0].runtime.spawn(report_refusals(shared.clone()));
     // Handlers are installed before anyone is told that the server is ready.
     {
         let _entered = threads[0].runtime.enter();
@@ -349,5 +353,24 @@ async fn close_idle(shared: Arc<Shared>) {
                 }
             }
         }
+    }
+}
+
+/// Says in the server's log when writes begin to be refused, and when they are taken again.
+async fn report_refusals(shared: Arc<Shared>) {
+    let mut reported: Option<String> = None;
+    loop {
+        tokio::time::sleep(REFUSAL_PERIOD).await;
+        let refusal = shared.engine.log().and_then(|log| log.refusal());
+        if refusal == reported {
+            continue;
+        }
+        match &refusal {
+            Some(cause) => {
+                log_warning!("Writes are refused until this heals, reads are served: {cause}");
+            }
+            None => log_notice!("Writes are taken again"),
+        }
+        reported = refusal;
     }
 }

@@ -299,7 +299,7 @@ fn crash_a_workload(name: &str, config: Config) {
     let acknowledged = history.model.known.iter().filter(|known| known.acknowledged).count();
     let shown = history.model.known.len() - acknowledged;
     assert!(acknowledged == history.model.units.len() && shown > units / 20, "{shown} shown");
-    history.crash_everywhere(scaled(1, 4), scaled(3, 1), scaled(15, 3));
+    history.crash_everywhere(scaled(1, 4), scaled(4, 1), scaled(60, 3));
     history.print(name, &world);
 }
 

@@ -5,12 +5,12 @@ use super::directives::{DIRECTIVES, Status};
 /// Why a group of directives has no effect. The table of directives refers to these.
 pub mod reason {
     /// Directives about snapshots written by a forked child.
-    pub const FORK: &str = "nothing is forked: compaction walks the data in bounded slices";
+    pub const FORK: &str =
+        "nothing is forked, and nothing is rewritten: there is no compaction yet";
     /// Directives about the format or upkeep of Redis's append-only file.
     pub const AOF: &str = "the log has its own format: checksummed segments with a manifest";
     /// Directives about checksums and compression that cannot be switched off.
-    pub const RDB: &str =
-        "what is written is always compressed where it pays and always has checksums";
+    pub const RDB: &str = "there are no RDB files yet; the log always has checksums";
     /// `save`.
     pub const SAVE: &str = "the log alone makes data durable; save points trigger nothing yet";
     /// The table of keys.
@@ -76,7 +76,7 @@ pub mod reason {
     /// Outgoing connections.
     pub const OUTGOING: &str = "the server opens no connections of its own yet";
     /// Payloads of RESTORE.
-    pub const SANITIZE: &str = "payloads are always checked in full";
+    pub const SANITIZE: &str = "there is no RESTORE yet, whose payloads it is about";
     /// Compatibility switches.
     pub const COMPATIBILITY: &str = "there is one behaviour, that of Redis";
 
