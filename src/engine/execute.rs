@@ -47,6 +47,12 @@ impl Guard<'_> {
     ) -> Outcome {
         self.state.commands += 1;
         let start = reply.len();
+        if let Ok(spec) = &resolved
+            && matches!(spec.handler, Handler::Server(_))
+        {
+            // Such a command may look at the log or change it: what was executed before is in it then.
+            self.flush_effects();
+        }
         let unit_start = self.begin_unit();
         let result = match resolved {
             Ok(spec) => self.dispatch(session, spec, args, reply, server),

@@ -249,7 +249,8 @@ impl Guard<'_> {
         self.engine.log.lock().take()
     }
 
-    /// Hands everything executed so far to the log, before the guard is dropped.
+    /// Hands everything executed so far to the log, before the guard is dropped; but not a part of a
+    /// transaction, which is never divided.
     pub fn flush(&mut self) {
         self.flush_effects();
     }
@@ -257,7 +258,7 @@ impl Guard<'_> {
     /// Hands the effects of finished units to the log.
     fn flush_effects(&mut self) {
         let state = &mut *self.state;
-        if state.unit.effects.is_empty() {
+        if state.unit.effects.is_empty() || self.in_exec {
             return;
         }
         match &state.log {

@@ -167,12 +167,13 @@ impl RequestParser {
             if have < len + 2 {
                 return Ok(Parsed::Incomplete { needed: len + 2 - have });
             }
-            self.pending.push((self.position + base, self.position + len + base));
+            self.pending.push((self.position, self.position + len));
             self.position += len + 2;
             self.bulk_len = None;
             self.args_left -= 1;
         }
-        args.append(&mut self.pending);
+        // Only now: the caller may have moved the request to another base meanwhile.
+        args.extend(self.pending.drain(..).map(|(start, end)| (start + base, end + base)));
         let consumed = std::mem::take(&mut self.position);
         // One huge request must not pin its list of arguments for the connection's life.
         if self.pending.capacity() > 1024 {
@@ -318,6 +319,22 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_may_be_moved_between_two_looks_at_it() {
+        let mut parser = RequestParser::default();
+        let limits = RequestLimits::default();
+        let (mut args, whole) = (Vec::new(), b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
+        for end in 1..whole.len() {
+            let mut buffer = whole[..end].to_vec();
+            let first = parser.parse(&mut buffer, 1000, &limits, &mut args);
+            assert!(matches!(first, Ok(Parsed::Incomplete { .. })), "{end}");
+            let mut buffer = whole.to_vec();
+            let second = parser.parse(&mut buffer, 10, &limits, &mut args);
+            assert_eq!(second, Ok(Parsed::Request { consumed: whole.len() }));
+            assert_eq!(std::mem::take(&mut args), [(18, 21), (27, 28)], "{end}");
+        }
+    }
 
     /// Feeds `input` in pieces of `step` bytes and collects every request.
     fn parse_all(input: &[u8], step: usize) -> Result<Vec<Vec<Vec<u8>>>, ProtocolError> {

@@ -20,7 +20,7 @@ use std::time::Duration;
 pub enum Until {
     /// Everything below this LSN is durable.
     Durable(Arc<Log>, Lsn),
-    /// Nothing but its timeout.
+    /// Nothing but its timeout: there are no replicas.
     Timeout,
 }
 
@@ -30,7 +30,9 @@ pub struct Block {
     pub until: Until,
     /// For how long at most; `None` for ever.
     pub timeout: Option<Duration>,
-    /// Writes the reply; the flag says whether what it waited for has come.
+    /// What the reply says of the log: whether everything below the LSN is durable.
+    pub local: Option<(Arc<Log>, Lsn)>,
+    /// Writes the reply; the flag is the answer to `local`.
     pub reply: fn(&mut Reply<'_>, bool),
 }
 
@@ -79,8 +81,12 @@ impl ServerState {
         }
     }
 
-    /// Whether the reply to the command at hand is not sent; moves `CLIENT REPLY SKIP` on.
+    /// Whether the reply to the command at hand is not sent; moves `CLIENT REPLY SKIP` on, for a
+    /// command that waits only once it has its reply.
     pub fn mutes_reply(&mut self) -> bool {
+        if self.block.is_some() {
+            return self.reply_mode != ReplyMode::On;
+        }
         match self.reply_mode {
             ReplyMode::On => return false,
             ReplyMode::Off => {}
@@ -258,6 +264,9 @@ impl ServerState {
         engine: &mut Guard<'_>,
         config: &config::Config,
     ) -> Result<(), String> {
+        if engine.in_exec() {
+            return Err("the log cannot be begun or ended within a transaction".to_owned());
+        }
         if config.appendonly {
             let dir = engine::data_dir(Path::new(&config.dir.0));
             let log = engine
@@ -388,7 +397,7 @@ impl ServerState {
             out.integer(0);
         } else {
             let reply = |reply: &mut Reply<'_>, _| reply.integer(0);
-            self.block = Some(Block { until: Until::Timeout, timeout, reply });
+            self.block = Some(Block { until: Until::Timeout, timeout, local: None, reply });
         }
         Ok(())
     }
@@ -429,8 +438,9 @@ impl ServerState {
         }
         engine.flush();
         log.request_sync();
+        let local = Some((log.clone(), lsn));
         let until = if replicas > 0 { Until::Timeout } else { Until::Durable(log, lsn) };
-        self.block = Some(Block { until, timeout, reply });
+        self.block = Some(Block { until, timeout, local, reply });
         Ok(())
     }
 }

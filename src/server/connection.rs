@@ -195,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(Event::Settled(passage));
             }
             if self.closing {
-                let done = self.written == self.output.len();
+                let done = self.written == self.output.len() && self.held.is_empty();
                 return if done { Poll::Ready(Event::End) } else { Poll::Pending };
             }
             if let Some((log, gate)) = &self.room {
@@ -367,6 +367,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 break;
             }
         }
+        // A log that was begun in this batch counts anew: nothing waits for an LSN of the one before.
+        lsn = lsn.min(engine.lsn());
         // `CONFIG SET appendfsync always` waits under the condition that it brings about.
         let durability = durability.stricter(engine.durability());
         drop(engine);
@@ -459,10 +461,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if self.output.capacity() > KEPT_BYTES_MAX {
                 self.output = Vec::new();
             }
-        } else if self.written > KEPT_BYTES_MAX && self.held.is_empty() {
-            self.output.drain(..self.written);
-            self.ready -= self.written;
-            self.written = 0;
+        } else if self.written > KEPT_BYTES_MAX && self.written > self.output.len() / 2 {
+            let written = std::mem::take(&mut self.written);
+            self.output.drain(..written);
+            self.ready -= written;
+            self.held.iter_mut().for_each(|held| held.end -= written);
         }
     }
 
@@ -483,20 +486,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Read(_) | Event::More | Event::End => return false,
             }
         }
-        let wait = poll_fn(|context| match &block.until {
-            Until::Durable(log, lsn) => {
-                let gate = Gate { lsn: *lsn, durability: Durability::Always };
-                self.waiters.poll_passage(context, log, gate)
+        let wait = poll_fn(|context| {
+            // Some input is taken, to notice a client that is gone and waits for nothing.
+            while self.input.len() < 2 * READ_BYTES {
+                match self.poll_input(context) {
+                    Poll::Pending => break,
+                    Poll::Ready(Event::Read(count)) => self.bytes_in += count as u64,
+                    Poll::Ready(_) => return Poll::Ready(false),
+                }
             }
-            Until::Timeout => Poll::Pending,
+            match &block.until {
+                Until::Durable(log, lsn) => {
+                    let gate = Gate { lsn: *lsn, durability: Durability::Always };
+                    self.waiters.poll_passage(context, log, gate).map(|_| true)
+                }
+                Until::Timeout => Poll::Pending,
+            }
         });
-        let passed = match block.timeout {
-            None => Some(wait.await),
-            Some(timeout) => tokio::time::timeout(timeout, wait).await.ok(),
+        let present = match block.timeout {
+            None => wait.await,
+            // When the time has passed the client gets its reply all the same.
+            Some(timeout) => tokio::time::timeout(timeout, wait).await.unwrap_or(true),
         };
+        if !present {
+            return false;
+        }
         let start = self.output.len();
-        let mut reply = Reply::new(&mut self.output, self.session.protocol);
-        (block.reply)(&mut reply, passed == Some(Passage::Open));
+        if !self.state.mutes_reply() {
+            let durable = block.local.is_some_and(|(log, lsn)| lsn <= log.durable_lsn());
+            let mut reply = Reply::new(&mut self.output, self.session.protocol);
+            (block.reply)(&mut reply, durable);
+        }
         self.release(start);
         true
     }

@@ -43,10 +43,12 @@ pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut R
             }
             let _ = write!(text, "# {title}\r\n");
             write(shared, engine, &mut text);
+            if name == "keyspace" {
+                // Numbers of keys say what was written. Other sections can be had at any time.
+                engine.look_at_all();
+            }
         }
     }
-    // Numbers of keys say what was written.
-    engine.look_at_all();
     out.verbatim("txt", text.as_bytes());
 }
 
