@@ -604,3 +604,30 @@ fn a_client_library_works() {
         assert_eq!(keys, ["k"]);
     }
 }
+
+#[test]
+fn configuring_the_log_within_a_transaction_does_not_divide_it() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    let commands = [
+        "SET before 1",
+        "MULTI",
+        "INCR n",
+        "CONFIG SET appendfsync everysec",
+        "CONFIG SET appendonly no",
+        "WAITAOF 1 0 0",
+        "INCR n",
+        "EXEC",
+        "CONFIG SET appendfsync always",
+        "INCR n",
+    ];
+    let replies = client.call_all(commands);
+    let inner = replies[7].items();
+    assert_eq!((&inner[0], &inner[1], &inner[4]), (&int(1), &ok(), &int(2)));
+    assert!(inner[2].is_error("ERR CONFIG SET failed"), "{inner:?}");
+    assert_eq!(replies[8..], [ok(), int(3)]);
+    server.kill();
+    let server = setup.start();
+    assert_eq!(server.client().call("GET n"), bulk("3"));
+}
