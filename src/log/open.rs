@@ -272,16 +272,21 @@ pub fn attach(
     Ok((log, recovery))
 }
 
-/// Whether `dir` holds files of a data set.
+/// Whether `dir` holds a data set with anything in it. What cannot be read counts as one.
 ///
 /// # Errors
 /// Those of the disk, except that there is no such directory.
 pub fn holds_data(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
+    match Manifest::load(disk, dir) {
+        Ok(manifest) => return Ok(manifest.names().next().is_some()),
+        Err(ManifestError::Missing) => {}
+        Err(_) => return Ok(true),
+    }
     let names = match disk.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         other => other?,
     };
-    Ok(names.iter().any(|name| name == manifest::NAME || segment::parse_name(name).is_some()))
+    Ok(names.iter().any(|name| segment::parse_name(name).is_some()))
 }
 
 pub(super) fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
