@@ -132,9 +132,6 @@ pub const LAG_US_MAX: u64 = 1_000_000;
 const SYNC_AGE_US: u64 = 500_000;
 /// Under `no`, a sync begins once this much is undurable: it is also kept in memory.
 const UNDURABLE_BYTES_TARGET: u64 = 32 << 20;
-/// Under `always`, a drain waits at most this long for more commands to gather, and never longer than
-/// the last sync took.
-const GATHER_US_MAX: u64 = 1000;
 /// Pause between attempts to heal.
 const HEAL_PAUSE_US: u64 = 200_000;
 const NOTHING: u64 = u64::MAX;
@@ -215,11 +212,6 @@ pub struct Log {
     roll_wanted: AtomicU64,
     /// Everything below this is to be made durable now, whatever the mode.
     sync_wanted: AtomicU64,
-    /// Appends in the commit buffer.
-    gathered: AtomicU64,
-    /// Under `always`, the next drain waits for so many appends, but not beyond this time.
-    gather_target: AtomicU64,
-    gather_until_us: AtomicU64,
     prepare_wanted: AtomicBool,
     /// Why the next segment cannot be prepared; only once it is needed is that a failure.
     prepare_error: Mutex<Option<String>>,
@@ -325,7 +317,6 @@ impl Log {
         let mut commit = self.commit.lock();
         let lsn = commit.append(effects, db, now_us);
         self.appended.store(lsn, Ordering::Release);
-        self.gathered.fetch_add(1, Ordering::Release);
         let was_durable = self.oldest_us.load(Ordering::Relaxed) == NOTHING;
         if was_durable {
             self.oldest_us.store(now_us, Ordering::Release);
@@ -349,20 +340,9 @@ impl Log {
     /// told, otherwise the caller drains. To be called once for many commands, when no more are ready.
     pub fn submit(&self) {
         match self.durability() {
-            Durability::Always if self.gather_left_us() > 0 => {}
             Durability::Always => self.kick(),
             Durability::EverySec | Durability::No => self.drain(),
         }
-    }
-
-    /// How long the next drain waits for more to gather; see [`Log::finish_sync`].
-    fn gather_left_us(&self) -> u64 {
-        let gathered = self.gathered.load(Ordering::Acquire);
-        if gathered >= self.gather_target.load(Ordering::Acquire) {
-            return 0;
-        }
-        let until = self.gather_until_us.load(Ordering::Acquire);
-        until.saturating_sub(self.clock.monotonic_us())
     }
 
     /// The LSN that must be durable before a writer takes the engine, if it has to wait: what is not
@@ -471,7 +451,6 @@ impl Log {
     fn drain_locked(&self, writer: &mut Writer) -> Result<(), WriteError> {
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
-            writer.drained_appends += self.gathered.swap(0, Ordering::AcqRel);
         }
         let result = writer.write_retained(&self.options, self.clock.unix_ms());
         self.drained.store(writer.written_lsn, Ordering::Release);

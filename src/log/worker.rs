@@ -4,8 +4,8 @@ use super::commit::Gathered;
 use super::manifest::Manifest;
 use super::writer::{self, Prepared, WriteError, Writer};
 use super::{
-    Durability, GATHER_US_MAX, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US, Shape,
-    UNDURABLE_BYTES_TARGET, segment,
+    Durability, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US, Shape, UNDURABLE_BYTES_TARGET,
+    segment,
 };
 use crate::disk::File;
 use segment::{FileKind, Identity, SegmentHeader};
@@ -38,8 +38,6 @@ pub struct SyncTicket {
     lsn: Lsn,
     offset: u64,
     start_us: u64,
-    /// Appends that it makes durable.
-    appends: u64,
 }
 
 impl SyncTicket {
@@ -70,10 +68,7 @@ impl Log {
         let (durable, wanted) = (self.durable_lsn(), self.sync_wanted.load(Ordering::Acquire));
         let age_us = self.lag_us();
         let (sync_now, wake_us) = match self.durability() {
-            Durability::Always => match self.gather_left_us() {
-                0 => (true, None),
-                left_us => (false, Some(left_us)),
-            },
+            Durability::Always => (true, None),
             Durability::EverySec => (
                 age_us >= SYNC_AGE_US || appended - durable > UNDURABLE_BYTES_TARGET,
                 (appended > durable).then(|| SYNC_AGE_US.saturating_sub(age_us)),
@@ -84,8 +79,7 @@ impl Log {
         if appended > drained && sync_now {
             return Action::Drain;
         }
-        // What is drained under `always` has waited already.
-        if drained > durable && (sync_now || self.durability() == Durability::Always) {
+        if drained > durable && sync_now {
             return Action::Sync;
         }
         if self.closing.load(Ordering::Acquire) {
@@ -114,8 +108,6 @@ impl Log {
                     self.finish_sync(ticket, result);
                 }
                 Action::Stop => return,
-                // For some 100 µs; sleeping and being woken would take longer than that.
-                Action::Wait(_) if self.gather_left_us() > 0 => std::thread::yield_now(),
                 Action::Wait(timeout) => {
                     let mut work = self.work.lock();
                     if !*work {
@@ -133,21 +125,16 @@ impl Log {
 
     /// Begins a sync of everything drained so far.
     pub fn begin_sync(&self) -> SyncTicket {
-        let mut writer = self.writer.lock();
+        let writer = self.writer.lock();
         SyncTicket {
             file: writer.segment.file.clone(),
             lsn: writer.written_lsn,
             offset: writer.segment.offset,
             start_us: self.clock.monotonic_us(),
-            appends: std::mem::take(&mut writer.drained_appends),
         }
     }
 
     /// Ends a sync. If nothing is waiting for the next one, a marker says what is durable now.
-    ///
-    /// Those whose replies leave now are about to write again. The next drain waits until half of all
-    /// who write have done so, or as long as this sync took: two groups then take turns, one executing
-    /// while the other is synced, instead of a sync for the first few. A lone client never waits.
     pub fn finish_sync(&self, ticket: SyncTicket, result: io::Result<()>) {
         if let Err(error) = result {
             self.fail("syncing the log", &error);
@@ -157,10 +144,6 @@ impl Log {
         let now_us = self.clock.monotonic_us();
         let took_us = now_us.saturating_sub(ticket.start_us);
         self.stats.lock().record(took_us);
-        let until_us = now_us + (4 * took_us).min(GATHER_US_MAX);
-        let writers = ticket.appends + self.gathered.load(Ordering::Acquire);
-        self.gather_target.store(writers / 2, Ordering::Release);
-        self.gather_until_us.store(until_us, Ordering::Release);
         let mut writer = self.writer.lock();
         self.publish_durable(&mut writer, ticket.lsn, ticket.offset);
         drop(writer);
@@ -321,7 +304,6 @@ impl Log {
         self.roll_wanted.store(0, Ordering::Release);
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
-            self.gathered.store(0, Ordering::Release);
         }
         // Compression may shrink this.
         let room = writer.retained.iter().map(Gathered::frames_bytes_max).sum();

@@ -63,8 +63,6 @@ pub(super) struct Writer {
     /// Segments of manifests that may be in force although replacing the manifest failed. Once another
     /// one has been stored, they are not listed.
     pub(super) doubtful: Vec<PathBuf>,
-    /// Appends drained since the last sync began.
-    pub(super) drained_appends: u64,
     last_time_ms: u64,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
@@ -89,7 +87,6 @@ impl Writer {
             attested_lsn: 0,
             retained: VecDeque::new(),
             doubtful: Vec::new(),
-            drained_appends: 0,
             last_time_ms,
             scratch: Vec::new(),
             compressed: Vec::new(),
