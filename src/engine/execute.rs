@@ -63,6 +63,7 @@ impl Guard<'_> {
         };
         if let Err(error) = result {
             reply.truncate(start);
+            self.state.stats.error(error.code());
             Reply::new(reply, session.protocol).error(error.text());
         }
         let lsn = self.end_unit(unit_start);
@@ -87,17 +88,47 @@ impl Guard<'_> {
             Reply::new(reply, session.protocol).simple("QUEUED");
             return Ok(());
         }
-        if spec.is_write() {
-            self.check_writable()?;
+        if spec.is_write()
+            && let Err(error) = self.check_writable()
+        {
+            self.state.stats.command(spec).rejected += 1;
+            return Err(error);
         }
         match spec.handler {
-            Handler::Engine(command) => self.transaction(command, session, args, reply, server),
+            Handler::Engine(command) => {
+                let result = self.transaction(command, session, args, reply, server);
+                self.count(spec, &result);
+                result
+            }
             _ => self.run(session, spec, args, reply, server),
         }
     }
 
+    /// Counts a command that has just run. Time is taken once for its end and the next one's beginning.
+    fn count(&mut self, spec: &'static Spec, result: &CommandResult) {
+        let now_us = self.engine.machine.clock.monotonic_us();
+        let took_us = now_us.saturating_sub(std::mem::replace(&mut self.mark_us, now_us));
+        let stat = self.state.stats.command(spec);
+        stat.calls += 1;
+        stat.us += took_us;
+        stat.failed += u64::from(result.is_err());
+    }
+
     /// Runs a command that is not about transactions.
     pub(super) fn run(
+        &mut self,
+        session: &mut Session,
+        spec: &'static Spec,
+        args: Args<'_>,
+        reply: &mut Vec<u8>,
+        server: &mut dyn ServerCommands,
+    ) -> CommandResult {
+        let result = self.run_uncounted(session, spec, args, reply, server);
+        self.count(spec, &result);
+        result
+    }
+
+    fn run_uncounted(
         &mut self,
         session: &mut Session,
         spec: &'static Spec,

@@ -8,10 +8,12 @@ mod execute;
 mod expire;
 mod replay;
 mod session;
+mod stats;
 mod transaction;
 
 pub use execute::{Outcome, ServerCommands};
 pub use session::Session;
+pub use stats::{CommandStat, Stats};
 
 use crate::commands::context::Settings;
 use crate::commands::store::Unit;
@@ -74,6 +76,7 @@ struct State {
     expire_at: (usize, u64),
     /// Commands executed.
     commands: u64,
+    stats: Stats,
 }
 
 impl Engine {
@@ -122,7 +125,8 @@ impl Engine {
     pub fn lock(&self) -> Guard<'_> {
         let state = self.state.lock();
         let now_ms = self.machine.clock.unix_ms();
-        Guard { engine: self, state, now_ms, in_exec: false }
+        let mark_us = self.machine.clock.monotonic_us();
+        Guard { engine: self, state, now_ms, mark_us, in_exec: false }
     }
 }
 
@@ -139,6 +143,7 @@ impl State {
             unit: Unit::default(),
             expire_at: (0, 0),
             commands: 0,
+            stats: Stats::default(),
         }
     }
 }
@@ -148,6 +153,8 @@ pub struct Guard<'a> {
     engine: &'a Engine,
     state: MutexGuard<'a, State>,
     now_ms: i64,
+    /// When the command at hand began, on the monotonic clock.
+    mark_us: u64,
     in_exec: bool,
 }
 
@@ -158,11 +165,6 @@ impl Guard<'_> {
         &self.state.keyspace
     }
 
-    /// The keyspace's counters.
-    pub fn stats_mut(&mut self) -> &mut crate::keyspace::KeyspaceStats {
-        &mut self.state.keyspace.stats
-    }
-
     /// Directives that commands look at.
     pub fn settings_mut(&mut self) -> &mut Settings {
         &mut self.state.settings
@@ -171,6 +173,17 @@ impl Guard<'_> {
     /// The LSN behind the last command executed.
     pub fn lsn(&self) -> Lsn {
         self.state.lsn
+    }
+
+    /// Counts per command and per error code.
+    pub fn command_stats(&self) -> &Stats {
+        &self.state.stats
+    }
+
+    /// Forgets counts: keyspace, commands, errors.
+    pub fn reset_stats(&mut self) {
+        self.state.stats = Stats::default();
+        self.state.keyspace.stats = Default::default();
     }
 
     /// Commands executed so far.

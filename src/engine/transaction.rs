@@ -162,6 +162,7 @@ impl Guard<'_> {
             };
             if let Err(error) = result {
                 reply.truncate(before);
+                self.state.stats.error(error.code());
                 Reply::new(reply, session.protocol).error(error.text());
             }
         }

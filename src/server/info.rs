@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 type Section = (&'static str, &'static str, fn(&Shared, &Guard<'_>, &mut String));
 
 /// Sections in the order in which they are shown.
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     ("server", "Server", server),
     ("clients", "Clients", clients),
     ("memory", "Memory", memory),
@@ -21,7 +21,8 @@ const SECTIONS: [Section; 11] = [
     ("replication", "Replication", replication),
     ("cpu", "CPU", cpu),
     ("modules", "Modules", |_, _, _| {}),
-    ("errorstats", "Errorstats", |_, _, _| {}),
+    ("commandstats", "Commandstats", commandstats),
+    ("errorstats", "Errorstats", errorstats),
     ("cluster", "Cluster", |_, _, out| field(out, "cluster_enabled", 0)),
     ("keyspace", "Keyspace", keyspace),
 ];
@@ -33,11 +34,13 @@ fn field(out: &mut String, name: &str, value: impl std::fmt::Display) {
 /// `INFO [section …]`
 pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut Reply<'_>) {
     let wanted: Vec<Vec<u8>> = args.from(1).iter().map(<[u8]>::to_ascii_lowercase).collect();
-    let is_all = |name: &Vec<u8>| matches!(&name[..], b"all" | b"default" | b"everything");
-    let all = wanted.is_empty() || wanted.iter().any(is_all);
+    let asked = |name: &str| wanted.iter().any(|wanted| wanted == name.as_bytes());
+    let all = asked("all") || asked("everything");
+    let default = wanted.is_empty() || asked("default");
     let mut text = String::new();
     for (name, title, write) in SECTIONS {
-        if all || wanted.iter().any(|wanted| wanted == name.as_bytes()) {
+        // As in Redis, the counts of every command are shown only to who asks for them.
+        if all || (default && name != "commandstats") || asked(name) {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
@@ -54,7 +57,7 @@ pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut R
 
 /// `CONFIG RESETSTAT`
 pub fn reset(shared: &Shared, engine: &mut Guard<'_>) {
-    *engine.stats_mut() = Default::default();
+    engine.reset_stats();
     let counters = &shared.counters;
     for counter in [
         &counters.connections,
@@ -287,5 +290,23 @@ fn keyspace(_: &Shared, engine: &Guard<'_>, out: &mut String) {
             let (keys, expires) = (database.len(), database.expiring());
             let _ = write!(out, "db{db}:keys={keys},expires={expires},avg_ttl=0\r\n");
         }
+    }
+}
+
+fn commandstats(_: &Shared, engine: &Guard<'_>, out: &mut String) {
+    for (name, stat) in engine.command_stats().commands() {
+        let per_call = if stat.calls > 0 { stat.us as f64 / stat.calls as f64 } else { 0.0 };
+        let _ = write!(
+            out,
+            "cmdstat_{name}:calls={},usec={},usec_per_call={per_call:.2},rejected_calls={},\
+             failed_calls={}\r\n",
+            stat.calls, stat.us, stat.rejected, stat.failed
+        );
+    }
+}
+
+fn errorstats(_: &Shared, engine: &Guard<'_>, out: &mut String) {
+    for (code, count) in engine.command_stats().errors() {
+        let _ = write!(out, "errorstat_{code}:count={count}\r\n");
     }
 }
