@@ -61,7 +61,7 @@
 //!
 //! | lock | guards | held for |
 //! |---|---|---|
-//! | engine | keyspace, settings, effects not yet in the log | a batch, or a slice of expiry. Only I/O threads take it (and the main thread once, to end). No `.await` and no I/O under it, with two exceptions: `CONFIG SET appendonly` writes or closes a log, and `INFO` asks the writer, which a roll may hold |
+//! | engine | keyspace, settings, effects not yet in the log | a batch, or a slice of expiry. Only I/O threads take it (and the main thread once, to end). No `.await` and no I/O under it, with one exception: `CONFIG SET appendonly` writes or closes a log |
 //! | log: commit buffer | executed commands that are not drained | a copy or a swap, never I/O |
 //! | log: writer | segment, manifest, commands kept until they are durable | a drain; longer for a roll or a heal, which `writer_busy` announces so that others leave their drain to the log thread. Never for a sync, except a roll's and a heal's |
 //! | small ones | waiting replies, list of clients, one client's public state, configuration, failure, statistics | a few instructions |
@@ -104,7 +104,10 @@
 //! written only by `CONFIG SET appendonly yes`, with the engine held. Compaction, retention and recycling of
 //! segments come later; until then sealed segments stay for ever.
 //!
-//! Figures of the whole server will be in `benches/README.md`.
+//! **A timeline begins at every start that follows no clean close**, not only at one that had to cut: a power cut
+//! can take commands without leaving a trace, and their LSNs must not come to mean other commands.
+//!
+//! Figures of the whole server are in `benches/README.md`.
 #![warn(missing_docs)]
 
 pub mod commands;
