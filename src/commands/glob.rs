@@ -1,4 +1,4 @@
-//! Patterns of `KEYS`, `SCAN`, `PSUBSCRIBE` and `CONFIG GET`: `*`, `?`, `[a-z]`, `[^a]`, `\` to
+//! Patterns of `KEYS`, `SCAN`, `CONFIG GET` and the paths of `include`: `*`, `?`, `[a-z]`, `[^a]`, `\` to
 //! escape.
 
 /// Whether letters match whatever their case.
@@ -53,6 +53,11 @@ pub fn matches(pattern: &[u8], text: &[u8], case: Case) -> bool {
         }
     }
     pattern[at..].iter().all(|&byte| byte == b'*')
+}
+
+/// Whether a text has any character that makes it a pattern.
+pub fn is_pattern(text: &[u8]) -> bool {
+    text.iter().any(|byte| b"*?[".contains(byte))
 }
 
 /// Matches one byte with the element of the pattern at `at`, and gives the place after it.

@@ -280,7 +280,10 @@ impl ServerState {
                  the server ends. The log in {} stays as it is",
                 log.dir().display()
             );
-            self.shared.close_log(&log).map_err(|error| error.to_string())?;
+            if let Err(error) = self.shared.close_log(&log) {
+                // It is as after a crash: the next start with it recovers what was acknowledged.
+                crate::log_warning!("The log could not be closed: {error}");
+            }
         }
         Ok(())
     }

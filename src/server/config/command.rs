@@ -5,8 +5,8 @@
 //! installs [`Pending::config`], or drops it and undoes what it had begun.
 
 use super::directives::{self, Config, DIRECTIVES, Directive, Effect, Flags};
-use super::glob;
 use super::values::{Origin, ProtectedAction, ValueError};
+use crate::commands::glob::{self, Case};
 use thiserror::Error;
 
 /// Why `CONFIG SET` failed. With `ERR ` before it, the text is what Redis answers.
@@ -170,7 +170,7 @@ pub fn get(config: &Config, patterns: &[&[u8]]) -> Vec<(String, String)> {
         }
         for directive in DIRECTIVES.iter().filter(|row| !row.flags.has(Flags::HIDDEN)) {
             for name in directive.names() {
-                if glob::matches(pattern, name.as_bytes(), true) {
+                if glob::matches(pattern, name.as_bytes(), Case::Insensitive) {
                     add(name, directive);
                 }
             }

@@ -8,12 +8,10 @@
 //! | `parse` | the syntax of `redis.conf`, and loading files |
 //! | `command` | `CONFIG GET` and `CONFIG SET` as functions over a configuration |
 //! | `rewrite` | `CONFIG REWRITE` |
-//! | `glob` | shell-style patterns |
 
 pub mod accepted;
 pub mod command;
 pub mod directives;
-pub mod glob;
 pub mod parse;
 pub mod rewrite;
 pub mod values;

@@ -2,8 +2,8 @@
 
 use super::accepted::WORDS;
 use super::directives::{self, Config, Status};
-use super::glob;
 use super::values::{Origin, ValueError};
+use crate::commands::glob::{self, Case};
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Read};
@@ -379,7 +379,7 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Problem> {
             for entry in entries.flatten() {
                 let file_name = entry.file_name();
                 let hidden = file_name.as_bytes().starts_with(b".") && !name.starts_with(b".");
-                if !hidden && glob::matches(name, file_name.as_bytes(), false) {
+                if !hidden && glob::matches(name, file_name.as_bytes(), Case::Sensitive) {
                     next.push(directory.join(file_name));
                 }
                 if next.len() > FILES_MAX {
