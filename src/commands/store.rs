@@ -198,8 +198,7 @@ impl<'a> Store<'a> {
     /// States that a key was deleted because its time had come.
     pub fn expired(&mut self, key: &Key<'_>) {
         self.keyspace.stats.expired += 1;
-        // Watchers are not told here: whether a watched key has expired since is asked at `EXEC`,
-        // where a key that had already expired at `WATCH` does not count.
+        self.keyspace.watches.expired(key.db, key.bytes);
         self.unit.touched.push(key.slot());
         self.effect_in(key.db, &[b"DEL", key.bytes]);
     }

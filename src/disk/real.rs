@@ -66,11 +66,17 @@ impl Disk for RealDisk {
             .truncate(false)
             .open(path)?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        // The directory as well: somebody may remove the lock file of a running server.
+        let dir = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?,
+            _ => fs::File::open(".")?,
+        };
+        rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive)?;
         // What a lock file says is a process id; anything longer is not ours to keep in memory.
         let mut previous = [0; 64];
         let len = file.read_at(&mut previous, 0)?;
         let previous = String::from_utf8_lossy(&previous[..len]).into_owned();
-        let lock = RealLock { file, previous };
+        let lock = RealLock { file, _dir: dir, previous };
         lock.set_content(content)?;
         Ok(Box::new(lock))
     }
@@ -116,6 +122,8 @@ impl File for RealFile {
 
 struct RealLock {
     file: fs::File,
+    /// Held as long as this is.
+    _dir: fs::File,
     previous: String,
 }
 

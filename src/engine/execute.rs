@@ -169,20 +169,19 @@ impl Guard<'_> {
 
     /// Refuses a write while the log takes none.
     pub(super) fn check_writable(&self) -> Result<(), CommandError> {
-        match self.refusal() {
-            None => Ok(()),
-            Some(cause) => Err(misconf(&cause)),
+        if !self.refusing {
+            return Ok(());
         }
+        // It may have healed since the unit began; then there is no cause to name any more.
+        let cause = self.state.log.as_ref().and_then(|log| log.refusal());
+        Err(misconf(&cause.unwrap_or_else(|| "they were refused a moment ago".to_owned())))
     }
 
-    fn refusal(&self) -> Option<String> {
-        self.state.log.as_ref().and_then(|log| log.refusal())
-    }
-
-    /// While the log takes no writes, expired keys are hidden and stay.
+    /// While the log takes no writes, expired keys are hidden and stay. As [`Guard::check_writable`]
+    /// this is decided once for a unit: one that may write also states what it deletes, although the
+    /// log may fail meanwhile, or replaying it would meet keys that were not there.
     pub(super) fn expiry_mode(&self) -> ExpiryMode {
-        let writable = self.state.log.as_ref().is_none_or(|log| !log.is_refusing());
-        if writable { ExpiryMode::Delete } else { ExpiryMode::Hide }
+        if self.refusing { ExpiryMode::Hide } else { ExpiryMode::Delete }
     }
 
     /// While the log has failed, nothing shows a value that is not durable and may never be.
@@ -197,6 +196,7 @@ impl Guard<'_> {
 
     /// Begins a unit: a command or a transaction. Gives the offset at which its effects begin.
     pub(super) fn begin_unit(&mut self) -> usize {
+        self.refusing = self.state.log.as_ref().is_some_and(|log| log.is_refusing());
         let unit = &mut self.state.unit;
         unit.effect_count = 0;
         unit.touched.clear();

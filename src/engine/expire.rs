@@ -10,11 +10,11 @@ impl Guard<'_> {
     /// Deletes some keys whose time has come, in one database, and states that
     /// in the log. True if there may be more; the caller lets others run before it goes on.
     pub fn expire_slice(&mut self) -> bool {
+        let start = self.begin_unit();
         if self.expiry_mode() != ExpiryMode::Delete {
             return false;
         }
         let now_ms = self.now_ms;
-        let start = self.begin_unit();
         let state = &mut *self.state;
         let (db, cursor) = state.expire_at;
         let database = state.keyspace.database_mut(db);

@@ -69,6 +69,8 @@ struct State {
     settings: Settings,
     random: Random,
     log: Option<Arc<Log>>,
+    /// The log that was ended last, whose files a new one may replace.
+    ended: Option<Arc<Log>>,
     /// The LSN behind the last command executed, those in `unit` that are not yet in the log included.
     lsn: Lsn,
     unit: Unit,
@@ -126,7 +128,7 @@ impl Engine {
         let state = self.state.lock();
         let now_ms = self.machine.clock.unix_ms();
         let mark_us = self.machine.clock.monotonic_us();
-        Guard { engine: self, state, now_ms, mark_us, in_exec: false }
+        Guard { engine: self, state, now_ms, mark_us, refusing: false, in_exec: false }
     }
 }
 
@@ -139,6 +141,7 @@ impl State {
             settings,
             random,
             log: None,
+            ended: None,
             lsn: 0,
             unit: Unit::default(),
             expire_at: (0, 0),
@@ -155,6 +158,8 @@ pub struct Guard<'a> {
     now_ms: i64,
     /// When the command at hand began, on the monotonic clock.
     mark_us: u64,
+    /// Whether the log refused writes when the unit at hand began: that holds for all of it.
+    refusing: bool,
     in_exec: bool,
 }
 
@@ -228,11 +233,13 @@ impl Guard<'_> {
     }
 
     /// Begins a log of what is in memory now, in `dir`: a base with everything, then a segment. What
-    /// was in `dir` before is replaced. Gives the new log, whose threads the caller starts. The base
-    /// is durable when this returns; the engine is held meanwhile.
+    /// `dir` holds is replaced if it is what this engine's last log left there. Gives the new log,
+    /// whose threads the caller starts. The base is durable when this returns; the engine is held
+    /// meanwhile.
     ///
     /// # Errors
-    /// Those of the disk, or if another process has the directory. Then nothing has changed.
+    /// Those of the disk, if another process has the directory, or if it holds other data. Then
+    /// nothing has changed.
     pub fn begin_log(&mut self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
         assert!(self.state.log.is_none(), "there is one log at a time");
         self.flush_effects();
@@ -244,8 +251,10 @@ impl Guard<'_> {
             options,
             machine.clock.clone(),
             (machine.random)(),
+            state.ended.as_deref(),
             &mut |write| replay::dump(&state.keyspace, write),
         )?);
+        state.ended = None;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;
         // LSNs count anew; no reader has anything to wait for.
@@ -258,7 +267,7 @@ impl Guard<'_> {
     /// Goes on without the log, which the caller closes.
     pub fn end_log(&mut self) -> Option<Arc<Log>> {
         self.flush_effects();
-        self.state.log = None;
+        self.state.ended = self.state.log.take();
         self.engine.log.lock().take()
     }
 

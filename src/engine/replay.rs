@@ -2,7 +2,7 @@
 
 use super::State;
 use crate::commands::store::{ExpiryMode, Store, Unit};
-use crate::commands::{Context, Handler, table};
+use crate::commands::{Context, Handler, Settings, table};
 use crate::keyspace::{Keyspace, Value};
 use crate::log::Replay;
 use crate::resp::request::Parsed;
@@ -15,6 +15,7 @@ const DUMP_BYTES: usize = 256 * 1024;
 /// Carries out the commands of the log.
 pub(super) struct Replayer<'a> {
     state: &'a mut State,
+    settings: Settings,
     unit: Unit,
     db: usize,
     any: bool,
@@ -25,8 +26,11 @@ pub(super) struct Replayer<'a> {
 
 impl<'a> Replayer<'a> {
     pub(super) fn new(state: &'a mut State) -> Self {
+        // What was once accepted is replayed, whatever is accepted today.
+        let settings = Settings { bulk_bytes_max: usize::MAX / 4, ..state.settings.clone() };
         Self {
             state,
+            settings,
             unit: Unit::default(),
             db: 0,
             any: false,
@@ -60,7 +64,7 @@ impl<'a> Replayer<'a> {
         let mut context = Context {
             store,
             reply: Reply::new(&mut self.reply, Protocol::Resp2),
-            settings: &state.settings,
+            settings: &self.settings,
             random: &mut *state.random,
         };
         let result = handler(&mut context, args);

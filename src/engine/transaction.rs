@@ -98,7 +98,8 @@ impl Guard<'_> {
             }
             let was_expired = self.is_expired(session.db, key);
             session.watched.push(Watched { db: session.db, key: key.into(), was_expired });
-            self.state.keyspace.watches.watch(session.db, key, &session.watch_flag);
+            let flag = &session.watch_flag;
+            self.state.keyspace.watches.watch(session.db, key, flag, was_expired);
         }
     }
 

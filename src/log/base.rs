@@ -2,7 +2,9 @@
 
 use super::frame::{Codec, FrameHeader, FrameKind, checksum};
 use super::manifest::{self, BaseLine, Manifest};
-use super::open::{OpenError, disk_error, new_log, next_sequence, remove_strays, take_lock};
+use super::open::{
+    OpenError, disk_error, holds_data, new_log, next_sequence, remove_strays, take_lock,
+};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, Writer};
 use super::{Log, Options};
@@ -15,23 +17,30 @@ use std::sync::Arc;
 /// Takes pieces of whole commands, each with the database selected at its start.
 pub type WritePiece<'a> = dyn FnMut(u32, &[u8]) -> io::Result<()> + 'a;
 
-/// Begins a data set in `dir` whose base is what `dump` writes. Files of an earlier data set there
-/// are removed once the new one is in force.
+/// Begins a data set in `dir` whose base is what `dump` writes. The files that `replaces`, a log that
+/// was closed, left there are removed once the new data set is in force.
 ///
 /// # Errors
-/// If another process has `dir`, or the disk fails; then what was there before is still in force.
+/// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
+/// is still in force.
 pub fn begin(
     disk: Arc<dyn Disk>,
     dir: &Path,
     options: Options,
     clock: Arc<dyn Clock>,
     mut random: Random,
+    replaces: Option<&Log>,
     dump: &mut dyn FnMut(&mut WritePiece<'_>) -> io::Result<()>,
 ) -> Result<Log, OpenError> {
     let lock = take_lock(&*disk, dir)?;
     let mut manifest = Manifest::empty(&mut random);
     let manifest_path = dir.join(manifest::NAME);
-    if disk.open(&manifest_path).is_err() {
+    if holds_data(&*disk, dir).map_err(disk_error("looking at", dir))? {
+        let known = replaces.map(|log| log.writer.lock().manifest.clone());
+        if known.is_none() || Manifest::load(&*disk, dir).ok() != known {
+            return Err(OpenError::OtherData { dir: dir.into() });
+        }
+    } else {
         // Without one, a base that a crash leaves behind would look like data whose manifest was lost.
         let stored = manifest.store(&*disk, dir);
         stored.map_err(disk_error("creating", &manifest_path))?;
@@ -127,6 +136,7 @@ mod tests {
                 Options::default(),
                 SimClock::new(0),
                 seeded_random(1),
+                None,
                 &mut |write| write(0, &[b'x'; 20_000]),
             );
             assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");

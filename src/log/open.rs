@@ -118,6 +118,12 @@ pub enum OpenError {
         /// A file that holds data.
         file: String,
     },
+    /// A new data set is to begin where there is one already.
+    #[error("{dir} holds a data set that this server has not written; refusing to replace it")]
+    OtherData {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A file that the manifest lists is not there.
     #[error("{path} is missing, but the manifest lists it (LSN {lsn} and later)")]
     FileMissing {

@@ -32,7 +32,9 @@ const BATCH_REPLY_BYTES_MAX: usize = 256 * 1024;
 const BATCH_TIME_MAX: Duration = Duration::from_micros(500);
 /// How many batches' replies wait separately; beyond, they wait together.
 const HELD_MAX: usize = 64;
-/// A client that lets more replies than this pile up is disconnected.
+/// While more than this of a client's replies has not left, none of its commands is executed.
+const OUTPUT_BYTES_PAUSE: usize = 32 << 20;
+/// A client to which one batch replies with more than this is disconnected.
 const OUTPUT_BYTES_MAX: usize = 1 << 30;
 /// Buffers that grew beyond this are given back once they are empty.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
@@ -47,6 +49,8 @@ struct Held {
     replies: usize,
     /// Whether one of the commands changed something.
     wrote: bool,
+    /// Whether the dispatcher knows of it.
+    registered: bool,
 }
 
 /// One client's connection.
@@ -76,6 +80,8 @@ pub struct Connection<S> {
     held: VecDeque<Held>,
     /// The log is full: what must be durable before the next batch may write.
     room: Option<(Arc<Log>, Gate)>,
+    /// Whether the dispatcher knows of that.
+    room_registered: bool,
     /// No more input is taken; the connection ends once the output is written.
     closing: bool,
     bytes_in: u64,
@@ -132,6 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ready: 0,
             held: VecDeque::new(),
             room: None,
+            room_registered: false,
             closing: false,
             bytes_in: 0,
             bytes_out: 0,
@@ -144,6 +151,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match self.next_event().await {
                 Event::Read(count) => {
                     self.bytes_in += count as u64;
+                    if self.is_paused() {
+                        self.more = true;
+                        continue;
+                    }
                     self.execute_batch();
                     let limit = self.shared.query_bytes_max.load(Ordering::Relaxed);
                     if self.input.len() > limit {
@@ -188,9 +199,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Pending => {}
                 }
             }
-            if let Some(held) = self.held.front()
+            if let Some(held) = self.held.front_mut()
                 && let Poll::Ready(passage) =
-                    self.waiters.poll_passage(context, &held.log, held.gate)
+                    self.waiters.poll_passage(context, &held.log, held.gate, &mut held.registered)
             {
                 return Poll::Ready(Event::Settled(passage));
             }
@@ -198,8 +209,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let done = self.written == self.output.len() && self.held.is_empty();
                 return if done { Poll::Ready(Event::End) } else { Poll::Pending };
             }
+            if self.is_paused() {
+                // Input is still taken, so that a client which writes everything before it reads
+                // anything gets that far; but only so much.
+                let limit = self.shared.query_bytes_max.load(Ordering::Relaxed);
+                return match self.input.len() < limit {
+                    true => self.poll_input(context),
+                    false => Poll::Pending,
+                };
+            }
             if let Some((log, gate)) = &self.room {
-                return match self.waiters.poll_passage(context, log, *gate) {
+                let registered = &mut self.room_registered;
+                return match self.waiters.poll_passage(context, log, *gate, registered) {
                     Poll::Ready(_) => Poll::Ready(Event::More),
                     Poll::Pending => Poll::Pending,
                 };
@@ -233,12 +254,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Whether nothing more is executed until the client has taken some of its replies.
+    fn is_paused(&self) -> bool {
+        self.output.len() - self.written > OUTPUT_BYTES_PAUSE
+    }
+
     /// Parses some requests and executes them under one taking of the engine.
     fn execute_batch(&mut self) {
         if self.next_request == self.requests.len() {
             self.parse_batch();
         }
         self.room = self.missing_room();
+        self.room_registered = false;
         if self.room.is_none() && self.next_request < self.requests.len() {
             self.execute_parsed();
         }
@@ -251,10 +278,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 && !self.closing
             {
                 self.state.count_error();
-                let start = self.output.len();
                 Reply::new(&mut self.output, self.session.protocol).error(&format!("ERR {error}"));
                 self.closing = true;
-                self.release(start);
+                self.release(1);
             }
             if self.input.is_empty() && self.input.capacity() > KEPT_BYTES_MAX {
                 self.input = Vec::new();
@@ -332,6 +358,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.closing = true;
             return;
         }
+        // A batch belongs to one log: it ends with a command that begins or ends one.
+        let log = engine.log().cloned();
         let durability = engine.durability();
         for request in &self.requests[self.next_request..] {
             let ranges = &self.ranges[request.first..request.first + request.count];
@@ -358,7 +386,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             } else if self.output.len() > before {
                 replies += 1;
             }
-            if self.state.close || self.state.block.is_some() {
+            let same_log = engine.log().map(Arc::as_ptr) == log.as_ref().map(Arc::as_ptr);
+            if self.state.close || self.state.block.is_some() || !same_log {
                 break;
             }
             // A look at the clock costs as much as a small command: only now and then.
@@ -367,23 +396,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 break;
             }
         }
-        // A log that was begun in this batch counts anew: nothing waits for an LSN of the one before.
-        lsn = lsn.min(engine.lsn());
         // `CONFIG SET appendfsync always` waits under the condition that it brings about.
         let durability = durability.stricter(engine.durability());
         drop(engine);
         self.state.commands += done as u64;
         self.next_request += done;
         self.closing |= self.state.close;
-        let log = self.shared.engine.log();
+        let end = self.output.len();
         if let Some(log) = log
             && lsn > log.durable_lsn()
         {
             self.waiters.executed();
             let gate = Gate { lsn, durability };
-            self.hold(Held { end: self.output.len(), log, gate, replies, wrote });
+            self.hold(Held { end, log, gate, replies, wrote, registered: false });
         } else {
-            self.release(start);
+            self.release(replies);
         }
         if self.output.len() - self.written > OUTPUT_BYTES_MAX {
             let id = self.client.info.id;
@@ -394,14 +421,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Lets replies from `start` on leave, behind those that are held.
-    fn release(&mut self, start: usize) {
-        match self.held.back_mut() {
+    /// Lets the last `replies` replies leave, behind those that are held.
+    fn release(&mut self, replies: usize) {
+        let end = self.output.len();
+        match self.held.back() {
+            None => self.ready = end,
             Some(last) => {
-                debug_assert!(last.end <= start);
-                last.end = self.output.len();
+                // They wait for nothing but their turn; what is held before them may be refused.
+                let (log, gate) = (last.log.clone(), Gate { lsn: 0, durability: Durability::No });
+                let wrote = false;
+                self.hold(Held { end, log, gate, replies, wrote, registered: false });
             }
-            None => self.ready = self.output.len(),
         }
     }
 
@@ -486,6 +516,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Read(_) | Event::More | Event::End => return false,
             }
         }
+        let mut registered = false;
         let wait = poll_fn(|context| {
             // Some input is taken, to notice a client that is gone and waits for nothing.
             while self.input.len() < 2 * READ_BYTES {
@@ -498,7 +529,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match &block.until {
                 Until::Durable(log, lsn) => {
                     let gate = Gate { lsn: *lsn, durability: Durability::Always };
-                    self.waiters.poll_passage(context, log, gate).map(|_| true)
+                    self.waiters.poll_passage(context, log, gate, &mut registered).map(|_| true)
                 }
                 Until::Timeout => Poll::Pending,
             }
@@ -511,13 +542,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !present {
             return false;
         }
-        let start = self.output.len();
-        if !self.state.mutes_reply() {
+        let muted = self.state.mutes_reply();
+        if !muted {
             let durable = block.local.is_some_and(|(log, lsn)| lsn <= log.durable_lsn());
             let mut reply = Reply::new(&mut self.output, self.session.protocol);
             (block.reply)(&mut reply, durable);
         }
-        self.release(start);
+        self.release(usize::from(!muted));
         true
     }
 

@@ -39,6 +39,12 @@ pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut R
     let default = wanted.is_empty() || asked("default");
     let mut text = String::new();
     for (name, title, write) in SECTIONS {
+        // Numbers of keys say what was written. While the log has failed that may be taken back, so
+        // they are shown only to who asks for them, and all the rest to everybody.
+        let failed = engine.log().is_some_and(|log| log.has_failed());
+        if name == "keyspace" && failed && !asked(name) {
+            continue;
+        }
         // As in Redis, the counts of every command are shown only to who asks for them.
         if all || (default && name != "commandstats") || asked(name) {
             if !text.is_empty() {
@@ -47,7 +53,6 @@ pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut R
             let _ = write!(text, "# {title}\r\n");
             write(shared, engine, &mut text);
             if name == "keyspace" {
-                // Numbers of keys say what was written. Other sections can be had at any time.
                 engine.look_at_all();
             }
         }

@@ -40,16 +40,21 @@ impl Waiters {
         self.wake.notify_one();
     }
 
-    /// Whether what is behind `gate` may leave; registers to be woken if not.
+    /// Whether what is behind `gate` may leave; registers the task to be woken if not, unless
+    /// `registered` says that it is: whoever is registered stays so until it is woken.
     pub fn poll_passage(
         &self,
         context: &mut Context<'_>,
         log: &Arc<Log>,
         gate: Gate,
+        registered: &mut bool,
     ) -> Poll<Passage> {
         match log.passage(gate) {
             Passage::Wait => {}
             settled => return Poll::Ready(settled),
+        }
+        if std::mem::replace(registered, true) {
+            return Poll::Pending;
         }
         let waiter = Waiter { log: log.clone(), gate, waker: context.waker().clone() };
         self.waiting.lock().push(waiter);
