@@ -497,3 +497,34 @@ fn a_full_disk_refuses_writes_until_there_is_room_under_always() {
 fn a_full_disk_refuses_writes_until_there_is_room_under_everysec() {
     full_disk("everysec");
 }
+
+#[test]
+fn when_the_log_fails_a_reader_gets_as_many_replies_as_it_sent_commands() {
+    if no_strace("replies keep their number") {
+        return;
+    }
+    let mut setup = Setup::new(&["--appendfsync", "always"]);
+    // The second sync, that of `SET k`, is slow and then fails.
+    setup.inject(Some("fdatasync:error=EIO:delay_enter=500000:when=6+"));
+    let server = setup.start();
+    let (mut writer, mut reader) = (server.client(), server.client());
+    for number in 0..20 {
+        writer.send(&format!("SET k new{number}"));
+        // One packet each, so that each is a batch of its own.
+        for command in ["GET k", "GET old", "PING"] {
+            reader.send(command);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let replies = reader.read_many(3);
+        assert!(
+            replies[0].is_error("MISCONF") || replies[0] == bulk(&format!("new{number}")),
+            "{replies:?}"
+        );
+        assert!(replies[1] == Value::Nil || replies[1].is_error("MISCONF"), "{replies:?}");
+        assert_eq!(replies[2], status("PONG"));
+        if writer.read().is_error("MISCONF") {
+            return;
+        }
+    }
+    panic!("no sync failed");
+}

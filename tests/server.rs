@@ -631,3 +631,64 @@ fn configuring_the_log_within_a_transaction_does_not_divide_it() {
     let server = setup.start();
     assert_eq!(server.client().call("GET n"), bulk("3"));
 }
+
+#[test]
+fn a_watched_key_that_expires_and_is_deleted_for_it_breaks_the_transaction() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call_all(["SET k v PX 20", "WATCH k"]), [ok(), ok()]);
+    eventually("the key is deleted", || (client.call("DBSIZE") == int(0)).then_some(()));
+    let replies = client.call_all(["MULTI", "SET k x", "EXEC"]);
+    assert_eq!(replies[2], Value::Nil);
+    assert_eq!(client.call("EXISTS k"), int(0));
+}
+
+#[test]
+fn a_value_beyond_todays_limit_is_still_replayed() {
+    let setup = Setup::new(&["--proto-max-bulk-len", "4mb"]);
+    let server = setup.start();
+    assert_eq!(server.client().call("SETRANGE k 3000000 x"), int(3_000_001));
+    server.stop();
+    let mut lower = setup;
+    lower.set_directives(&["--proto-max-bulk-len", "1mb"]);
+    let server = lower.start();
+    assert_eq!(server.client().call("STRLEN k"), int(3_000_001));
+}
+
+#[test]
+fn a_log_never_begins_over_the_data_of_another_server() {
+    let mut setup = Setup::new(&["--appendonly", "no"]);
+    let memory_only = setup.start();
+    setup.set_directives(&[]);
+    let other = setup.start();
+    assert_eq!(other.client().call("SET precious value"), ok());
+    other.stop();
+    let refused = memory_only.client().call("CONFIG SET appendonly yes");
+    assert!(format!("{refused:?}").contains("holds a data set"), "{refused:?}");
+    assert_eq!(memory_only.client().call("SET still works"), ok());
+    memory_only.stop();
+    let again = setup.start();
+    assert_eq!(again.client().call("GET precious"), bulk("value"));
+}
+
+#[test]
+fn a_running_server_keeps_its_directory_even_without_the_lock_file() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    std::fs::remove_file(setup.log_dir().join("lock")).unwrap();
+    assert!(setup.start_refused().contains("in use by another process"));
+    assert_eq!(server.client().call("SET a 1"), ok());
+}
+
+#[test]
+fn a_client_that_reads_gets_all_of_a_pipeline_larger_than_any_buffer() {
+    let setup = Setup::new(&["--appendonly", "no"]);
+    let server = setup.start();
+    let mut client = server.client();
+    client.call_args(&[&b"SET"[..], b"k", &vec![b'x'; 4 << 20]]);
+    client.send_all(std::iter::repeat_n("GET k", 400));
+    for _ in 0..400 {
+        assert_eq!(client.read().text().len(), 4 << 20);
+    }
+}
