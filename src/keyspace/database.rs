@@ -45,11 +45,6 @@ impl Database {
         self.expiring
     }
 
-    /// Bytes that the index takes, without the entries.
-    pub fn index_bytes(&self) -> usize {
-        self.entries.memory_bytes()
-    }
-
     /// The entry of `key`, whose hash is `hash`.
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Entry<'_>> {
         debug_assert_eq!(hash, self.entries.hasher().hash(key));
@@ -156,16 +151,6 @@ impl Database {
             },
         );
         self.expiring -= count;
-        next
-    }
-
-    /// Takes out some `count` entries from `cursor` on; gives the cursor to go on with, 0 at the end.
-    /// For freeing a database piece by piece.
-    pub fn drain(&mut self, cursor: u64, count: usize, taken: impl FnMut(EntryBox)) -> u64 {
-        let next = self.entries.drain(cursor, count, taken);
-        if self.entries.is_empty() {
-            self.expiring = 0;
-        }
         next
     }
 }

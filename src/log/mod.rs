@@ -141,8 +141,6 @@ const NOTHING: u64 = u64::MAX;
 pub struct Failure {
     /// What was being done to what, and the disk's answer.
     pub cause: String,
-    /// Whether commands were under way when it happened, whose outcome nobody knows until it heals.
-    pub outcome_unknown: bool,
 }
 
 /// What a reply waits for: the state of what it did or showed, under the condition that was in force
@@ -481,9 +479,8 @@ impl Log {
     /// Enters the failed state: writes are refused until [`Log::heal`] succeeds. Called with the
     /// writer held where a drain must not come in between.
     fn fail(&self, doing: &str, error: &io::Error) {
-        let outcome_unknown = self.appended_lsn() > self.durable_lsn();
         let cause = format!("{doing} failed: {error}");
-        *self.failure.lock() = Some(Failure { cause, outcome_unknown });
+        *self.failure.lock() = Some(Failure { cause });
         self.failed.store(true, Ordering::Release);
         let pause = self.clock.monotonic_us() + HEAL_PAUSE_US;
         self.heal_at_us.store(pause, Ordering::Release);

@@ -48,11 +48,6 @@ impl<'a> Reply<'a> {
         self.out.truncate(position);
     }
 
-    /// The bytes written after `position`.
-    pub fn written_since(&self, position: usize) -> &[u8] {
-        &self.out[position..]
-    }
-
     /// `+text`. The text must not contain line ends.
     pub fn simple(&mut self, text: &str) {
         debug_assert!(!text.contains(['\r', '\n']));

@@ -87,11 +87,6 @@ pub struct RequestParser {
 }
 
 impl RequestParser {
-    /// Whether the bytes given so far end inside a request.
-    pub fn is_midway(&self) -> bool {
-        self.args_left > 0 || self.searched > 0
-    }
-
     /// Continues with the request that starts at `buffer[0]`. When it is complete, its arguments are
     /// appended to `args` (positions count from `buffer[0]`, plus `base`).
     ///

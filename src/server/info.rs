@@ -167,8 +167,9 @@ fn memory(shared: &Shared, _: &Guard<'_>, out: &mut String) {
     field(out, "used_memory_human", human(used));
     field(out, "used_memory_rss", resident);
     field(out, "used_memory_rss_human", human(resident));
-    field(out, "used_memory_peak", used);
-    field(out, "used_memory_peak_human", human(used));
+    let peak = used.max(shared.counters.memory_peak_bytes.load(Ordering::Relaxed));
+    field(out, "used_memory_peak", peak);
+    field(out, "used_memory_peak_human", human(peak));
     field(out, "used_memory_dataset", used);
     field(out, "allocator_allocated", used);
     field(out, "allocator_active", active);
@@ -234,7 +235,7 @@ fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     let keyspace = &engine.keyspace().stats;
     field(out, "total_connections_received", read(&counters.connections));
     field(out, "total_commands_processed", commands);
-    field(out, "instantaneous_ops_per_sec", 0);
+    field(out, "instantaneous_ops_per_sec", read(&counters.commands_per_s));
     field(out, "total_net_input_bytes", read(&counters.input_bytes));
     field(out, "total_net_output_bytes", read(&counters.output_bytes));
     field(out, "instantaneous_input_kbps", "0.00");

@@ -129,7 +129,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         thread.runtime.spawn(async move { waiters.dispatch(&shared.engine).await });
     }
     threads[0].runtime.spawn(expire(shared.clone()));
-    threads[0].runtime.spawn(close_idle(shared.clone()));
+    threads[0].runtime.spawn(every_second(shared.clone()));
     threads[0].runtime.spawn(report_refusals(shared.clone()));
     // Handlers are installed before anyone is told that the server is ready.
     {
@@ -338,10 +338,17 @@ async fn expire(shared: Arc<Shared>) {
     }
 }
 
-/// Disconnects clients that have been idle for longer than `timeout`.
-async fn close_idle(shared: Arc<Shared>) {
+/// Takes what `INFO` shows per second, and disconnects clients that have been idle for longer than
+/// `timeout`.
+async fn every_second(shared: Arc<Shared>) {
+    let mut commands_before = 0;
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        let counters = &shared.counters;
+        counters.memory_peak_bytes.fetch_max(super::info::used_memory(), Ordering::Relaxed);
+        let commands = shared.engine.lock().commands();
+        counters.commands_per_s.store(commands - commands_before, Ordering::Relaxed);
+        commands_before = commands;
         let timeout = shared.config.read().timeout;
         if timeout > 0 {
             for client in shared.clients.list() {

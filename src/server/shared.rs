@@ -23,6 +23,10 @@ pub struct Counters {
     pub output_bytes: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
+    /// The most memory in use at any full second.
+    pub memory_peak_bytes: AtomicUsize,
+    /// Commands executed in the last full second.
+    pub commands_per_s: AtomicU64,
     /// Commands executed when the counters were last reset.
     pub commands_at_reset: AtomicU64,
 }
