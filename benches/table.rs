@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use mainstay::keyspace::table::{Item, Rehash, Table};
+use mainstay::data::table::{Item, Rehash, Table};
 use siphasher::sip::SipHasher13;
 
 #[global_allocator]

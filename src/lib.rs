@@ -19,9 +19,10 @@
 //! ------------------------------------------------------------------------------------------------
 //! commands/    one file a family, one table of specs; Store: reads and writes with their effects
 //! ------------------------------------------------------------------------------------------------
-//! keyspace/    databases, entries, the table, the read gate, watched keys
+//! keyspace/    databases, entries, the read gate, watched keys
 //! log/         frames, segments, manifest, commit buffer, drain, sync, roll, heal, recovery
 //! ------------------------------------------------------------------------------------------------
+//! data/        value types, and the table that keyspace and big collections share
 //! resp/        the wire protocol, RESP2 and RESP3
 //! disk/        files, the real ones and simulated ones that crash on demand
 //! env.rs       time and randomness, which come in as parameters as files do
@@ -95,7 +96,7 @@
 //! made at once with its space only reserved: syncs are slower in it, but nobody waits for zeros.
 //!
 //! **There is no second index for expiry.** Items with an expiry time carry a mark in the table, and each of its
-//! segments a lower bound of its deadlines. A sweep ([`keyspace::table::Table`]) walks segments in order of
+//! segments a lower bound of its deadlines. A sweep ([`data::table::Table`]) walks segments in order of
 //! hash, passes those over in which nothing can be due, and looks only at marked items in the others. It runs in slices of
 //! about 64 keys under the engine's lock, `hz` times a second for at most a quarter of the period. So a key with an
 //! expiry time costs its 8 bytes, and the index nothing.
@@ -111,6 +112,7 @@
 #![warn(missing_docs)]
 
 pub mod commands;
+pub mod data;
 pub mod disk;
 pub mod engine;
 pub mod env;

@@ -2,7 +2,7 @@
 
 use super::KeyHasher;
 use super::entry::{Entry, EntryBox, EntryMut};
-use super::table::{Rehash, SweepLimits, Table, Verdict};
+use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
 
 /// Segments of the table that one step of expiry passes at most.
 const SWEEP_SEGMENTS_MAX: usize = 256;

@@ -16,7 +16,7 @@
 //!
 //! An entry with a 16-byte key and a 3-byte value takes 28 bytes, which the allocator rounds to 32.
 
-use super::table::Item;
+use crate::data::table::Item;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::NonNull;

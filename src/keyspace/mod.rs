@@ -5,7 +5,6 @@
 pub mod database;
 pub mod entry;
 pub mod gate;
-pub mod table;
 pub mod watch;
 
 pub use database::Database;
@@ -13,28 +12,7 @@ pub use entry::{Entry, EntryBox, EntryMut, Value};
 pub use gate::Gate;
 pub use watch::{WatchFlag, Watches};
 
-use siphasher::sip::SipHasher13;
-use std::hash::Hasher;
-
-/// Hashes keys with a secret, so that nobody can choose keys that collide.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyHasher {
-    seed: (u64, u64),
-}
-
-impl KeyHasher {
-    /// A hasher with the given secret.
-    pub fn new(seed: (u64, u64)) -> Self {
-        Self { seed }
-    }
-
-    /// The hash of `key` in every database.
-    pub fn hash(&self, key: &[u8]) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.seed.0, self.seed.1);
-        hasher.write(key);
-        hasher.finish()
-    }
-}
+pub use crate::data::KeyHasher;
 
 /// Counters that `INFO` shows and `CONFIG RESETSTAT` zeroes.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,7 @@
+//! Value types and the structures that they are made of. They know nothing of keys, commands or files;
+//! time and randomness come in as parameters.
+
+pub mod hasher;
+pub mod table;
+
+pub use hasher::KeyHasher;
