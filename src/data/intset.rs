@@ -12,6 +12,7 @@
 
 use super::block;
 use super::malformed::Malformed;
+use super::word::Tagged;
 use std::ptr::NonNull;
 
 const HEADER_BYTES: usize = 8;
@@ -37,11 +38,16 @@ fn read(bytes: &[u8], width: usize, index: usize) -> i64 {
     }
 }
 
-/// A sorted set of integers; see the module's page. One word, whose low bits are [`Intset::TAG`].
+/// A sorted set of integers; see the module's page. One word, whose low bits are 2.
 #[repr(transparent)]
 pub struct Intset {
     /// The address of a block that begins with the header, plus the tag.
     tagged: NonNull<u8>,
+}
+
+// SAFETY: it is one pointer; blocks are aligned to 8 bytes, and the tag is added to all of them.
+unsafe impl Tagged for Intset {
+    const TAG: usize = 2;
 }
 
 // SAFETY: the block belongs to the set alone.
@@ -50,9 +56,6 @@ unsafe impl Send for Intset {}
 unsafe impl Sync for Intset {}
 
 impl Intset {
-    /// The low bits of the pointer that an intset is.
-    pub const TAG: usize = 2;
-
     /// A set without members.
     pub fn new() -> Self {
         Self::owning(block::allocate_copy(&[2, 0, 0, 0, 0, 0, 0, 0]))

@@ -19,6 +19,7 @@ mod tests;
 
 use super::block;
 use super::malformed::Malformed;
+use super::word::Tagged;
 pub use entry::Element;
 use entry::{Encoded, back_length_bytes, decode, encoded_len, read_back_length};
 pub use iter::Iter;
@@ -59,15 +60,17 @@ pub struct Listpack {
     block: NonNull<u8>,
 }
 
+// SAFETY: it is one pointer, and blocks are aligned to 8 bytes.
+unsafe impl Tagged for Listpack {
+    const TAG: usize = 0;
+}
+
 // SAFETY: the block belongs to the listpack alone.
 unsafe impl Send for Listpack {}
 // SAFETY: without a mutable borrow nothing is changed.
 unsafe impl Sync for Listpack {}
 
 impl Listpack {
-    /// The low bits of the pointer that a listpack is.
-    pub const TAG: usize = 0;
-
     /// The most bytes that a listpack is made to hold; see [`Listpack::has_room_for`].
     pub const BYTES_MAX: usize = 1 << 30;
 

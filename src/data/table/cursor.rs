@@ -6,11 +6,12 @@
 //! one that is there during a whole walk is visited exactly once, whatever happens to the others.
 
 use std::collections::btree_map;
+use std::ops::RangeInclusive;
 use std::ptr::NonNull;
 use std::slice;
 
 use super::bucket::SLOTS;
-use super::segment::{BUCKETS_MAX, NEVER, Segment, order_of};
+use super::segment::{BUCKETS_MAX, Found, NEVER, Segment, order_of};
 use super::{Item, Place, Rehash, Spilled, Table, after_prefix};
 
 /// What becomes of an item that was looked at for expiry.
@@ -208,38 +209,25 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
             verdict
         };
 
-        // The spill goes first: buckets are refilled from it, and nothing may be judged twice. The
-        // items are judged from the last to the first, since removing one moves only those behind
-        // it: what is moved has been judged and, because it is still there, was kept.
         if self.directory[index].spilled() > 0 {
-            let hashes: Vec<u64> = self.spill.range(first..=last).map(|(&hash, _)| hash).collect();
-            for hash in hashes {
-                for position in (0..self.spill[&hash].len()).rev() {
-                    let spilled = &mut self.spill.get_mut(&hash).expect("listed above")[position];
-                    let Spilled { raw, marked: true } = *spilled else {
-                        continue;
-                    };
-                    match judge(raw) {
+            // A bucket is refilled from the spill, and that moves items: all are judged before the
+            // first is removed, or some would be judged twice and others passed over.
+            self.sweep_spilled(index, first..=last, &mut judge, removed);
+        } else {
+            // From the last to the first, since removing one moves only those behind it: what is moved
+            // has been judged and, because it is still there, was kept.
+            for bucket in (0..self.directory[index].buckets()).rev() {
+                let mut marks = self.directory[index].slots()[bucket].marks();
+                while marks != 0 {
+                    let slot = marks.ilog2() as usize;
+                    marks &= !(1 << slot);
+                    let line = &mut self.directory[index].slots_mut()[bucket];
+                    match judge(line.word(slot).raw()) {
                         Verdict::Keep { .. } => {}
-                        Verdict::Unmark => spilled.marked = false,
+                        Verdict::Unmark => line.set_marked(slot, false),
                         Verdict::Remove => {
-                            removed(self.remove_at(hash, Place::Spill { index, position }));
+                            removed(self.remove_at(first, Place::Slot { index, bucket, slot }));
                         }
-                    }
-                }
-            }
-        }
-        for bucket in (0..self.directory[index].buckets()).rev() {
-            let mut marks = self.directory[index].slots()[bucket].marks();
-            while marks != 0 {
-                let slot = marks.ilog2() as usize;
-                marks &= !(1 << slot);
-                let line = &mut self.directory[index].slots_mut()[bucket];
-                match judge(line.word(slot).raw()) {
-                    Verdict::Keep { .. } => {}
-                    Verdict::Unmark => line.set_marked(slot, false),
-                    Verdict::Remove => {
-                        removed(self.remove_at(first, Place::Slot { index, bucket, slot }));
                     }
                 }
             }
@@ -247,6 +235,60 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         self.directory[index].header_mut().deadline_min = deadline_min;
         self.settle(cursor);
         looked_at
+    }
+
+    /// Judges the marked items of a segment of which some are spilled, and removes those that are to go.
+    /// `hashes` are the segment's.
+    #[cold]
+    fn sweep_spilled(
+        &mut self,
+        index: usize,
+        hashes: RangeInclusive<u64>,
+        judge: &mut impl FnMut(NonNull<u8>) -> Verdict,
+        removed: &mut impl FnMut(T),
+    ) {
+        let mut gone = Vec::new();
+        for spilled in self.spill.range_mut(hashes).flat_map(|(_, all)| all) {
+            if !spilled.marked {
+                continue;
+            }
+            match judge(spilled.raw) {
+                Verdict::Keep { .. } => {}
+                Verdict::Unmark => spilled.marked = false,
+                Verdict::Remove => gone.push(spilled.raw),
+            }
+        }
+        for line in self.directory[index].slots_mut() {
+            let mut marks = line.marks();
+            while marks != 0 {
+                let slot = marks.ilog2() as usize;
+                marks &= !(1 << slot);
+                let raw = line.word(slot).raw();
+                match judge(raw) {
+                    Verdict::Keep { .. } => {}
+                    Verdict::Unmark => line.set_marked(slot, false),
+                    Verdict::Remove => gone.push(raw),
+                }
+            }
+        }
+        for raw in gone {
+            // SAFETY: the table owns the item, and the borrow ends with the call.
+            let hash = self.hasher.rehash(unsafe { T::borrow(raw) });
+            let place = self.locate_raw(index, hash, raw).expect("it was there when it was judged");
+            removed(self.remove_at(hash, place));
+        }
+    }
+
+    /// Where in the segment of entry `index` an item with this hash lies.
+    fn locate_raw(&self, index: usize, hash: u64, raw: NonNull<u8>) -> Option<Place> {
+        match self.directory[index].find(hash, |word| word.raw() == raw) {
+            Found::At(bucket, slot) => Some(Place::Slot { index, bucket, slot }),
+            Found::Nothing => None,
+            Found::PerhapsSpilled => {
+                let position = self.spill.get(&hash)?.iter().position(|item| item.raw == raw)?;
+                Some(Place::Spill { index, position })
+            }
+        }
     }
 
     /// Takes items out segment by segment, to free a table in slices. Ends after the segment with
