@@ -188,7 +188,8 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         cursor
     }
 
-    /// Sweeps one whole segment and returns how many items it looked at.
+    /// Sweeps one segment and returns how many items it looked at. It begins in the middle, at the
+    /// cursor, if the segment was merged with one that the sweep had already passed.
     fn sweep_segment(
         &mut self,
         cursor: u64,
@@ -197,7 +198,11 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         removed: &mut impl FnMut(T),
     ) -> usize {
         let (first, last) = self.hashes(index);
-        let mut deadline_min = NEVER;
+        let from = order_of(cursor, self.directory[index].depth());
+        // What is not looked at keeps the lower bound that it has.
+        let passed = from > 0;
+        let mut deadline_min =
+            if passed { self.directory[index].header().deadline_min } else { NEVER };
         let mut looked_at = 0;
         let mut judge = |raw: NonNull<u8>| {
             looked_at += 1;
@@ -212,7 +217,7 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         if self.directory[index].spilled() > 0 {
             // A bucket is refilled from the spill, and that moves items: all are judged before the
             // first is removed, or some would be judged twice and others passed over.
-            self.sweep_spilled(index, first..=last, &mut judge, removed);
+            self.sweep_spilled(index, cursor..=last, from, &mut judge, removed);
         } else {
             // From the last to the first, since removing one moves only those behind it: what is moved
             // has been judged and, because it is still there, was kept.
@@ -222,6 +227,9 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
                     let slot = marks.ilog2() as usize;
                     marks &= !(1 << slot);
                     let line = &mut self.directory[index].slots_mut()[bucket];
+                    if line.word(slot).order() < from {
+                        continue;
+                    }
                     match judge(line.word(slot).raw()) {
                         Verdict::Keep { .. } => {}
                         Verdict::Unmark => line.set_marked(slot, false),
@@ -238,12 +246,13 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
     }
 
     /// Judges the marked items of a segment of which some are spilled, and removes those that are to go.
-    /// `hashes` are the segment's.
+    /// `hashes` are those to look at, `from` is the order of the first.
     #[cold]
     fn sweep_spilled(
         &mut self,
         index: usize,
         hashes: RangeInclusive<u64>,
+        from: u16,
         judge: &mut impl FnMut(NonNull<u8>) -> Verdict,
         removed: &mut impl FnMut(T),
     ) {
@@ -263,6 +272,9 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
             while marks != 0 {
                 let slot = marks.ilog2() as usize;
                 marks &= !(1 << slot);
+                if line.word(slot).order() < from {
+                    continue;
+                }
                 let raw = line.word(slot).raw();
                 match judge(raw) {
                     Verdict::Keep { .. } => {}

@@ -426,7 +426,7 @@ fn a_step_of_a_scan_is_bounded() {
 }
 
 #[test]
-fn a_sweep_of_a_segment_with_spilled_items_judges_each_once() {
+fn a_sweep_judges_each_item_once_although_segments_merge_behind_it() {
     run(Hashing::Reversed, &[Step::Insert(586, 1457), Step::Remove(1077, 824), Step::Sweep(92)]);
 }
 
