@@ -8,6 +8,7 @@ mod block;
 pub mod hasher;
 pub mod intset;
 pub mod limits;
+pub mod list;
 pub mod listpack;
 mod malformed;
 mod stubs;
@@ -16,5 +17,6 @@ pub mod word;
 
 pub use hasher::KeyHasher;
 pub use limits::Limits;
+pub use list::List;
 pub use malformed::Malformed;
-pub use stubs::{Hash, List, Set, SortedSet, Stream};
+pub use stubs::{Hash, Set, SortedSet, Stream};
