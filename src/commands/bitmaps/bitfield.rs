@@ -85,6 +85,16 @@ impl Type {
         }
     }
 
+    /// `number`, or one above all that this type can hold where Redis takes it for that: the distance to
+    /// the largest one overflows there if it needs more than 64 bits. It shows when `SET` saturates.
+    fn as_compared(self, number: i64) -> i128 {
+        let (_, max) = self.bounds();
+        let number = i128::from(number);
+        let overflows = self.bits < 64 && max - number > i128::from(i64::MAX);
+        // The lowest bits, which are what wrapping leaves, stay the same.
+        if overflows { number + (1 << 64) } else { number }
+    }
+
     /// `number` as one that this type can hold; `None` if it must fit and does not.
     fn fit(self, number: i128, overflow: Overflow) -> Option<i64> {
         let (min, max) = self.bounds();
@@ -131,7 +141,7 @@ impl Operation {
             Action::Get => return Outcome { reply: Some(old), write: None },
             // To an unsigned integer, a negative number is one that is far too large.
             Action::Set(number) if !self.kind.signed => (i128::from(number as u64), true),
-            Action::Set(number) => (i128::from(number), true),
+            Action::Set(number) => (self.kind.as_compared(number), true),
             Action::Add(number) => (i128::from(old) + i128::from(number), false),
         };
         let Some(new) = self.kind.fit(new, self.overflow) else {
@@ -358,6 +368,8 @@ mod tests {
             ("SET u8 0 -1 GET u8 0", ":0 :255"),
             ("OVERFLOW SAT SET u8 0 -1 GET u8 0", ":0 :255"),
             ("OVERFLOW SAT SET i8 0 -1000 GET i8 0", ":0 :-128"),
+            ("OVERFLOW SAT SET i8 0 -9223372036854775680 GET i8 0", ":0 :-128"),
+            ("OVERFLOW SAT SET i8 0 -9223372036854775681 GET i8 0", ":0 :127"),
             ("OVERFLOW FAIL SET u8 0 256 GET u8 0", "$-1 :0"),
             ("SET i64 0 -1 INCRBY i64 0 -9223372036854775808", ":0 :9223372036854775807"),
             ("SET u63 0 -1 INCRBY u63 0 1", ":0 :0"),
