@@ -3,6 +3,7 @@
 use super::CommandError;
 use super::numbers::int32;
 use super::store::{Access, Store};
+use crate::data::{KeyHasher, Limits};
 use crate::resp::Reply;
 
 /// Directives that commands look at. The server fills it in and changes it at run time.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub lfu_log_factor: u32,
     /// `lfu-decay-time` in minutes.
     pub lfu_decay_minutes: u32,
+    /// Thresholds of encodings.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -25,6 +28,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
+            limits: Limits::new(KeyHasher::new((0, 0))),
         }
     }
 }

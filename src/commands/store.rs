@@ -4,8 +4,9 @@
 //! has come is gone, a reader waits for the write that it saw, watchers hear of every change, and a
 //! change has an effect in the log.
 
-use crate::keyspace::entry::NewValue;
-use crate::keyspace::{Database, Entry, EntryBox, Gate, Keyspace, Value};
+use super::CommandError;
+use crate::keyspace::entry::{Collection, NewValue};
+use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Value};
 use crate::resp::{Args, write_command};
 
 /// What happens to a key whose time has come.
@@ -124,6 +125,10 @@ impl Access {
             _ => counter,
         }
     }
+}
+
+fn as_type<T: Collection>(entry: Option<Entry<'_>>) -> Result<Option<&T>, CommandError> {
+    entry.map(|entry| T::of(entry.value()).ok_or(CommandError::WRONG_TYPE)).transpose()
 }
 
 impl<'a> Store<'a> {
@@ -248,12 +253,87 @@ impl<'a> Store<'a> {
     }
 
     fn accessed(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
+        self.accessed_mut(key).map(EntryMut::into_view)
+    }
+
+    fn accessed_mut(&mut self, key: &Key<'_>) -> Option<EntryMut<'_>> {
         let mut entry = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)?;
         if let Some(access) = self.access {
             let word = access.touched(entry.view().access());
             entry.set_access(word);
         }
-        Some(entry.into_view())
+        Some(entry)
+    }
+
+    /// The collection at `key` for a command that reads it, as [`Store::read`].
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn read_as<T: Collection>(&mut self, key: &Key<'_>) -> Result<Option<&T>, CommandError> {
+        as_type(self.read(key))
+    }
+
+    /// The collection at `key` for a command that only asks about it, as [`Store::peek`].
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn peek_as<T: Collection>(&mut self, key: &Key<'_>) -> Result<Option<&T>, CommandError> {
+        as_type(self.peek(key))
+    }
+
+    /// The collection at `key` for a command that will change it, as [`Store::lookup_for_write`]. Who
+    /// has changed it says so with [`Store::changed`].
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn write_as<T: Collection>(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<Option<&mut T>, CommandError> {
+        if !self.settle(key) {
+            return Ok(None);
+        }
+        let entry = self.accessed_mut(key).expect("a settled key is there");
+        T::of_mut(entry).map(Some).ok_or(CommandError::WRONG_TYPE)
+    }
+
+    /// As [`Store::write_as`]; what `make` gives is put there first if there is nothing. It must not
+    /// stay empty.
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn write_or_create<T: Collection>(
+        &mut self,
+        key: &Key<'_>,
+        make: impl FnOnce() -> T,
+    ) -> Result<&mut T, CommandError> {
+        if !self.settle(key) {
+            let access = self.initial_access();
+            let entry = EntryBox::new(key.bytes, make().into_new(), None, access);
+            self.keyspace.database_mut(key.db).insert(key.hash, entry);
+        }
+        let entry = self.accessed_mut(key).expect("a settled key is there, or was just made");
+        T::of_mut(entry).ok_or(CommandError::WRONG_TYPE)
+    }
+
+    /// Notes that the value of `key` was changed: watchers are told, readers wait for this command's
+    /// effect, and clients that wait for the key are looked at. The caller states the effect.
+    pub fn changed(&mut self, key: &Key<'_>) {
+        self.touch(key);
+    }
+
+    /// Deletes the collection at `key`, which was just changed, if nothing is left in it. The
+    /// effect that took the last element out implies it.
+    pub fn delete_if_empty<T: Collection>(&mut self, key: &Key<'_>) -> bool {
+        let entry = self.keyspace.database(key.db).find(key.hash, key.bytes);
+        let is_empty = entry.and_then(|entry| T::of(entry.value())).is_some_and(T::is_empty);
+        is_empty && self.take(key).is_some()
+    }
+
+    /// Sets a key to a collection, whatever was there. The caller states the effect.
+    pub fn put<T: Collection>(&mut self, key: &Key<'_>, value: T, expiry_ms: Option<i64>) {
+        debug_assert!(!value.is_empty(), "no key holds an empty collection");
+        self.set(key, value.into_new(), expiry_ms);
     }
 
     /// Whether a live entry of `key` exists.
@@ -312,6 +392,7 @@ impl<'a> Store<'a> {
             let bytes = match entry.value() {
                 Value::Integer(number) => itoa::Buffer::new().format(number).as_bytes().to_vec(),
                 Value::Text { bytes, .. } => bytes.to_vec(),
+                other => unreachable!("the caller has looked, but it is a {}", other.type_name()),
             };
             let value = NewValue::Buffer(Box::new(bytes));
             let entry = EntryBox::new(key.bytes, value, entry.expiry_ms(), entry.access());

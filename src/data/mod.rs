@@ -1,7 +1,15 @@
 //! Value types and the structures that they are made of. They know nothing of keys, commands or files;
 //! time and randomness come in as parameters.
+//!
+//! Each collection is one word ([`word`]): a listpack (or an intset) while it is small, a box of
+//! something with better orders of growth once it is not. [`Limits`] says when.
 
 pub mod hasher;
+pub mod limits;
+mod stubs;
 pub mod table;
+pub mod word;
 
 pub use hasher::KeyHasher;
+pub use limits::Limits;
+pub use stubs::{Hash, List, Set, SortedSet, Stream};

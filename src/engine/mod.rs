@@ -133,11 +133,13 @@ impl Engine {
 }
 
 impl State {
-    fn new(machine: &Machine, databases: usize, settings: Settings) -> Self {
+    fn new(machine: &Machine, databases: usize, mut settings: Settings) -> Self {
         let mut random = (machine.random)();
         let seed = (random(), random());
+        let keyspace = Keyspace::new(databases, seed);
+        settings.limits.hasher = keyspace.hasher();
         Self {
-            keyspace: Keyspace::new(databases, seed),
+            keyspace,
             settings,
             random,
             log: None,
@@ -170,9 +172,10 @@ impl Guard<'_> {
         &self.state.keyspace
     }
 
-    /// Directives that commands look at.
-    pub fn settings_mut(&mut self) -> &mut Settings {
-        &mut self.state.settings
+    /// Changes directives that commands look at. The hash function stays what it is.
+    pub fn set_settings(&mut self, mut settings: Settings) {
+        settings.limits.hasher = self.state.keyspace.hasher();
+        self.state.settings = settings;
     }
 
     /// The LSN behind the last command executed.

@@ -214,7 +214,7 @@ impl ServerState {
                 return Err(refuse(change.failed(cause)));
             }
         }
-        *engine.settings_mut() = run::settings(&pending.config);
+        engine.set_settings(run::settings(&pending.config));
         let config = &pending.config;
         self.shared.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
         let query_bytes_max = config.client_query_buffer_limit as usize;

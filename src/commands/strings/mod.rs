@@ -154,6 +154,7 @@ pub(super) fn string_bytes<'v>(
     match value {
         Value::Integer(number) => Ok(digits.format(number).as_bytes()),
         Value::Text { bytes, .. } => Ok(bytes),
+        _ => Err(CommandError::WRONG_TYPE),
     }
 }
 
