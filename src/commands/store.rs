@@ -280,6 +280,13 @@ impl<'a> Store<'a> {
         self.keyspace.database(key.db).find(key.hash, key.bytes)
     }
 
+    /// The entry of a key that the same command has already looked up. As this takes no exclusive
+    /// borrow, several entries may be held at once.
+    pub fn looked_up(&self, key: &Key<'_>) -> Option<Entry<'_>> {
+        let entry = self.keyspace.database(key.db).find(key.hash, key.bytes)?;
+        (!self.is_expired(entry.expiry_ms())).then_some(entry)
+    }
+
     /// The entry of `key` for a command that will write it. An access, but neither hit nor miss.
     pub fn lookup_for_write(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
         if !self.settle(key) {
