@@ -4,7 +4,7 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, object, scan, server, strings,
+    bitmaps, command, connection, databases, expire, generic, lists, object, scan, server, strings,
     transactions,
 };
 use crate::resp::Args;
@@ -18,6 +18,7 @@ static FAMILIES: &[&[Spec]] = &[
     &databases::COMMANDS,
     &expire::COMMANDS,
     &generic::COMMANDS,
+    &lists::COMMANDS,
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
