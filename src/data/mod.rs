@@ -5,6 +5,7 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 pub mod hasher;
+pub mod hyperloglog;
 pub mod limits;
 mod stubs;
 pub mod table;
