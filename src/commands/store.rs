@@ -7,7 +7,7 @@
 use super::CommandError;
 use crate::keyspace::entry::{Collection, NewValue};
 use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Value};
-use crate::resp::{Args, write_command};
+use crate::resp::{Args, OwnedArgs, write_command};
 
 /// What happens to a key whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,36 @@ pub struct Unit {
     pub(crate) seen_lsn: u64,
     /// Whether a reply says something about all keys.
     pub(crate) seen_all: bool,
+    /// The command wants to wait.
+    pub(crate) block: Option<BlockRequest>,
+    /// Whether the command may wait: not in a transaction.
+    pub(crate) may_block: bool,
+}
+
+/// What a client that waits for a key wants to find there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// A list.
+    List,
+    /// A sorted set.
+    SortedSet,
+    /// A stream.
+    Stream,
+    /// A stream with a consumer group; the command also has something to say once it is gone.
+    StreamGroup,
+}
+
+/// A command's wish to wait until one of some keys was changed, and to run again then.
+#[derive(Debug)]
+pub struct BlockRequest {
+    /// What it wants.
+    pub wants: Wants,
+    /// The keys, in the selected database.
+    pub keys: Vec<Box<[u8]>>,
+    /// For how long, in ms; `None` for ever.
+    pub timeout_ms: Option<u64>,
+    /// The command to run again.
+    pub args: OwnedArgs,
 }
 
 /// The keyspace as one command sees it; see the module's documentation.
@@ -172,7 +202,19 @@ impl<'a> Store<'a> {
     /// Notes that `key` was changed: watchers are told, and readers wait for this command's effect.
     fn touch(&mut self, key: &Key<'_>) {
         self.keyspace.watches.touch(key.db, key.bytes);
+        self.keyspace.waited.touch(key.db, key.bytes);
         self.unit.touched.push(key.slot());
+    }
+
+    /// Whether the command at hand may wait for a key: not in a transaction.
+    pub fn may_block(&self) -> bool {
+        self.unit.may_block
+    }
+
+    /// Asks to wait; see [`super::Context::block`].
+    pub(super) fn block(&mut self, request: BlockRequest) {
+        debug_assert!(self.unit.may_block);
+        self.unit.block = Some(request);
     }
 
     /// Whether an entry's time has come, as this store sees it.
@@ -204,6 +246,7 @@ impl<'a> Store<'a> {
     pub fn expired(&mut self, key: &Key<'_>) {
         self.keyspace.stats.expired += 1;
         self.keyspace.watches.expired(key.db, key.bytes);
+        self.keyspace.waited.touch(key.db, key.bytes);
         self.unit.touched.push(key.slot());
         self.effect_in(key.db, &[b"DEL", key.bytes]);
     }
@@ -468,6 +511,7 @@ impl<'a> Store<'a> {
         let database = self.keyspace.database(db);
         let hasher = self.keyspace.hasher();
         self.keyspace.watches.touch_where(db, |key| database.find(hasher.hash(key), key).is_some());
+        self.keyspace.waited.touch_all(db);
         self.keyspace.take(db)
     }
 
@@ -482,6 +526,8 @@ impl<'a> Store<'a> {
                 here.find(hash, key).is_some() || there.find(hash, key).is_some()
             });
         }
+        self.keyspace.waited.touch_all(a);
+        self.keyspace.waited.touch_all(b);
         self.keyspace.swap(a, b);
     }
 

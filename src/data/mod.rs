@@ -4,13 +4,18 @@
 //! Each collection is one word ([`word`]): a listpack (or an intset) while it is small, a box of
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
+mod block;
 pub mod hasher;
 pub mod hyperloglog;
+pub mod intset;
 pub mod limits;
+pub mod listpack;
+mod malformed;
 mod stubs;
 pub mod table;
 pub mod word;
 
 pub use hasher::KeyHasher;
 pub use limits::Limits;
+pub use malformed::Malformed;
 pub use stubs::{Hash, List, Set, SortedSet, Stream};

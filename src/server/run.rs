@@ -134,6 +134,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         ending: false.into(),
         listeners: Mutex::new(Listeners::default()),
         active_expiry: true.into(),
+        unpaused: Arc::default(),
     });
     if let Some(log) = shared.engine.log() {
         shared.start_log(&log);
@@ -370,7 +371,8 @@ async fn every_second(shared: Arc<Shared>) {
         if timeout > 0 {
             for client in shared.clients.list() {
                 let state = client.state.lock();
-                let idle = !state.blocked && state.last.elapsed().as_secs() > timeout as u64;
+                let idle =
+                    state.blocked.is_none() && state.last.elapsed().as_secs() > timeout as u64;
                 drop(state);
                 if idle {
                     client.kill();
