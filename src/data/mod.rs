@@ -6,6 +6,7 @@
 
 mod block;
 pub mod hasher;
+pub mod hyperloglog;
 pub mod intset;
 pub mod limits;
 pub mod listpack;
