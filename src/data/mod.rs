@@ -9,6 +9,7 @@ pub mod hasher;
 pub mod hyperloglog;
 pub mod intset;
 pub mod limits;
+pub mod list;
 pub mod listpack;
 mod malformed;
 pub mod stream;
@@ -18,6 +19,7 @@ pub mod word;
 
 pub use hasher::KeyHasher;
 pub use limits::Limits;
+pub use list::List;
 pub use malformed::Malformed;
 pub use stream::Stream;
-pub use stubs::{Hash, List, Set, SortedSet};
+pub use stubs::{Hash, Set, SortedSet};

@@ -30,4 +30,4 @@ macro_rules! stub {
     )*};
 }
 
-stub!(List Set SortedSet Hash);
+stub!(Set SortedSet Hash);
