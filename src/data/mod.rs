@@ -2,6 +2,7 @@
 //! time and randomness come in as parameters.
 
 pub mod hasher;
+pub mod sorted_set;
 pub mod table;
 
 pub use hasher::KeyHasher;
