@@ -12,6 +12,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 mod malformed;
+pub mod sorted_set;
 pub mod stream;
 mod stubs;
 pub mod table;
