@@ -14,6 +14,7 @@ pub mod error;
 pub mod expire;
 pub mod generic;
 pub mod glob;
+pub mod hyperloglog;
 pub mod keys;
 mod lazyfree;
 pub mod lists;

@@ -6,11 +6,14 @@
 
 mod block;
 pub mod hasher;
+pub mod hyperloglog;
 pub mod intset;
 pub mod limits;
 pub mod list;
 pub mod listpack;
 mod malformed;
+pub mod sorted_set;
+pub mod stream;
 mod stubs;
 pub mod table;
 pub mod word;
@@ -19,4 +22,5 @@ pub use hasher::KeyHasher;
 pub use limits::Limits;
 pub use list::List;
 pub use malformed::Malformed;
-pub use stubs::{Hash, Set, SortedSet, Stream};
+pub use stream::Stream;
+pub use stubs::{Hash, Set, SortedSet};

@@ -3,7 +3,7 @@
 mod pop;
 mod search;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::elements::reply_element;
 use super::numbers::integer;

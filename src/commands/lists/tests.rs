@@ -1,5 +1,42 @@
 use crate::commands::testing::Bench;
 use crate::resp::Protocol;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Any command on lists, for the test that replays effects.
+pub(in crate::commands) fn command() -> impl Strategy<Value = String> {
+    let key = || "[d-h]";
+    let element = || prop_oneof![select(&["a", "b", "1", "-7"][..]), Just("a-longer-one")];
+    let side = || select(&["LEFT", "RIGHT"][..]);
+    prop_oneof![
+        4 => (select(&["LPUSH", "RPUSH", "LPUSHX", "RPUSHX"][..]), key(), element(), element())
+            .prop_map(|(name, key, a, b)| format!("{name} {key} {a} {b}")),
+        2 => (select(&["LPOP", "RPOP"][..]), key(), select(&["", "0", "1", "3"][..]))
+            .prop_map(|(name, key, count)| format!("{name} {key} {count}")),
+        1 => (select(&["LMPOP", "BLMPOP 0"][..]), key(), key(), side(), 1..4)
+            .prop_map(|(name, a, b, side, n)| format!("{name} 2 {a} {b} {side} COUNT {n}")),
+        1 => (select(&["BLPOP", "BRPOP", "RPOPLPUSH", "BRPOPLPUSH"][..]), key(), key())
+            .prop_map(|(name, a, b)| match name {
+                "RPOPLPUSH" => format!("{name} {a} {b}"),
+                _ => format!("{name} {a} {b} 0"),
+            }),
+        2 => (select(&["LMOVE", "BLMOVE"][..]), key(), key(), side(), side())
+            .prop_map(|(name, a, b, from, to)| match name {
+                "LMOVE" => format!("{name} {a} {b} {from} {to}"),
+                _ => format!("{name} {a} {b} {from} {to} 0"),
+            }),
+        2 => (key(), -4..4, element()).prop_map(|(key, at, e)| format!("LSET {key} {at} {e}")),
+        2 => (key(), select(&["BEFORE", "AFTER"][..]), element(), element())
+            .prop_map(|(key, side, pivot, e)| format!("LINSERT {key} {side} {pivot} {e}")),
+        1 => (key(), -2..3, element()).prop_map(|(key, n, e)| format!("LREM {key} {n} {e}")),
+        1 => (key(), -4..3, -3..4).prop_map(|(key, a, b)| format!("LTRIM {key} {a} {b}")),
+        1 => (select(&["LLEN", "LINDEX 0", "LRANGE 0 -1", "LPOS a"][..]), key())
+            .prop_map(|(name, key)| match name.split_once(' ') {
+                Some((name, rest)) => format!("{name} {key} {rest}"),
+                None => format!("{name} {key}"),
+            }),
+    ]
+}
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
 

@@ -17,6 +17,7 @@ pub use iter::Iter;
 pub use node::NodeView;
 use node::{Node, NodeLimit};
 use quicklist::Quicklist;
+use std::fmt;
 
 /// One of a list's two ends, or the way there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub enum Side {
 }
 
 /// A list; see the module's page. One word.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct List(Word<Listpack, Boxed<Quicklist, 1>>);
 
 /// What a list is made of.
@@ -288,6 +289,12 @@ impl List {
 impl Default for List {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
     }
 }
 
