@@ -5,17 +5,20 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 mod block;
+pub mod hash;
 pub mod hasher;
 pub mod hyperloglog;
 pub mod intset;
 pub mod limits;
 pub mod listpack;
 mod malformed;
+pub mod sample;
 mod stubs;
 pub mod table;
 pub mod word;
 
+pub use hash::Hash;
 pub use hasher::KeyHasher;
 pub use limits::Limits;
 pub use malformed::Malformed;
-pub use stubs::{Hash, List, Set, SortedSet, Stream};
+pub use stubs::{List, Set, SortedSet, Stream};
