@@ -1,0 +1,4 @@
+//! Sorted sets.
+
+pub mod element;
+pub mod tree;
