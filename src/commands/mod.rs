@@ -25,6 +25,7 @@ pub mod scan;
 pub mod server;
 pub mod spec;
 pub mod store;
+pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]

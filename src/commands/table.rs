@@ -5,7 +5,7 @@ use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
     bitmaps, command, connection, databases, expire, generic, hyperloglog, object, scan, server,
-    strings, transactions,
+    streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -22,6 +22,7 @@ static FAMILIES: &[&[Spec]] = &[
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
+    &streams::COMMANDS,
     &strings::COMMANDS,
     &transactions::COMMANDS,
 ];
