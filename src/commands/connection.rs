@@ -60,7 +60,7 @@ pub static COMMANDS: [Spec; 8] = [
     ),
 ];
 
-static CLIENT: [Spec; 11] = [
+static CLIENT: [Spec; 14] = [
     client("client|id", 2, ServerCommand::ClientId, "5.0.0", "The connection's number."),
     client("client|info", 2, ServerCommand::ClientInfo, "6.2.0", "All about this connection.")
         .tips(&["nondeterministic_output"]),
@@ -87,6 +87,24 @@ static CLIENT: [Spec; 11] = [
         "3.2.0",
         "Turns replies to this connection on and off.",
     ),
+    client(
+        "client|pause",
+        -3,
+        ServerCommand::ClientPause,
+        "3.0.0",
+        "Makes commands wait for a while.",
+    )
+    .flags(ADMIN, "connection"),
+    client(
+        "client|unblock",
+        -3,
+        ServerCommand::ClientUnblock,
+        "5.0.0",
+        "Ends another connection's wait in a blocking command.",
+    )
+    .flags(ADMIN, "connection"),
+    client("client|unpause", 2, ServerCommand::ClientUnpause, "6.2.0", "Ends a pause.")
+        .flags(ADMIN, "connection"),
     client(
         "client|no-evict",
         3,

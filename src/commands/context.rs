@@ -2,8 +2,9 @@
 
 use super::CommandError;
 use super::numbers::int32;
-use super::store::{Access, Store};
-use crate::resp::Reply;
+use super::store::{Access, BlockRequest, Store, Wants};
+use crate::data::{KeyHasher, Limits};
+use crate::resp::{Args, OwnedArgs, Reply};
 
 /// Directives that commands look at. The server fills it in and changes it at run time.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct Settings {
     pub lfu_log_factor: u32,
     /// `lfu-decay-time` in minutes.
     pub lfu_decay_minutes: u32,
+    /// Thresholds of encodings.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
@@ -25,6 +28,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
+            limits: Limits::new(KeyHasher::new((0, 0))),
         }
     }
 }
@@ -44,6 +48,36 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Ends a command that has found nothing: it waits until one of `keys` holds what it `wants`, and
+    /// then runs again from the start, as often as it takes. `args` are the whole command's, and `timeout_ms` is
+    /// 0 to wait for ever. In a transaction nothing waits: the reply is the null array of a timeout.
+    pub fn block<'k>(
+        &mut self,
+        wants: Wants,
+        keys: impl Iterator<Item = &'k [u8]>,
+        timeout_ms: u64,
+        args: Args<'_>,
+    ) {
+        if self.store.may_block() {
+            self.block_as(wants, keys, timeout_ms, args.to_owned());
+        } else {
+            self.reply.null_array();
+        }
+    }
+
+    /// As [`Context::block`] for a command that may wait, with another command to run then.
+    pub fn block_as<'k>(
+        &mut self,
+        wants: Wants,
+        keys: impl Iterator<Item = &'k [u8]>,
+        timeout_ms: u64,
+        args: OwnedArgs,
+    ) {
+        let keys = keys.map(Box::from).collect();
+        let timeout_ms = Some(timeout_ms).filter(|&ms| ms > 0);
+        self.store.block(BlockRequest { wants, keys, timeout_ms, args });
+    }
+
     /// An argument as the number of a database that exists.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ impl CommandError {
         Self::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
     /// Not a 64-bit decimal integer.
     pub const NOT_INTEGER: Self = Self::fixed("ERR value is not an integer or out of range");
+    /// A timeout that ends after all times.
+    pub const TIMEOUT_OUT_OF_RANGE: Self = Self::fixed("ERR timeout is out of range");
     /// Not a number.
     pub const NOT_FLOAT: Self = Self::fixed("ERR value is not a valid float");
     /// The key must exist.

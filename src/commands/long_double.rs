@@ -1,8 +1,8 @@
 //! The x87's 80-bit floating point numbers, in which Redis computes `INCRBYFLOAT`, and the way in
 //! which it reads and prints them.
 
-use rustc_apfloat::ieee::X87DoubleExtended;
-use rustc_apfloat::{Float, Round, Status, StatusAnd};
+use rustc_apfloat::ieee::{Double, X87DoubleExtended};
+use rustc_apfloat::{Float, FloatConvert, Round, Status, StatusAnd};
 
 /// The longest text that is read as a number.
 const TEXT_BYTES_MAX: usize = 5 * 1024 - 1;
@@ -40,6 +40,12 @@ impl LongDouble {
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let sum = (self.0 + other.0).value;
         sum.is_finite().then_some(Self(sum))
+    }
+
+    /// The nearest number of 53 significant bits.
+    pub fn to_f64(self) -> f64 {
+        let double: Double = self.0.convert(&mut false).value;
+        f64::from_bits(double.to_bits() as u64)
     }
 
     /// In decimal notation without an exponent, with at most 17 decimals and no zeros at their end.

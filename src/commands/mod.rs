@@ -4,6 +4,7 @@
 //! [`Store`], writes its reply, and states its *effect*: the deterministic command that the log
 //! carries and that brings a copy of the keyspace to the same state.
 
+pub mod bitmaps;
 pub mod command;
 pub mod connection;
 pub mod context;

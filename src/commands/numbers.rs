@@ -1,6 +1,7 @@
 //! Numbers in arguments and values.
 
 use super::CommandError;
+use super::long_double::LongDouble;
 use crate::resp::request::parse_i64;
 
 /// An argument as an integer.
@@ -20,6 +21,38 @@ pub fn int32(arg: &[u8]) -> Result<i32, CommandError> {
         "ERR value is out of range, value must between -2147483648 and 2147483647",
     );
     i32::try_from(integer(arg)?).map_err(|_| OUT_OF_RANGE)
+}
+
+/// A timeout in ms; 0 means for ever. `now_ms` is Unix time: the end of the wait must be a time.
+///
+/// # Errors
+/// If it is no integer, negative, or too large.
+pub fn timeout_ms(arg: &[u8], now_ms: i64) -> Result<u64, CommandError> {
+    const NOT_INTEGER: CommandError =
+        CommandError::fixed("ERR timeout is not an integer or out of range");
+    checked_timeout(parse_i64(arg).ok_or(NOT_INTEGER)?, now_ms)
+}
+
+/// A timeout in seconds, with fractions, as ms; otherwise as [`timeout_ms`].
+///
+/// # Errors
+/// If it is no number, negative, or too large.
+pub fn timeout_seconds(arg: &[u8], now_ms: i64) -> Result<u64, CommandError> {
+    const NOT_FLOAT: CommandError =
+        CommandError::fixed("ERR timeout is not a float or out of range");
+    let ms = (LongDouble::parse(arg).ok_or(NOT_FLOAT)?.to_f64() * 1000.0).ceil();
+    if ms >= i64::MAX as f64 {
+        return Err(CommandError::TIMEOUT_OUT_OF_RANGE);
+    }
+    checked_timeout(ms as i64, now_ms)
+}
+
+fn checked_timeout(ms: i64, now_ms: i64) -> Result<u64, CommandError> {
+    match u64::try_from(ms) {
+        Err(_) => Err(CommandError::fixed("ERR timeout is negative")),
+        Ok(_) if now_ms.checked_add(ms).is_none() => Err(CommandError::TIMEOUT_OUT_OF_RANGE),
+        Ok(ms) => Ok(ms),
+    }
 }
 
 /// An unsigned integer as C's `strtoull` reads it, which is how `SCAN` takes its cursor: leading

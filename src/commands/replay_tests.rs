@@ -13,6 +13,7 @@ fn contents(bench: &Bench) -> Vec<String> {
             let value = match entry.value() {
                 Value::Integer(number) => number.to_string().into_bytes(),
                 Value::Text { bytes, .. } => bytes.to_vec(),
+                other => panic!("no contents of a {} yet", other.type_name()),
             };
             let name = entry.value().encoding_name();
             all.push(format!("{:?}", (db, entry.key(), value, entry.expiry_ms(), name)));

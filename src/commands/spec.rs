@@ -178,11 +178,14 @@ pub enum Find {
     Unknown,
 }
 
+/// A function that carries out a command on data.
+pub type DataHandler = fn(&mut Context<'_>, Args<'_>) -> CommandResult;
+
 /// Who carries a command out.
 #[derive(Clone, Copy)]
 pub enum Handler {
     /// A function of the keyspace and the arguments.
-    Data(fn(&mut Context<'_>, Args<'_>) -> CommandResult),
+    Data(DataHandler),
     /// The engine: transactions.
     Engine(EngineCommand),
     /// The server: what concerns connections, configuration and the process.
@@ -212,6 +215,9 @@ pub enum ServerCommand {
     ClientId,
     ClientInfo,
     ClientKill,
+    ClientPause,
+    ClientUnblock,
+    ClientUnpause,
     ClientList,
     ClientNoEvict,
     ClientNoTouch,

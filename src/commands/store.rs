@@ -4,9 +4,10 @@
 //! has come is gone, a reader waits for the write that it saw, watchers hear of every change, and a
 //! change has an effect in the log.
 
-use crate::keyspace::entry::NewValue;
-use crate::keyspace::{Database, Entry, EntryBox, Gate, Keyspace, Value};
-use crate::resp::{Args, write_command};
+use super::CommandError;
+use crate::keyspace::entry::{Collection, NewValue};
+use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Value};
+use crate::resp::{Args, OwnedArgs, write_command};
 
 /// What happens to a key whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,36 @@ pub struct Unit {
     pub(crate) seen_lsn: u64,
     /// Whether a reply says something about all keys.
     pub(crate) seen_all: bool,
+    /// The command wants to wait.
+    pub(crate) block: Option<BlockRequest>,
+    /// Whether the command may wait: not in a transaction.
+    pub(crate) may_block: bool,
+}
+
+/// What a client that waits for a key wants to find there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// A list.
+    List,
+    /// A sorted set.
+    SortedSet,
+    /// A stream.
+    Stream,
+    /// A stream with a consumer group; the command also has something to say once it is gone.
+    StreamGroup,
+}
+
+/// A command's wish to wait until one of some keys was changed, and to run again then.
+#[derive(Debug)]
+pub struct BlockRequest {
+    /// What it wants.
+    pub wants: Wants,
+    /// The keys, in the selected database.
+    pub keys: Vec<Box<[u8]>>,
+    /// For how long, in ms; `None` for ever.
+    pub timeout_ms: Option<u64>,
+    /// The command to run again.
+    pub args: OwnedArgs,
 }
 
 /// The keyspace as one command sees it; see the module's documentation.
@@ -126,6 +157,10 @@ impl Access {
     }
 }
 
+fn as_type<T: Collection>(entry: Option<Entry<'_>>) -> Result<Option<&T>, CommandError> {
+    entry.map(|entry| T::of(entry.value()).ok_or(CommandError::WRONG_TYPE)).transpose()
+}
+
 impl<'a> Store<'a> {
     /// A view of `keyspace` with database `db` selected, at time `now_ms`.
     pub fn new(
@@ -167,7 +202,19 @@ impl<'a> Store<'a> {
     /// Notes that `key` was changed: watchers are told, and readers wait for this command's effect.
     fn touch(&mut self, key: &Key<'_>) {
         self.keyspace.watches.touch(key.db, key.bytes);
+        self.keyspace.waited.touch(key.db, key.bytes);
         self.unit.touched.push(key.slot());
+    }
+
+    /// Whether the command at hand may wait for a key: not in a transaction.
+    pub fn may_block(&self) -> bool {
+        self.unit.may_block
+    }
+
+    /// Asks to wait; see [`super::Context::block`].
+    pub(super) fn block(&mut self, request: BlockRequest) {
+        debug_assert!(self.unit.may_block);
+        self.unit.block = Some(request);
     }
 
     /// Whether an entry's time has come, as this store sees it.
@@ -199,6 +246,7 @@ impl<'a> Store<'a> {
     pub fn expired(&mut self, key: &Key<'_>) {
         self.keyspace.stats.expired += 1;
         self.keyspace.watches.expired(key.db, key.bytes);
+        self.keyspace.waited.touch(key.db, key.bytes);
         self.unit.touched.push(key.slot());
         self.effect_in(key.db, &[b"DEL", key.bytes]);
     }
@@ -232,6 +280,13 @@ impl<'a> Store<'a> {
         self.keyspace.database(key.db).find(key.hash, key.bytes)
     }
 
+    /// The entry of a key that the same command has already looked up. As this takes no exclusive
+    /// borrow, several entries may be held at once.
+    pub fn looked_up(&self, key: &Key<'_>) -> Option<Entry<'_>> {
+        let entry = self.keyspace.database(key.db).find(key.hash, key.bytes)?;
+        (!self.is_expired(entry.expiry_ms())).then_some(entry)
+    }
+
     /// The entry of `key` for a command that will write it. An access, but neither hit nor miss.
     pub fn lookup_for_write(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
         if !self.settle(key) {
@@ -241,12 +296,87 @@ impl<'a> Store<'a> {
     }
 
     fn accessed(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
+        self.accessed_mut(key).map(EntryMut::into_view)
+    }
+
+    fn accessed_mut(&mut self, key: &Key<'_>) -> Option<EntryMut<'_>> {
         let mut entry = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)?;
         if let Some(access) = self.access {
             let word = access.touched(entry.view().access());
             entry.set_access(word);
         }
-        Some(entry.into_view())
+        Some(entry)
+    }
+
+    /// The collection at `key` for a command that reads it, as [`Store::read`].
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn read_as<T: Collection>(&mut self, key: &Key<'_>) -> Result<Option<&T>, CommandError> {
+        as_type(self.read(key))
+    }
+
+    /// The collection at `key` for a command that only asks about it, as [`Store::peek`].
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn peek_as<T: Collection>(&mut self, key: &Key<'_>) -> Result<Option<&T>, CommandError> {
+        as_type(self.peek(key))
+    }
+
+    /// The collection at `key` for a command that will change it, as [`Store::lookup_for_write`]. Who
+    /// has changed it says so with [`Store::changed`].
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn write_as<T: Collection>(
+        &mut self,
+        key: &Key<'_>,
+    ) -> Result<Option<&mut T>, CommandError> {
+        if !self.settle(key) {
+            return Ok(None);
+        }
+        let entry = self.accessed_mut(key).expect("a settled key is there");
+        T::of_mut(entry).map(Some).ok_or(CommandError::WRONG_TYPE)
+    }
+
+    /// As [`Store::write_as`]; what `make` gives is put there first if there is nothing. It must not
+    /// stay empty.
+    ///
+    /// # Errors
+    /// If the key holds another type.
+    pub fn write_or_create<T: Collection>(
+        &mut self,
+        key: &Key<'_>,
+        make: impl FnOnce() -> T,
+    ) -> Result<&mut T, CommandError> {
+        if !self.settle(key) {
+            let access = self.initial_access();
+            let entry = EntryBox::new(key.bytes, make().into_new(), None, access);
+            self.keyspace.database_mut(key.db).insert(key.hash, entry);
+        }
+        let entry = self.accessed_mut(key).expect("a settled key is there, or was just made");
+        T::of_mut(entry).ok_or(CommandError::WRONG_TYPE)
+    }
+
+    /// Notes that the value of `key` was changed: watchers are told, readers wait for this command's
+    /// effect, and clients that wait for the key are looked at. The caller states the effect.
+    pub fn changed(&mut self, key: &Key<'_>) {
+        self.touch(key);
+    }
+
+    /// Deletes the collection at `key`, which was just changed, if nothing is left in it. The
+    /// effect that took the last element out implies it.
+    pub fn delete_if_empty<T: Collection>(&mut self, key: &Key<'_>) -> bool {
+        let entry = self.keyspace.database(key.db).find(key.hash, key.bytes);
+        let is_empty = entry.and_then(|entry| T::of(entry.value())).is_some_and(T::is_empty);
+        is_empty && self.take(key).is_some()
+    }
+
+    /// Sets a key to a collection, whatever was there. The caller states the effect.
+    pub fn put<T: Collection>(&mut self, key: &Key<'_>, value: T, expiry_ms: Option<i64>) {
+        debug_assert!(!value.is_empty(), "no key holds an empty collection");
+        self.set(key, value.into_new(), expiry_ms);
     }
 
     /// Whether a live entry of `key` exists.
@@ -305,6 +435,7 @@ impl<'a> Store<'a> {
             let bytes = match entry.value() {
                 Value::Integer(number) => itoa::Buffer::new().format(number).as_bytes().to_vec(),
                 Value::Text { bytes, .. } => bytes.to_vec(),
+                other => unreachable!("the caller has looked, but it is a {}", other.type_name()),
             };
             let value = NewValue::Buffer(Box::new(bytes));
             let entry = EntryBox::new(key.bytes, value, entry.expiry_ms(), entry.access());
@@ -380,6 +511,7 @@ impl<'a> Store<'a> {
         let database = self.keyspace.database(db);
         let hasher = self.keyspace.hasher();
         self.keyspace.watches.touch_where(db, |key| database.find(hasher.hash(key), key).is_some());
+        self.keyspace.waited.touch_all(db);
         self.keyspace.take(db)
     }
 
@@ -394,6 +526,8 @@ impl<'a> Store<'a> {
                 here.find(hash, key).is_some() || there.find(hash, key).is_some()
             });
         }
+        self.keyspace.waited.touch_all(a);
+        self.keyspace.waited.touch_all(b);
         self.keyspace.swap(a, b);
     }
 

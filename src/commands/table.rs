@@ -4,13 +4,15 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    command, connection, databases, expire, generic, object, scan, server, strings, transactions,
+    bitmaps, command, connection, databases, expire, generic, object, scan, server, strings,
+    transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
 
 /// All commands; each family's file declares its own.
 static FAMILIES: &[&[Spec]] = &[
+    &bitmaps::COMMANDS,
     &command::COMMANDS,
     &connection::COMMANDS,
     &databases::COMMANDS,

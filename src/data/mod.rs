@@ -1,8 +1,22 @@
 //! Value types and the structures that they are made of. They know nothing of keys, commands or files;
 //! time and randomness come in as parameters.
+//!
+//! Each collection is one word ([`word`]): a listpack (or an intset) while it is small, a box of
+//! something with better orders of growth once it is not. [`Limits`] says when.
 
+mod block;
 pub mod hasher;
+pub mod intset;
+pub mod limits;
+pub mod listpack;
+mod malformed;
 pub mod sorted_set;
+mod stubs;
 pub mod table;
+pub mod word;
 
 pub use hasher::KeyHasher;
+pub use limits::Limits;
+pub use malformed::Malformed;
+pub use sorted_set::SortedSet;
+pub use stubs::{Hash, List, Set, Stream};

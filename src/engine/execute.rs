@@ -1,11 +1,11 @@
 //! Executing one command.
 
 use super::{EFFECTS_BYTES_MAX, Guard, Session, State};
-use crate::commands::spec::{EngineCommand, ServerCommand};
+use crate::commands::spec::{DataHandler, EngineCommand, ServerCommand};
 use crate::commands::store::{Access, ExpiryMode, Store};
 use crate::commands::{CommandError, CommandResult, Context, Handler, Spec};
 use crate::log::Lsn;
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Protocol, Reply};
 
 /// What a command did, as far as its reply is concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +68,8 @@ impl Guard<'_> {
         }
         let lsn = self.end_unit(unit_start);
         let wrote = self.state.unit.effects.len() > unit_start;
-        self.hide_undurable(session, start, lsn, reply);
+        self.hide_undurable(session.protocol, start, lsn, reply);
+        self.serve_waiters();
         if self.state.unit.effects.len() >= EFFECTS_BYTES_MAX {
             self.flush_effects();
         }
@@ -138,26 +139,13 @@ impl Guard<'_> {
     ) -> CommandResult {
         match spec.handler {
             Handler::Data(handler) => {
-                let now_ms = self.now_ms;
-                let expiry_mode = self.expiry_mode();
-                let state = &mut *self.state;
-                let access = (!session.no_touch).then(|| state.access(now_ms));
-                let store = Store::new(
-                    &mut state.keyspace,
-                    &mut state.unit,
-                    session.db,
-                    now_ms,
-                    expiry_mode,
-                    access,
-                );
-                let mut context = Context {
-                    store,
-                    reply: Reply::new(reply, session.protocol),
-                    settings: &state.settings,
-                    random: &mut *state.random,
-                };
-                let result = handler(&mut context, args);
-                session.db = context.store.db;
+                let (db, protocol) = (session.db, session.protocol);
+                let (result, db) =
+                    self.run_data(handler, db, protocol, session.no_touch, args, reply);
+                session.db = db;
+                if let Some(request) = self.state.unit.block.take() {
+                    self.begin_wait(session, spec, request);
+                }
                 result
             }
             Handler::Server(command) => server.run(command, self, session, args, reply),
@@ -165,6 +153,32 @@ impl Guard<'_> {
                 unreachable!("{} is not run from here", spec.full_name)
             }
         }
+    }
+
+    /// Runs the handler of a command on data. Gives the database that is selected then, too.
+    pub(super) fn run_data(
+        &mut self,
+        handler: DataHandler,
+        db: usize,
+        protocol: Protocol,
+        no_touch: bool,
+        args: Args<'_>,
+        reply: &mut Vec<u8>,
+    ) -> (CommandResult, usize) {
+        let now_ms = self.now_ms;
+        let expiry_mode = self.expiry_mode();
+        let state = &mut *self.state;
+        let access = (!no_touch).then(|| state.access(now_ms));
+        let (keyspace, unit) = (&mut state.keyspace, &mut state.unit);
+        let store = Store::new(keyspace, unit, db, now_ms, expiry_mode, access);
+        let mut context = Context {
+            store,
+            reply: Reply::new(reply, protocol),
+            settings: &state.settings,
+            random: &mut *state.random,
+        };
+        let result = handler(&mut context, args);
+        (result, context.store.db)
     }
 
     /// Refuses a write while the log takes none.
@@ -177,25 +191,32 @@ impl Guard<'_> {
         Err(misconf(&cause.unwrap_or_else(|| "they were refused a moment ago".to_owned())))
     }
 
-    /// While the log takes no writes, expired keys are hidden and stay. As [`Guard::check_writable`]
+    /// While the log takes no writes or clients are paused, expired keys are hidden and stay. As [`Guard::check_writable`]
     /// this is decided once for a unit: one that may write also states what it deletes, although the
     /// log may fail meanwhile, or replaying it would meet keys that were not there.
     pub(super) fn expiry_mode(&self) -> ExpiryMode {
-        if self.refusing { ExpiryMode::Hide } else { ExpiryMode::Delete }
+        if self.refusing || self.paused { ExpiryMode::Hide } else { ExpiryMode::Delete }
     }
 
     /// While the log has failed, nothing shows a value that is not durable and may never be.
-    fn hide_undurable(&self, session: &Session, start: usize, lsn: Lsn, reply: &mut Vec<u8>) {
+    pub(super) fn hide_undurable(
+        &self,
+        protocol: Protocol,
+        start: usize,
+        lsn: Lsn,
+        reply: &mut Vec<u8>,
+    ) {
         let Some(log) = &self.state.log else { return };
         if log.has_failed() && lsn > log.durable_lsn() && reply.get(start) != Some(&b'-') {
             let cause = log.refusal().unwrap_or_default();
             reply.truncate(start);
-            Reply::new(reply, session.protocol).error(misconf(&cause).text());
+            Reply::new(reply, protocol).error(misconf(&cause).text());
         }
     }
 
     /// Begins a unit: a command or a transaction. Gives the offset at which its effects begin.
     pub(super) fn begin_unit(&mut self) -> usize {
+        self.paused = self.current_pause().is_some();
         self.refusing = self.state.log.as_ref().is_some_and(|log| log.is_refusing());
         let unit = &mut self.state.unit;
         unit.effect_count = 0;
@@ -203,6 +224,7 @@ impl Guard<'_> {
         unit.touched_all = false;
         unit.seen_lsn = 0;
         unit.seen_all = false;
+        unit.may_block = true;
         unit.effects.len()
     }
 

@@ -34,6 +34,7 @@ impl Guard<'_> {
         state.expire_at = if next == 0 { ((db + 1) % databases, 0) } else { (db, next) };
         let at_end = state.expire_at == (0, 0);
         self.end_unit(start);
+        self.serve_waiters();
         if self.state.unit.effects.len() >= EFFECTS_BYTES_MAX {
             self.flush_effects();
         }

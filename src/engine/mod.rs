@@ -4,16 +4,21 @@
 //! What a command did and what its reply showed is summed up in a [`Gate`](crate::log::Gate): the
 //! caller holds the reply back until the log lets it pass.
 
+mod blocking;
 mod execute;
 mod expire;
+mod pause;
 mod replay;
 mod session;
 mod stats;
 mod transaction;
 
+pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
 pub use execute::{Outcome, ServerCommands};
 pub use session::Session;
 pub use stats::{CommandStat, Stats};
+
+use pause::Pause;
 
 use crate::commands::context::Settings;
 use crate::commands::store::Unit;
@@ -22,6 +27,7 @@ use crate::env::{Clock, Random};
 use crate::keyspace::Keyspace;
 use crate::log::{self, Durability, Log, Lsn, OpenError, Options, Recovery};
 use parking_lot::{Mutex, MutexGuard};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,6 +85,12 @@ struct State {
     /// Commands executed.
     commands: u64,
     stats: Stats,
+    /// `CLIENT PAUSE`.
+    pause: Option<Pause>,
+    /// Clients that wait for keys.
+    waiters: HashMap<u64, Arc<Waiter>>,
+    /// The number of the last one.
+    next_waiter: u64,
 }
 
 impl Engine {
@@ -128,16 +140,26 @@ impl Engine {
         let state = self.state.lock();
         let now_ms = self.machine.clock.unix_ms();
         let mark_us = self.machine.clock.monotonic_us();
-        Guard { engine: self, state, now_ms, mark_us, refusing: false, in_exec: false }
+        Guard {
+            engine: self,
+            state,
+            now_ms,
+            mark_us,
+            refusing: false,
+            in_exec: false,
+            paused: false,
+        }
     }
 }
 
 impl State {
-    fn new(machine: &Machine, databases: usize, settings: Settings) -> Self {
+    fn new(machine: &Machine, databases: usize, mut settings: Settings) -> Self {
         let mut random = (machine.random)();
         let seed = (random(), random());
+        let keyspace = Keyspace::new(databases, seed);
+        settings.limits.hasher = keyspace.hasher();
         Self {
-            keyspace: Keyspace::new(databases, seed),
+            keyspace,
             settings,
             random,
             log: None,
@@ -147,6 +169,9 @@ impl State {
             expire_at: (0, 0),
             commands: 0,
             stats: Stats::default(),
+            pause: None,
+            waiters: HashMap::new(),
+            next_waiter: 0,
         }
     }
 }
@@ -161,6 +186,8 @@ pub struct Guard<'a> {
     /// Whether the log refused writes when the unit at hand began: that holds for all of it.
     refusing: bool,
     in_exec: bool,
+    /// Whether clients were paused when the unit at hand began.
+    paused: bool,
 }
 
 impl Guard<'_> {
@@ -170,9 +197,10 @@ impl Guard<'_> {
         &self.state.keyspace
     }
 
-    /// Directives that commands look at.
-    pub fn settings_mut(&mut self) -> &mut Settings {
-        &mut self.state.settings
+    /// Changes directives that commands look at. The hash function stays what it is.
+    pub fn set_settings(&mut self, mut settings: Settings) {
+        settings.limits.hasher = self.state.keyspace.hasher();
+        self.state.settings = settings;
     }
 
     /// The LSN behind the last command executed.

@@ -128,6 +128,10 @@ pub(super) fn dump(
             let bytes = match entry.value() {
                 Value::Integer(number) => digits.format(number).as_bytes(),
                 Value::Text { bytes, .. } => bytes,
+                other => {
+                    let what = format!("a base cannot hold a {} yet", other.type_name());
+                    return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+                }
             };
             match entry.expiry_ms() {
                 Some(at) => {

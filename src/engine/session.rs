@@ -1,8 +1,10 @@
 //! What the engine remembers of a client between its commands.
 
+use super::Waiter;
 use crate::commands::Spec;
 use crate::keyspace::{Keyspace, WatchFlag};
 use crate::resp::{OwnedArgs, Protocol};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// A command that waits for `EXEC`.
@@ -38,6 +40,8 @@ pub struct Session {
     pub protocol: Protocol,
     /// `CLIENT NO-TOUCH on`: its reads do not count as accesses.
     pub no_touch: bool,
+    /// The command at hand waits for a key; the connection takes this.
+    pub waiter: Option<Arc<Waiter>>,
     pub(super) transaction: Option<Transaction>,
     pub(super) watched: Vec<Watched>,
     pub(super) watch_flag: WatchFlag,
@@ -52,6 +56,12 @@ impl Session {
     /// How many commands are queued, or `None` outside a transaction (`CLIENT INFO`'s `multi`).
     pub fn queued(&self) -> Option<usize> {
         self.transaction.as_ref().map(|transaction| transaction.queue.len())
+    }
+
+    /// The queued commands.
+    pub(super) fn queued_specs(&self) -> impl Iterator<Item = &'static Spec> {
+        let queue = self.transaction.iter().flat_map(|transaction| &transaction.queue);
+        queue.map(|queued| queued.spec)
     }
 
     /// How many keys are watched.

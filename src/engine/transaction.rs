@@ -150,6 +150,7 @@ impl Guard<'_> {
         let start = self.state.unit.effects.len();
         Reply::new(reply, session.protocol).array(transaction.queue.len());
         self.in_exec = true;
+        self.state.unit.may_block = false;
         for queued in &transaction.queue {
             let before = reply.len();
             let args = queued.args.as_args();

@@ -8,7 +8,7 @@
 //!      4  access    u32  low 24 bits: LRU clock or LFU counter; high 8 bits: free for the snapshot
 //!      8  expiry    i64  only with HAS_EXPIRY: Unix time in ms
 //!         wide_len  u64  only with WIDE_KEY: length of the key
-//!         payload   i64 or pointer, unless the value is embedded
+//!         payload   i64, pointer or collection, unless the value is embedded
 //!         key       key_len bytes
 //!         len       u8   only embedded values
 //!         value     len bytes, only embedded values
@@ -17,8 +17,10 @@
 //! An entry with a 16-byte key and a 3-byte value takes 28 bytes, which the allocator rounds to 32.
 
 use crate::data::table::Item;
+use crate::data::{Hash, List, Set, SortedSet, Stream};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 const HEADER_BYTES: usize = 8;
@@ -39,10 +41,15 @@ enum Kind {
     Text,
     TextRaw,
     Buffer,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    Stream,
 }
 
 /// An entry's value, borrowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
     /// A string that is a canonical 64-bit integer, kept as one.
     Integer(i64),
@@ -53,6 +60,16 @@ pub enum Value<'a> {
         /// Whether `APPEND`, `SETRANGE` or the like has written to it.
         edited: bool,
     },
+    /// A list.
+    List(&'a List),
+    /// A set.
+    Set(&'a Set),
+    /// A sorted set.
+    SortedSet(&'a SortedSet),
+    /// A hash.
+    Hash(&'a Hash),
+    /// A stream.
+    Stream(&'a Stream),
 }
 
 /// A value on its way into an entry.
@@ -69,7 +86,66 @@ pub enum NewValue<'a> {
     },
     /// A buffer to take over without a copy.
     Buffer(Box<Vec<u8>>),
+    /// A list.
+    List(List),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    SortedSet(SortedSet),
+    /// A hash.
+    Hash(Hash),
+    /// A stream.
+    Stream(Stream),
 }
+
+/// A type of collection: one word in an entry's payload.
+pub trait Collection: Sized {
+    /// The collection in a value, if it is one of this type.
+    fn of(value: Value<'_>) -> Option<&Self>;
+
+    /// The same in an entry, to change it.
+    fn of_mut(entry: EntryMut<'_>) -> Option<&mut Self>;
+
+    /// The collection on its way into an entry.
+    fn into_new(self) -> NewValue<'static>;
+
+    /// Whether it has no elements.
+    fn is_empty(&self) -> bool;
+}
+
+macro_rules! collection {
+    ($($name:ident)*) => {$(
+        const _: () = assert!(size_of::<Option<$name>>() == 8 && align_of::<$name>() == 8);
+
+        impl Collection for $name {
+            fn of(value: Value<'_>) -> Option<&Self> {
+                match value {
+                    Value::$name(collection) => Some(collection),
+                    _ => None,
+                }
+            }
+
+            fn of_mut(entry: EntryMut<'_>) -> Option<&mut Self> {
+                if entry.view().kind() != Kind::$name {
+                    return None;
+                }
+                // SAFETY: an entry of this kind has such a collection as its payload, and the
+                // borrow is exclusive.
+                Some(unsafe { &mut *entry.view().payload_pointer().cast() })
+            }
+
+            fn into_new(self) -> NewValue<'static> {
+                NewValue::$name(self)
+            }
+
+            fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+        }
+    )*};
+}
+
+collection!(List Set SortedSet Hash Stream);
 
 impl Value<'_> {
     /// What `OBJECT ENCODING` calls it, with Redis's names and thresholds.
@@ -78,12 +154,29 @@ impl Value<'_> {
             Value::Integer(_) => "int",
             Value::Text { bytes, edited: false } if bytes.len() <= 44 => "embstr",
             Value::Text { .. } => "raw",
+            Value::List(list) => list.encoding_name(),
+            Value::Set(set) => set.encoding_name(),
+            Value::SortedSet(set) => set.encoding_name(),
+            Value::Hash(hash) => hash.encoding_name(),
+            Value::Stream(stream) => stream.encoding_name(),
         }
     }
 
     /// What `TYPE` calls it.
     pub fn type_name(&self) -> &'static str {
-        "string"
+        match self {
+            Value::Integer(_) | Value::Text { .. } => "string",
+            Value::List(_) => "list",
+            Value::Set(_) => "set",
+            Value::SortedSet(_) => "zset",
+            Value::Hash(_) => "hash",
+            Value::Stream(_) => "stream",
+        }
+    }
+
+    /// Whether it is a string.
+    pub fn is_string(&self) -> bool {
+        matches!(self, Value::Integer(_) | Value::Text { .. })
     }
 }
 
@@ -144,7 +237,29 @@ impl EntryBox {
                 let payload = Box::into_raw(buffer) as u64;
                 Self::with_payload(key, Kind::Buffer, payload, expiry_ms, access & ACCESS_MASK)
             }
+            NewValue::List(list) => Self::collection(key, Kind::List, list, expiry_ms, access),
+            NewValue::Set(set) => Self::collection(key, Kind::Set, set, expiry_ms, access),
+            NewValue::SortedSet(set) => {
+                Self::collection(key, Kind::SortedSet, set, expiry_ms, access)
+            }
+            NewValue::Hash(hash) => Self::collection(key, Kind::Hash, hash, expiry_ms, access),
+            NewValue::Stream(stream) => {
+                Self::collection(key, Kind::Stream, stream, expiry_ms, access)
+            }
         }
+    }
+
+    fn collection<T: Collection>(
+        key: &[u8],
+        kind: Kind,
+        collection: T,
+        expiry_ms: Option<i64>,
+        access: u32,
+    ) -> Self {
+        let collection = ManuallyDrop::new(collection);
+        // SAFETY: a collection is one word, which is moved into the entry.
+        let payload = unsafe { std::ptr::from_ref(&collection).cast::<u64>().read() };
+        Self::with_payload(key, kind, payload, expiry_ms, access & ACCESS_MASK)
     }
 
     fn with_payload(
@@ -219,18 +334,20 @@ impl EntryBox {
         EntryMut(self.0, PhantomData)
     }
 
-    /// The same value under another key or with another expiry time; a buffer moves, it is not
-    /// copied.
-    pub fn rebuilt(mut self, key: Option<&[u8]>, expiry_ms: Option<i64>) -> Self {
-        let access = self.view().access();
-        let taken = self.view_mut().into_buffer().map(std::mem::take);
-        let new_key = key.unwrap_or(self.view().key());
-        match taken {
-            Some(buffer) => {
-                Self::new(new_key, NewValue::Buffer(Box::new(buffer)), expiry_ms, access)
-            }
-            None => Self::new(new_key, self.view().value().to_new(), expiry_ms, access),
+    /// The same value under another key or with another expiry time; what has an allocation of its own
+    /// moves, it is not copied.
+    pub fn rebuilt(self, key: Option<&[u8]>, expiry_ms: Option<i64>) -> Self {
+        let old = self.view();
+        let new_key = key.unwrap_or(old.key());
+        if old.is_embedded() {
+            return Self::new(new_key, old.value().to_new(), expiry_ms, old.access());
         }
+        let payload = old.word(old.payload_offset());
+        let new = Self::with_payload(new_key, old.kind(), payload, expiry_ms, old.access());
+        // SAFETY: the first byte is the kind. What the payload owned belongs to the new entry now;
+        // an integer owns nothing and takes the same room.
+        unsafe { self.0.as_ptr().write(Kind::Integer as u8) };
+        new
     }
 }
 
@@ -256,6 +373,11 @@ impl<'a> Entry<'a> {
             1 => Kind::Text,
             2 => Kind::TextRaw,
             3 => Kind::Buffer,
+            4 => Kind::List,
+            5 => Kind::Set,
+            6 => Kind::SortedSet,
+            7 => Kind::Hash,
+            8 => Kind::Stream,
             other => unreachable!("entry of kind {other}"),
         }
     }
@@ -279,6 +401,13 @@ impl<'a> Entry<'a> {
     /// Offset of the payload, or of the key if the value is embedded.
     fn payload_offset(self) -> usize {
         HEADER_BYTES + 8 * (usize::from(self.has(HAS_EXPIRY)) + usize::from(self.has(WIDE_KEY)))
+    }
+
+    /// The payload in its place, which is aligned to 8 bytes as everything before it is.
+    fn payload_pointer(self) -> *mut u64 {
+        debug_assert!(!self.is_embedded());
+        // SAFETY: the payload lies inside the allocation.
+        unsafe { self.0.as_ptr().add(self.payload_offset()).cast() }
     }
 
     fn key_offset(self) -> usize {
@@ -314,7 +443,17 @@ impl<'a> Entry<'a> {
         match self.kind() {
             Kind::Integer => Value::Integer(self.word(self.payload_offset()) as i64),
             Kind::Buffer => Value::Text { bytes: self.buffer(), edited: true },
-            kind => {
+            // SAFETY: an entry of this kind has such a collection as its payload, and lives for `'a`.
+            Kind::List => Value::List(unsafe { &*self.payload_pointer().cast() }),
+            // SAFETY: as above.
+            Kind::Set => Value::Set(unsafe { &*self.payload_pointer().cast() }),
+            // SAFETY: as above.
+            Kind::SortedSet => Value::SortedSet(unsafe { &*self.payload_pointer().cast() }),
+            // SAFETY: as above.
+            Kind::Hash => Value::Hash(unsafe { &*self.payload_pointer().cast() }),
+            // SAFETY: as above.
+            Kind::Stream => Value::Stream(unsafe { &*self.payload_pointer().cast() }),
+            kind @ (Kind::Text | Kind::TextRaw) => {
                 let at = self.key_offset() + self.key_len();
                 let bytes = self.slice(at + 1, usize::from(self.byte(at)));
                 Value::Text { bytes, edited: kind == Kind::TextRaw }
@@ -339,11 +478,19 @@ impl<'a> Entry<'a> {
 
     /// Bytes of memory this entry holds, without the allocator's rounding.
     pub fn memory_bytes(self) -> usize {
-        let buffer = match self.kind() {
-            Kind::Buffer => size_of::<Vec<u8>>() + self.buffer().capacity(),
-            _ => 0,
+        let outside = match self.value() {
+            Value::Integer(_) => 0,
+            Value::Text { .. } if self.has_buffer() => {
+                size_of::<Vec<u8>>() + self.buffer().capacity()
+            }
+            Value::Text { .. } => 0,
+            Value::List(list) => list.memory_bytes(),
+            Value::Set(set) => set.memory_bytes(),
+            Value::SortedSet(set) => set.memory_bytes(),
+            Value::Hash(hash) => hash.memory_bytes(),
+            Value::Stream(stream) => stream.memory_bytes(),
         };
-        self.size() + buffer
+        self.size() + outside
     }
 }
 
@@ -409,6 +556,11 @@ impl<'a> Value<'a> {
         match self {
             Value::Integer(number) => NewValue::Integer(number),
             Value::Text { bytes, edited } => NewValue::Text { bytes, edited },
+            Value::List(list) => NewValue::List(list.clone()),
+            Value::Set(set) => NewValue::Set(set.clone()),
+            Value::SortedSet(set) => NewValue::SortedSet(set.clone()),
+            Value::Hash(hash) => NewValue::Hash(hash.clone()),
+            Value::Stream(stream) => NewValue::Stream(stream.clone()),
         }
     }
 }
@@ -417,9 +569,17 @@ impl Drop for EntryBox {
     fn drop(&mut self) {
         let view = self.view();
         let layout = Layout::from_size_align(view.size(), ALIGN).expect("it was allocated so");
-        if view.has_buffer() {
-            // SAFETY: the pointer came from `Box::into_raw`, and the entry owns it.
-            drop(unsafe { Box::from_raw(view.buffer_pointer()) });
+        // SAFETY: the entry owns its payload, which is of its kind, and drops it once.
+        unsafe {
+            match view.kind() {
+                Kind::Integer | Kind::Text | Kind::TextRaw => {}
+                Kind::Buffer => drop(Box::from_raw(view.buffer_pointer())),
+                Kind::List => view.payload_pointer().cast::<List>().drop_in_place(),
+                Kind::Set => view.payload_pointer().cast::<Set>().drop_in_place(),
+                Kind::SortedSet => view.payload_pointer().cast::<SortedSet>().drop_in_place(),
+                Kind::Hash => view.payload_pointer().cast::<Hash>().drop_in_place(),
+                Kind::Stream => view.payload_pointer().cast::<Stream>().drop_in_place(),
+            }
         }
         // SAFETY: `build` allocated this with the same size (nothing that counts towards it changes
         // afterwards) and alignment.

@@ -5,11 +5,13 @@
 pub mod database;
 pub mod entry;
 pub mod gate;
+pub mod waited;
 pub mod watch;
 
 pub use database::Database;
 pub use entry::{Entry, EntryBox, EntryMut, Value};
 pub use gate::Gate;
+pub use waited::Waited;
 pub use watch::{WatchFlag, Watches};
 
 pub use crate::data::KeyHasher;
@@ -33,6 +35,8 @@ pub struct Keyspace {
     pub gate: Gate,
     /// Keys that transactions watch.
     pub watches: Watches,
+    /// Keys that clients wait for.
+    pub waited: Waited,
     /// Counters.
     pub stats: KeyspaceStats,
 }
@@ -46,6 +50,7 @@ impl Keyspace {
             databases: (0..databases).map(|_| Database::new(hasher)).collect(),
             gate: Gate::new(),
             watches: Watches::default(),
+            waited: Waited::default(),
             stats: KeyspaceStats::default(),
         }
     }

@@ -8,7 +8,7 @@ use super::{client, info, logger, run};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
-use crate::engine::{self, Guard, ServerCommands, Session};
+use crate::engine::{self, Guard, ServerCommands, Session, Waiter};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
 use std::path::Path;
@@ -16,24 +16,31 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What a blocking command waits for.
-pub enum Until {
-    /// Everything below this LSN is durable.
-    Durable(Arc<Log>, Lsn),
-    /// Nothing but its timeout: there are no replicas.
-    Timeout,
+/// A command that waits before it replies.
+pub enum Block {
+    /// For keys; the engine knows.
+    Key(Arc<Waiter>),
+    /// For the log.
+    Log(LogBlock),
 }
 
-/// A command that waits before it replies.
-pub struct Block {
-    /// What it waits for.
-    pub until: Until,
+/// A command that waits for the log.
+pub struct LogBlock {
+    /// Everything below this LSN is to be durable; `None` if it waits for nothing but its timeout, because there
+    /// are no replicas.
+    pub until: Option<(Arc<Log>, Lsn)>,
     /// For how long at most; `None` for ever.
     pub timeout: Option<Duration>,
     /// What the reply says of the log: whether everything below the LSN is durable.
     pub local: Option<(Arc<Log>, Lsn)>,
     /// Writes the reply; the flag is the answer to `local`.
     pub reply: fn(&mut Reply<'_>, bool),
+}
+
+/// A timeout in ms; `None` is for ever.
+fn timeout(arg: &[u8], engine: &Guard<'_>) -> Result<Option<Duration>, CommandError> {
+    let ms = numbers::timeout_ms(arg, engine.now_ms())?;
+    Ok((ms > 0).then(|| Duration::from_millis(ms)))
 }
 
 /// Whether a connection gets replies: `CLIENT REPLY`.
@@ -214,7 +221,7 @@ impl ServerState {
                 return Err(refuse(change.failed(cause)));
             }
         }
-        *engine.settings_mut() = run::settings(&pending.config);
+        engine.set_settings(run::settings(&pending.config));
         let config = &pending.config;
         self.shared.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
         let query_bytes_max = config.client_query_buffer_limit as usize;
@@ -395,12 +402,12 @@ impl ServerState {
         out: &mut Reply<'_>,
     ) -> CommandResult {
         let replicas = numbers::integer(args.at(1))?;
-        let timeout = timeout_ms(args.at(2))?;
+        let timeout = timeout(args.at(2), engine)?;
         if replicas <= 0 || engine.in_exec() {
             out.integer(0);
         } else {
             let reply = |reply: &mut Reply<'_>, _| reply.integer(0);
-            self.block = Some(Block { until: Until::Timeout, timeout, local: None, reply });
+            self.block = Some(Block::Log(LogBlock { until: None, timeout, local: None, reply }));
         }
         Ok(())
     }
@@ -413,7 +420,7 @@ impl ServerState {
     ) -> CommandResult {
         let locals = numbers::integer(args.at(1))?;
         let replicas = numbers::integer(args.at(2))?;
-        let timeout = timeout_ms(args.at(3))?;
+        let timeout = timeout(args.at(3), engine)?;
         if !(0..=1).contains(&locals) || replicas < 0 {
             return Err(CommandError::fixed("ERR value is out of range, must be positive"));
         }
@@ -442,18 +449,8 @@ impl ServerState {
         engine.flush();
         log.request_sync();
         let local = Some((log.clone(), lsn));
-        let until = if replicas > 0 { Until::Timeout } else { Until::Durable(log, lsn) };
-        self.block = Some(Block { until, timeout, local, reply });
+        let until = (replicas == 0).then_some((log, lsn));
+        self.block = Some(Block::Log(LogBlock { until, timeout, local, reply }));
         Ok(())
-    }
-}
-
-/// A timeout in ms; 0 means for ever.
-fn timeout_ms(arg: &[u8]) -> Result<Option<Duration>, CommandError> {
-    match numbers::integer(arg) {
-        Ok(0) => Ok(None),
-        Ok(ms) if ms > 0 => Ok(Some(Duration::from_millis(ms as u64))),
-        Ok(_) => Err(CommandError::fixed("ERR timeout is negative")),
-        Err(_) => Err(CommandError::fixed("ERR timeout is not an integer or out of range")),
     }
 }

@@ -5,7 +5,7 @@ use super::clients::ClientInfo;
 use crate::commands::numbers;
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
-use crate::engine::{Guard, Session};
+use crate::engine::{Guard, Session, Unserved};
 use crate::resp::{Args, Protocol, Reply};
 use std::sync::Arc;
 
@@ -36,12 +36,18 @@ const HELP: &[&str] = &[
     "    Whether this connection is spared when clients use too much memory.",
     "NO-TOUCH (ON|OFF)",
     "    Whether this connection's accesses count as use of keys.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Make commands (that may write, or all) wait for so many ms.",
     "REPLY (ON|OFF|SKIP)",
     "    Whether this connection gets replies.",
     "SETINFO <option> <value>",
     "    Note the client's library: LIB-NAME, LIB-VER.",
     "SETNAME <name>",
     "    Name this connection.",
+    "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+    "    End the wait of a connection in a blocking command.",
+    "UNPAUSE",
+    "    End a pause.",
 ];
 
 /// Carries one of them out.
@@ -105,6 +111,29 @@ pub(super) fn run(
             out.ok();
         }
         C::ClientKill => kill(state, args, &mut out)?,
+        C::ClientPause => {
+            let all = match args.get(3) {
+                None => true,
+                Some(mode) if mode.eq_ignore_ascii_case(b"ALL") => true,
+                Some(mode) if mode.eq_ignore_ascii_case(b"WRITE") => false,
+                Some(_) => {
+                    return Err(CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+                }
+            };
+            if args.len() > 4 {
+                return Err(CommandError::SYNTAX);
+            }
+            let now_ms = engine.now_ms();
+            let wait_ms = numbers::timeout_ms(args.at(2), now_ms)?;
+            engine.pause(now_ms.saturating_add_unsigned(wait_ms), all);
+            out.ok();
+        }
+        C::ClientUnpause => {
+            engine.unpause();
+            state.shared.unpaused.notify_waiters();
+            out.ok();
+        }
+        C::ClientUnblock => unblock(state, engine, args, &mut out)?,
         C::ClientReply => match &args.at(2).to_ascii_lowercase()[..] {
             b"on" => {
                 state.reply_mode = ReplyMode::On;
@@ -302,6 +331,31 @@ fn select_for_list(
         _ => return Err(CommandError::SYNTAX),
     }
     Ok(clients)
+}
+
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
+fn unblock(
+    state: &ServerState,
+    engine: &mut Guard<'_>,
+    args: Args<'_>,
+    out: &mut Reply<'_>,
+) -> CommandResult {
+    let why = match args.get(3) {
+        None => Unserved::TimedOut,
+        Some(why) if why.eq_ignore_ascii_case(b"TIMEOUT") => Unserved::TimedOut,
+        Some(why) if why.eq_ignore_ascii_case(b"ERROR") => Unserved::Unblocked,
+        Some(_) => {
+            return Err(CommandError::fixed(
+                "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+            ));
+        }
+    };
+    let id = numbers::integer(args.at(2))?;
+    let clients = state.shared.clients.list();
+    let client = clients.iter().find(|client| client.id as i64 == id);
+    let blocked = client.and_then(|client| client.state.lock().blocked.clone());
+    out.integer(i64::from(blocked.is_some_and(|blocked| blocked.end(engine, why))));
+    Ok(())
 }
 
 fn kill(state: &mut ServerState, args: Args<'_>, out: &mut Reply<'_>) -> CommandResult {

@@ -1,11 +1,13 @@
 //! The register of connected clients.
 
+use crate::engine::{Guard, Unserved, Waiter};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+use tokio::sync::Notify;
 
 /// What others may know of a connected client: `CLIENT LIST`, `CLIENT KILL`, `INFO clients`.
 pub struct ClientInfo {
@@ -60,7 +62,39 @@ pub struct ClientState {
     /// `CLIENT NO-TOUCH on`.
     pub no_touch: bool,
     /// Waits in a blocking command.
-    pub blocked: bool,
+    pub blocked: Option<Blocked>,
+}
+
+/// How a client that waits in a blocking command can be told to go on.
+#[derive(Clone, Debug)]
+pub enum Blocked {
+    /// It waits for keys.
+    Key(Arc<Waiter>),
+    /// It waits for the log or a time.
+    Log(Arc<Unblock>),
+}
+
+/// Whether and how a client that waits for the log is told to go on.
+#[derive(Debug, Default)]
+pub struct Unblock {
+    /// How.
+    pub why: OnceLock<Unserved>,
+    /// Wakes it.
+    pub wake: Notify,
+}
+
+impl Blocked {
+    /// Ends the wait. False if it has already ended.
+    pub fn end(&self, engine: &mut Guard<'_>, why: Unserved) -> bool {
+        match self {
+            Blocked::Key(waiter) => engine.end_wait(waiter, why),
+            Blocked::Log(unblock) => {
+                let ended = unblock.why.set(why).is_ok();
+                unblock.wake.notify_one();
+                ended
+            }
+        }
+    }
 }
 
 impl ClientInfo {
@@ -84,7 +118,7 @@ impl ClientInfo {
             net_output_bytes: 0,
             no_evict: false,
             no_touch: false,
-            blocked: false,
+            blocked: None,
         };
         let (state, abort) = (Mutex::new(state), Mutex::new(None));
         Self { id, addr, laddr, fd, since: now, state, abort }
@@ -113,7 +147,7 @@ impl ClientInfo {
         let mut flags = String::new();
         for (letter, set) in [
             ('x', state.queued.is_some()),
-            ('b', state.blocked),
+            ('b', state.blocked.is_some()),
             ('U', self.is_unix()),
             ('e', state.no_evict),
             ('T', state.no_touch),

@@ -3,13 +3,13 @@
 //! Reading goes on while replies wait or a slow client does not take them, so that neither a deep
 //! pipeline nor a client that writes everything before it reads anything comes to a standstill.
 
-use super::admin::{Block, ServerState, Until};
-use super::clients::Registered;
+use super::admin::{Block, LogBlock, ServerState};
+use super::clients::{Blocked, Registered};
 use super::shared::Shared;
 use super::waiters::Waiters;
 use crate::commands::{CommandError, Handler, Spec, table};
-use crate::engine::Session;
-use crate::log::{Durability, Gate, Log, Passage};
+use crate::engine::{Session, UNBLOCKED, Unserved, WaitReply, Waiter};
+use crate::log::{Durability, Gate, Log, Lsn, Passage};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
 use std::collections::VecDeque;
@@ -82,6 +82,10 @@ pub struct Connection<S> {
     room: Option<(Arc<Log>, Gate)>,
     /// Whether the dispatcher knows of that.
     room_registered: bool,
+    /// Commands are paused: ends when the next batch may be tried again.
+    paused: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The wait for keys that the engine knows of.
+    waiting: Option<Arc<Waiter>>,
     /// No more input is taken; the connection ends once the output is written.
     closing: bool,
     bytes_in: u64,
@@ -139,6 +143,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             held: VecDeque::new(),
             room: None,
             room_registered: false,
+            paused: None,
+            waiting: None,
             closing: false,
             bytes_in: 0,
             bytes_out: 0,
@@ -177,10 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::End => return,
             }
             if let Some(block) = self.state.block.take() {
-                self.client.info.state.lock().blocked = true;
-                let unblocked = self.wait_for(block).await;
-                self.client.info.state.lock().blocked = false;
-                if !unblocked {
+                let replied = self.wait_for(block).await;
+                self.client.info.state.lock().blocked = None;
+                if !replied {
                     return;
                 }
                 self.more = true;
@@ -225,6 +230,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Pending => Poll::Pending,
                 };
             }
+            if let Some(paused) = &mut self.paused {
+                return match paused.as_mut().poll(context) {
+                    Poll::Ready(()) => Poll::Ready(Event::More),
+                    Poll::Pending => Poll::Pending,
+                };
+            }
             if self.more {
                 return Poll::Ready(Event::More);
             }
@@ -266,6 +277,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.room = self.missing_room();
         self.room_registered = false;
+        self.paused = None;
         if self.room.is_none() && self.next_request < self.requests.len() {
             self.execute_parsed();
         }
@@ -366,6 +378,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let args = Args::new(&self.input, ranges);
             let before = self.output.len();
             if let Ok(spec) = request.resolved {
+                if let Some(until_ms) = engine.paused_until_ms(&self.session, spec) {
+                    let wait_ms = until_ms.saturating_sub(engine.now_ms());
+                    self.paused = Some(paused(&self.shared, wait_ms.max(1) as u64));
+                    break;
+                }
                 self.state.command = spec.full_name;
             }
             let outcome = engine.execute(
@@ -376,6 +393,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 &mut self.state,
             );
             done += 1;
+            if let Some(waiter) = self.session.waiter.take() {
+                self.waiting = Some(waiter.clone());
+                self.state.block = Some(Block::Key(waiter));
+            }
+            if let Some(block) = &self.state.block {
+                // Before the engine is free again, so that whoever comes next can unblock it.
+                self.client.info.state.lock().blocked = Some(match block {
+                    Block::Key(waiter) => Blocked::Key(waiter.clone()),
+                    Block::Log(_) => Blocked::Log(Arc::default()),
+                });
+            }
             lsn = lsn.max(outcome.lsn);
             wrote |= outcome.wrote;
             if outcome.failed {
@@ -402,22 +430,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.state.commands += done as u64;
         self.next_request += done;
         self.closing |= self.state.close;
-        let end = self.output.len();
-        if let Some(log) = log
-            && lsn > log.durable_lsn()
-        {
-            self.waiters.executed();
-            let gate = Gate { lsn, durability };
-            self.hold(Held { end, log, gate, replies, wrote, registered: false });
-        } else {
-            self.release(replies);
-        }
+        self.settle(log, lsn, durability, wrote, replies);
         if self.output.len() - self.written > OUTPUT_BYTES_MAX {
             let id = self.client.info.id;
             crate::log_warning!("Client id={id} closed: it does not take its replies");
             self.output.clear();
             (self.written, self.ready, self.closing) = (0, 0, true);
             self.held.clear();
+        }
+    }
+
+    /// Holds the last `replies` replies back until what they depend on is durable, if it is not.
+    fn settle(
+        &mut self,
+        log: Option<Arc<Log>>,
+        lsn: Lsn,
+        durability: Durability,
+        wrote: bool,
+        replies: usize,
+    ) {
+        let end = self.output.len();
+        match log {
+            Some(log) if lsn > log.durable_lsn() => {
+                self.waiters.executed();
+                let gate = Gate { lsn, durability };
+                self.hold(Held { end, log, gate, replies, wrote, registered: false });
+            }
+            _ => self.release(replies),
         }
     }
 
@@ -499,9 +538,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Writes everything out, then waits for what a blocking command waits for, and replies. False if
-    /// the client is gone.
-    async fn wait_for(&mut self, block: Block) -> bool {
+    /// Writes everything out that was replied so far. False if the client is gone.
+    async fn write_all(&mut self) -> bool {
         while self.written < self.output.len() || !self.held.is_empty() {
             let closing = std::mem::replace(&mut self.closing, true);
             let event = self.next_event().await;
@@ -516,9 +554,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Read(_) | Event::More | Event::End => return false,
             }
         }
-        let mut registered = false;
+        true
+    }
+
+    /// Waits until `done`, or until the time is over. Some input is taken meanwhile, to notice a client
+    /// that is gone and waits for nothing: then it gives false.
+    async fn wait_until(
+        &mut self,
+        timeout: Option<Duration>,
+        mut done: impl FnMut(&Waiters, &mut Context<'_>) -> Poll<()>,
+    ) -> bool {
         let wait = poll_fn(|context| {
-            // Some input is taken, to notice a client that is gone and waits for nothing.
             while self.input.len() < 2 * READ_BYTES {
                 match self.poll_input(context) {
                     Poll::Pending => break,
@@ -526,27 +572,75 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(_) => return Poll::Ready(false),
                 }
             }
-            match &block.until {
-                Until::Durable(log, lsn) => {
-                    let gate = Gate { lsn: *lsn, durability: Durability::Always };
-                    self.waiters.poll_passage(context, log, gate, &mut registered).map(|_| true)
-                }
-                Until::Timeout => Poll::Pending,
-            }
+            done(&self.waiters, context).map(|()| true)
         });
-        let present = match block.timeout {
+        match timeout {
             None => wait.await,
-            // When the time has passed the client gets its reply all the same.
             Some(timeout) => tokio::time::timeout(timeout, wait).await.unwrap_or(true),
+        }
+    }
+
+    /// Waits for what a blocking command waits for, and replies. False if the client is gone.
+    async fn wait_for(&mut self, block: Block) -> bool {
+        if !self.write_all().await {
+            return false;
+        }
+        match block {
+            Block::Key(waiter) => self.wait_for_key(&waiter).await,
+            Block::Log(block) => self.wait_for_log(block).await,
+        }
+    }
+
+    async fn wait_for_key(&mut self, waiter: &Arc<Waiter>) -> bool {
+        let timeout = waiter.timeout_ms().map(Duration::from_millis);
+        if !self.wait_until(timeout, |_, context| waiter.poll_end(context)).await {
+            return false;
+        }
+        self.waiting = None;
+        let reply = self.shared.engine.lock().take_wait_reply(waiter);
+        if reply.outcome.failed {
+            self.state.count_error();
+        }
+        let replies = usize::from(!self.state.mutes_reply());
+        if replies > 0 {
+            self.output.extend_from_slice(&reply.bytes);
+        }
+        let WaitReply { outcome, log, durability, .. } = reply;
+        self.settle(log, outcome.lsn, durability, outcome.wrote, replies);
+        true
+    }
+
+    async fn wait_for_log(&mut self, block: LogBlock) -> bool {
+        let unblock = match &self.client.info.state.lock().blocked {
+            Some(Blocked::Log(unblock)) => unblock.clone(),
+            _ => unreachable!("a client that waits for the log is marked so"),
         };
-        if !present {
+        let mut registered = false;
+        let mut woken = std::pin::pin!(unblock.wake.notified());
+        let done = |waiters: &Waiters, context: &mut Context<'_>| {
+            if woken.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            match &block.until {
+                Some((log, lsn)) => {
+                    let gate = Gate { lsn: *lsn, durability: Durability::Always };
+                    waiters.poll_passage(context, log, gate, &mut registered).map(|_| ())
+                }
+                None => Poll::Pending,
+            }
+        };
+        // When the time has passed the client gets its reply all the same.
+        if !self.wait_until(block.timeout, done).await {
             return false;
         }
         let muted = self.state.mutes_reply();
         if !muted {
             let durable = block.local.is_some_and(|(log, lsn)| lsn <= log.durable_lsn());
             let mut reply = Reply::new(&mut self.output, self.session.protocol);
-            (block.reply)(&mut reply, durable);
+            match unblock.why.get() {
+                Some(Unserved::Unblocked) => reply.error(UNBLOCKED),
+                Some(Unserved::TimedOut) | None => (block.reply)(&mut reply, durable),
+            }
         }
         self.release(usize::from(!muted));
         true
@@ -583,7 +677,19 @@ impl<S> Drop for Connection<S> {
         if self.session.watched() > 0 {
             self.shared.engine.lock().forget_transaction(&mut self.session);
         }
+        if let Some(waiter) = self.waiting.take() {
+            self.shared.engine.lock().take_wait_reply(&waiter);
+        }
     }
+}
+
+/// Ends with the pause, or earlier.
+fn paused(shared: &Shared, wait_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    // It counts from here, while the engine is held, so that no end of the pause is missed.
+    let unpaused = shared.unpaused.clone().notified_owned();
+    Box::pin(async move {
+        let _ = tokio::time::timeout(Duration::from_millis(wait_ms), unpaused).await;
+    })
 }
 
 /// Tells a client why it is not served.

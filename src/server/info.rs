@@ -128,7 +128,7 @@ fn clients(shared: &Shared, _: &Guard<'_>, out: &mut String) {
     field(out, "maxclients", shared.config.read().maxclients);
     field(out, "client_recent_max_input_buffer", largest(|state| state.input_bytes));
     field(out, "client_recent_max_output_buffer", largest(|state| state.output_bytes));
-    field(out, "blocked_clients", states.iter().filter(|state| state.blocked).count());
+    field(out, "blocked_clients", states.iter().filter(|state| state.blocked.is_some()).count());
     field(out, "tracking_clients", 0);
     field(out, "pubsub_clients", 0);
     field(out, "watching_clients", states.iter().filter(|state| state.watched > 0).count());

@@ -8,6 +8,7 @@ use super::shared::{Counters, Shared};
 use super::waiters::Waiters;
 use super::{args, logger};
 use crate::commands::Settings;
+use crate::data::{KeyHasher, Limits};
 use crate::engine::{self, Engine, Machine};
 use crate::log::{Durability, Log, Options, Recovery};
 use crate::{log_notice, log_warning};
@@ -51,11 +52,27 @@ pub fn durability(appendfsync: AppendFsync) -> Durability {
 
 /// What commands look at under this configuration.
 pub fn settings(config: &Config) -> Settings {
+    // The engine puts its own hash function in.
+    let limits = Limits {
+        hash_listpack_entries: config.hash_max_listpack_entries as usize,
+        hash_listpack_value_bytes: config.hash_max_listpack_value as usize,
+        list_listpack_size: config.list_max_listpack_size,
+        set_intset_entries: config.set_max_intset_entries as usize,
+        set_listpack_entries: config.set_max_listpack_entries as usize,
+        set_listpack_value_bytes: config.set_max_listpack_value as usize,
+        sorted_set_listpack_entries: config.zset_max_listpack_entries as usize,
+        sorted_set_listpack_value_bytes: config.zset_max_listpack_value as usize,
+        stream_node_bytes: config.stream_node_max_bytes as usize,
+        stream_node_entries: config.stream_node_max_entries as usize,
+        hyperloglog_sparse_bytes: config.hll_sparse_max_bytes as usize,
+        ..Limits::new(KeyHasher::new((0, 0)))
+    };
     Settings {
         bulk_bytes_max: config.proto_max_bulk_len as usize,
         lfu: config.maxmemory_policy.name().ends_with("-lfu"),
         lfu_log_factor: config.lfu_log_factor as u32,
         lfu_decay_minutes: config.lfu_decay_time as u32,
+        limits,
     }
 }
 
@@ -117,6 +134,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         ending: false.into(),
         listeners: Mutex::new(Listeners::default()),
         active_expiry: true.into(),
+        unpaused: Arc::default(),
     });
     if let Some(log) = shared.engine.log() {
         shared.start_log(&log);
@@ -353,7 +371,8 @@ async fn every_second(shared: Arc<Shared>) {
         if timeout > 0 {
             for client in shared.clients.list() {
                 let state = client.state.lock();
-                let idle = !state.blocked && state.last.elapsed().as_secs() > timeout as u64;
+                let idle =
+                    state.blocked.is_none() && state.last.elapsed().as_secs() > timeout as u64;
                 drop(state);
                 if idle {
                     client.kill();

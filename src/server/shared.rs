@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
+use tokio::sync::Notify;
 
 /// Counters that `INFO stats` shows.
 #[derive(Default)]
@@ -65,6 +66,8 @@ pub struct Shared {
     pub query_bytes_max: AtomicUsize,
     /// Whether keys are expired without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expiry: AtomicBool,
+    /// Wakes connections that wait because of `CLIENT PAUSE`.
+    pub unpaused: Arc<Notify>,
 }
 
 impl Shared {

@@ -149,6 +149,7 @@ fn value_bytes(value: Value<'_>) -> Vec<u8> {
     match value {
         Value::Integer(number) => number.to_string().into_bytes(),
         Value::Text { bytes, .. } => bytes.to_vec(),
+        other => panic!("the workload makes no {}", other.type_name()),
     }
 }
 

@@ -6,7 +6,7 @@ mod set;
 
 use super::numbers::integer;
 use super::spec::{Flags, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context, Key};
+use super::{CommandError, CommandResult, Context, Key, Store};
 use crate::keyspace::Value;
 use crate::keyspace::entry::{EMBEDDED_BYTES_MAX, NewValue};
 use crate::resp::request::parse_i64;
@@ -154,6 +154,7 @@ pub(super) fn string_bytes<'v>(
     match value {
         Value::Integer(number) => Ok(digits.format(number).as_bytes()),
         Value::Text { bytes, .. } => Ok(bytes),
+        _ => Err(CommandError::WRONG_TYPE),
     }
 }
 
@@ -169,6 +170,17 @@ pub(super) fn new_string(bytes: &[u8]) -> NewValue<'_> {
         Some(number) => NewValue::Integer(number),
         None => NewValue::Text { bytes, edited: false },
     }
+}
+
+/// Sets a key, without an expiry time, to bytes that were computed and not sent: such a string is `raw`
+/// whatever its length. The caller states the effect.
+pub(super) fn set_raw(store: &mut Store<'_>, key: &Key<'_>, bytes: Vec<u8>) {
+    let value = if bytes.len() > EMBEDDED_BYTES_MAX {
+        NewValue::Buffer(Box::new(bytes))
+    } else {
+        NewValue::Text { bytes: &bytes, edited: true }
+    };
+    store.set(key, value, None);
 }
 
 /// Replies with a string, or null if there is none, as `GET` does. False if there is none.
@@ -286,12 +298,7 @@ fn setrange(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     } else {
         let mut bytes = Vec::new();
         overwrite(&mut bytes);
-        let value = if bytes.len() > EMBEDDED_BYTES_MAX {
-            NewValue::Buffer(Box::new(bytes))
-        } else {
-            NewValue::Text { bytes: &bytes, edited: true }
-        };
-        ctx.store.set(&key, value, None);
+        set_raw(&mut ctx.store, &key, bytes);
     }
     ctx.store.effect_verbatim(args);
     ctx.reply.integer(old_len.unwrap_or(0).max(end) as i64);

@@ -6,11 +6,12 @@
 //! one that is there during a whole walk is visited exactly once, whatever happens to the others.
 
 use std::collections::btree_map;
+use std::ops::RangeInclusive;
 use std::ptr::NonNull;
 use std::slice;
 
 use super::bucket::SLOTS;
-use super::segment::{BUCKETS_MAX, NEVER, Segment, order_of};
+use super::segment::{BUCKETS_MAX, Found, NEVER, Segment, order_of};
 use super::{Item, Place, Rehash, Spilled, Table, after_prefix};
 
 /// What becomes of an item that was looked at for expiry.
@@ -187,7 +188,8 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         cursor
     }
 
-    /// Sweeps one whole segment and returns how many items it looked at.
+    /// Sweeps one segment and returns how many items it looked at. It begins in the middle, at the
+    /// cursor, if the segment was merged with one that the sweep had already passed.
     fn sweep_segment(
         &mut self,
         cursor: u64,
@@ -196,7 +198,11 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         removed: &mut impl FnMut(T),
     ) -> usize {
         let (first, last) = self.hashes(index);
-        let mut deadline_min = NEVER;
+        let from = order_of(cursor, self.directory[index].depth());
+        // What is not looked at keeps the lower bound that it has.
+        let passed = from > 0;
+        let mut deadline_min =
+            if passed { self.directory[index].header().deadline_min } else { NEVER };
         let mut looked_at = 0;
         let mut judge = |raw: NonNull<u8>| {
             looked_at += 1;
@@ -208,38 +214,28 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
             verdict
         };
 
-        // The spill goes first: buckets are refilled from it, and nothing may be judged twice. The
-        // items are judged from the last to the first, since removing one moves only those behind
-        // it: what is moved has been judged and, because it is still there, was kept.
         if self.directory[index].spilled() > 0 {
-            let hashes: Vec<u64> = self.spill.range(first..=last).map(|(&hash, _)| hash).collect();
-            for hash in hashes {
-                for position in (0..self.spill[&hash].len()).rev() {
-                    let spilled = &mut self.spill.get_mut(&hash).expect("listed above")[position];
-                    let Spilled { raw, marked: true } = *spilled else {
+            // A bucket is refilled from the spill, and that moves items: all are judged before the
+            // first is removed, or some would be judged twice and others passed over.
+            self.sweep_spilled(index, cursor..=last, from, &mut judge, removed);
+        } else {
+            // From the last to the first, since removing one moves only those behind it: what is moved
+            // has been judged and, because it is still there, was kept.
+            for bucket in (0..self.directory[index].buckets()).rev() {
+                let mut marks = self.directory[index].slots()[bucket].marks();
+                while marks != 0 {
+                    let slot = marks.ilog2() as usize;
+                    marks &= !(1 << slot);
+                    let line = &mut self.directory[index].slots_mut()[bucket];
+                    if line.word(slot).order() < from {
                         continue;
-                    };
-                    match judge(raw) {
-                        Verdict::Keep { .. } => {}
-                        Verdict::Unmark => spilled.marked = false,
-                        Verdict::Remove => {
-                            removed(self.remove_at(hash, Place::Spill { index, position }));
-                        }
                     }
-                }
-            }
-        }
-        for bucket in (0..self.directory[index].buckets()).rev() {
-            let mut marks = self.directory[index].slots()[bucket].marks();
-            while marks != 0 {
-                let slot = marks.ilog2() as usize;
-                marks &= !(1 << slot);
-                let line = &mut self.directory[index].slots_mut()[bucket];
-                match judge(line.word(slot).raw()) {
-                    Verdict::Keep { .. } => {}
-                    Verdict::Unmark => line.set_marked(slot, false),
-                    Verdict::Remove => {
-                        removed(self.remove_at(first, Place::Slot { index, bucket, slot }));
+                    match judge(line.word(slot).raw()) {
+                        Verdict::Keep { .. } => {}
+                        Verdict::Unmark => line.set_marked(slot, false),
+                        Verdict::Remove => {
+                            removed(self.remove_at(first, Place::Slot { index, bucket, slot }));
+                        }
                     }
                 }
             }
@@ -247,6 +243,64 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         self.directory[index].header_mut().deadline_min = deadline_min;
         self.settle(cursor);
         looked_at
+    }
+
+    /// Judges the marked items of a segment of which some are spilled, and removes those that are to go.
+    /// `hashes` are those to look at, `from` is the order of the first.
+    #[cold]
+    fn sweep_spilled(
+        &mut self,
+        index: usize,
+        hashes: RangeInclusive<u64>,
+        from: u16,
+        judge: &mut impl FnMut(NonNull<u8>) -> Verdict,
+        removed: &mut impl FnMut(T),
+    ) {
+        let mut gone = Vec::new();
+        for spilled in self.spill.range_mut(hashes).flat_map(|(_, all)| all) {
+            if !spilled.marked {
+                continue;
+            }
+            match judge(spilled.raw) {
+                Verdict::Keep { .. } => {}
+                Verdict::Unmark => spilled.marked = false,
+                Verdict::Remove => gone.push(spilled.raw),
+            }
+        }
+        for line in self.directory[index].slots_mut() {
+            let mut marks = line.marks();
+            while marks != 0 {
+                let slot = marks.ilog2() as usize;
+                marks &= !(1 << slot);
+                if line.word(slot).order() < from {
+                    continue;
+                }
+                let raw = line.word(slot).raw();
+                match judge(raw) {
+                    Verdict::Keep { .. } => {}
+                    Verdict::Unmark => line.set_marked(slot, false),
+                    Verdict::Remove => gone.push(raw),
+                }
+            }
+        }
+        for raw in gone {
+            // SAFETY: the table owns the item, and the borrow ends with the call.
+            let hash = self.hasher.rehash(unsafe { T::borrow(raw) });
+            let place = self.locate_raw(index, hash, raw).expect("it was there when it was judged");
+            removed(self.remove_at(hash, place));
+        }
+    }
+
+    /// Where in the segment of entry `index` an item with this hash lies.
+    fn locate_raw(&self, index: usize, hash: u64, raw: NonNull<u8>) -> Option<Place> {
+        match self.directory[index].find(hash, |word| word.raw() == raw) {
+            Found::At(bucket, slot) => Some(Place::Slot { index, bucket, slot }),
+            Found::Nothing => None,
+            Found::PerhapsSpilled => {
+                let position = self.spill.get(&hash)?.iter().position(|item| item.raw == raw)?;
+                Some(Place::Spill { index, position })
+            }
+        }
     }
 
     /// Takes items out segment by segment, to free a table in slices. Ends after the segment with

@@ -426,6 +426,11 @@ fn a_step_of_a_scan_is_bounded() {
 }
 
 #[test]
+fn a_sweep_judges_each_item_once_although_segments_merge_behind_it() {
+    run(Hashing::Reversed, &[Step::Insert(586, 1457), Step::Remove(1077, 824), Step::Sweep(92)]);
+}
+
+#[test]
 fn a_sweep_passes_segments_where_nothing_is_due() {
     let mut table = Numbers::new(Hashing::Mixed);
     (0..50_000).for_each(|number| table.put(number, Some(1_000_000 + number)));

@@ -403,18 +403,18 @@ directives! {
     "active-defrag-ignore-bytes" => active_defrag_ignore_bytes: u64 = 100 * MIB, memory(1, i64::MAX as u64), MUTABLE, Kept(reason::DEFRAG);
 
     // Encodings of small values.
-    "hash-max-listpack-entries" | "hash-max-ziplist-entries" => hash_max_listpack_entries: u64 = 512, LONG_COUNT, MUTABLE, Kept(reason::ENCODING);
-    "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, SIZE, MUTABLE, Kept(reason::ENCODING);
-    "list-max-listpack-size" | "list-max-ziplist-size" => list_max_listpack_size: i32 = -2, int(INT_MIN, INT_MAX), MUTABLE, Kept(reason::ENCODING);
+    "hash-max-listpack-entries" | "hash-max-ziplist-entries" => hash_max_listpack_entries: u64 = 512, LONG_COUNT, MUTABLE, Works;
+    "hash-max-listpack-value" | "hash-max-ziplist-value" => hash_max_listpack_value: u64 = 64, SIZE, MUTABLE, Works;
+    "list-max-listpack-size" | "list-max-ziplist-size" => list_max_listpack_size: i32 = -2, int(INT_MIN, INT_MAX), MUTABLE, Works;
     "list-compress-depth" => list_compress_depth: i32 = 0, COUNT, MUTABLE, Kept(reason::ENCODING);
-    "set-max-intset-entries" => set_max_intset_entries: u64 = 512, LONG_COUNT, MUTABLE, Kept(reason::ENCODING);
-    "set-max-listpack-entries" => set_max_listpack_entries: u64 = 128, LONG_COUNT, MUTABLE, Kept(reason::ENCODING);
-    "set-max-listpack-value" => set_max_listpack_value: u64 = 64, LONG_COUNT, MUTABLE, Kept(reason::ENCODING);
-    "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, LONG_COUNT, MUTABLE, Kept(reason::ENCODING);
-    "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, SIZE, MUTABLE, Kept(reason::ENCODING);
-    "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, SIZE, MUTABLE, Kept(reason::ENCODING);
-    "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, SIZE, MUTABLE, Kept(reason::ENCODING);
-    "stream-node-max-entries" => stream_node_max_entries: i64 = 100, LONG_COUNT, MUTABLE, Kept(reason::ENCODING);
+    "set-max-intset-entries" => set_max_intset_entries: u64 = 512, LONG_COUNT, MUTABLE, Works;
+    "set-max-listpack-entries" => set_max_listpack_entries: u64 = 128, LONG_COUNT, MUTABLE, Works;
+    "set-max-listpack-value" => set_max_listpack_value: u64 = 64, LONG_COUNT, MUTABLE, Works;
+    "zset-max-listpack-entries" | "zset-max-ziplist-entries" => zset_max_listpack_entries: u64 = 128, LONG_COUNT, MUTABLE, Works;
+    "zset-max-listpack-value" | "zset-max-ziplist-value" => zset_max_listpack_value: u64 = 64, SIZE, MUTABLE, Works;
+    "hll-sparse-max-bytes" => hll_sparse_max_bytes: u64 = 3000, SIZE, MUTABLE, Works;
+    "stream-node-max-bytes" => stream_node_max_bytes: u64 = 4096, SIZE, MUTABLE, Works;
+    "stream-node-max-entries" => stream_node_max_entries: i64 = 100, LONG_COUNT, MUTABLE, Works;
 
     // Observing.
     "slowlog-log-slower-than" => slowlog_log_slower_than: i64 = 10000, int(-1, LONG_MAX), MUTABLE, Kept(reason::LATENCY);
