@@ -25,5 +25,6 @@ pub use hasher::KeyHasher;
 pub use limits::Limits;
 pub use list::List;
 pub use malformed::Malformed;
+pub use sorted_set::SortedSet;
 pub use stream::Stream;
-pub use stubs::{Set, SortedSet};
+pub use stubs::Set;
