@@ -25,8 +25,10 @@ pub mod object;
 mod replay_tests;
 pub mod scan;
 pub mod server;
+pub mod sets;
 pub mod spec;
 pub mod store;
+pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]

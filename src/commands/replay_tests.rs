@@ -2,6 +2,7 @@
 
 use super::ExpiryMode;
 use super::testing::{Bench, parse_effects, show_args, words};
+use crate::data::listpack::Element;
 use crate::keyspace::Value;
 use proptest::prelude::*;
 
@@ -14,6 +15,11 @@ fn contents(bench: &Bench) -> Vec<String> {
                 Value::Integer(number) => number.to_string().into_bytes(),
                 Value::Text { bytes, .. } => bytes.to_vec(),
                 Value::List(list) => format!("{list:?}").into_bytes(),
+                Value::Set(set) => {
+                    let mut members: Vec<_> = set.iter().map(Element::to_vec).collect();
+                    members.sort();
+                    format!("{members:?}").into_bytes()
+                }
                 other => panic!("no contents of a {} yet", other.type_name()),
             };
             let name = entry.value().encoding_name();
@@ -28,8 +34,8 @@ fn bench() -> Bench {
     let mut bench = Bench::new();
     let limits = &mut bench.settings.limits;
     limits.list_listpack_size = 4;
-    limits.set_intset_entries = 4;
-    limits.set_listpack_entries = 6;
+    limits.set_intset_entries = 5;
+    limits.set_listpack_entries = 4;
     bench
 }
 
@@ -94,6 +100,7 @@ fn command() -> impl Strategy<Value = String> {
         2 => (prop::sample::select(&["MSET", "MSETNX"][..]), key(), value(), key(), value())
             .prop_map(|(n, a, v, b, w)| format!("{n} {a} {v} {b} {w}")),
         8 => super::lists::tests::command(),
+        8 => super::sets::tests::command(),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),
         1 => prop::sample::select(&["SCAN 0", "KEYS *", "RANDOMKEY", "DBSIZE", "SCAN 0 MATCH [ab]",
