@@ -13,6 +13,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 mod malformed;
+mod salted;
 pub mod sample;
 pub mod set;
 pub mod sorted_set;
