@@ -4,8 +4,7 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, hyperloglog, lists, object, scan,
-    server, streams, strings, transactions,
+    bitmaps, command, connection, databases, expire, generic, hashes, hyperloglog, lists, object, scan, server, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -18,6 +17,7 @@ static FAMILIES: &[&[Spec]] = &[
     &databases::COMMANDS,
     &expire::COMMANDS,
     &generic::COMMANDS,
+    &hashes::COMMANDS,
     &hyperloglog::COMMANDS,
     &lists::COMMANDS,
     &object::COMMANDS,

@@ -2,8 +2,8 @@
 
 use super::State;
 use crate::commands::store::{ExpiryMode, Store, Unit};
-use crate::commands::{Context, Handler, Settings, table};
-use crate::keyspace::{Keyspace, Value};
+use crate::commands::{Context, Handler, Settings, hashes, table};
+use crate::keyspace::{Entry, Keyspace, Value};
 use crate::log::Replay;
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser, write_command};
@@ -131,23 +131,7 @@ pub(super) fn dump(
             write_command(&mut piece, &[b"SELECT", digits.format(db).as_bytes()]);
         }
         for entry in database.iter() {
-            let mut digits = itoa::Buffer::new();
-            let bytes = match entry.value() {
-                Value::Integer(number) => digits.format(number).as_bytes(),
-                Value::Text { bytes, .. } => bytes,
-                other => {
-                    let what = format!("a base cannot hold a {} yet", other.type_name());
-                    return Err(io::Error::new(io::ErrorKind::Unsupported, what));
-                }
-            };
-            match entry.expiry_ms() {
-                Some(at) => {
-                    let mut digits = itoa::Buffer::new();
-                    let at = digits.format(at).as_bytes();
-                    write_command(&mut piece, &[b"SET", entry.key(), bytes, b"PXAT", at]);
-                }
-                None => write_command(&mut piece, &[b"SET", entry.key(), bytes]),
-            }
+            dump_entry(entry, &mut piece)?;
             if piece.len() >= DUMP_BYTES {
                 write(db as u32, &piece)?;
                 piece.clear();
@@ -157,6 +141,32 @@ pub(super) fn dump(
             write(db as u32, &piece)?;
             piece.clear();
         }
+    }
+    Ok(())
+}
+
+/// Writes commands that rebuild one key.
+fn dump_entry(entry: Entry<'_>, piece: &mut Vec<u8>) -> io::Result<()> {
+    let (mut digits, mut at_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let at = entry.expiry_ms().map(|at| at_digits.format(at).as_bytes());
+    let string = match entry.value() {
+        Value::Integer(number) => digits.format(number).as_bytes(),
+        Value::Text { bytes, .. } => bytes,
+        Value::Hash(hash) => {
+            hashes::rebuild(entry.key(), hash, |words| write_command(piece, words));
+            if let Some(at) = at {
+                write_command(piece, &[b"PEXPIREAT", entry.key(), at]);
+            }
+            return Ok(());
+        }
+        other => {
+            let what = format!("a base cannot hold a {} yet", other.type_name());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        }
+    };
+    match at {
+        Some(at) => write_command(piece, &[b"SET", entry.key(), string, b"PXAT", at]),
+        None => write_command(piece, &[b"SET", entry.key(), string]),
     }
     Ok(())
 }
