@@ -13,6 +13,7 @@ pub mod error;
 pub mod expire;
 pub mod generic;
 pub mod glob;
+pub mod hyperloglog;
 pub mod keys;
 mod lazyfree;
 pub mod long_double;

@@ -4,8 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, object, scan, server, strings,
-    transactions,
+    bitmaps, command, connection, databases, expire, generic, hyperloglog, object, scan, server,
+    strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -18,6 +18,7 @@ static FAMILIES: &[&[Spec]] = &[
     &databases::COMMANDS,
     &expire::COMMANDS,
     &generic::COMMANDS,
+    &hyperloglog::COMMANDS,
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,

@@ -6,17 +6,22 @@
 
 mod block;
 pub mod hasher;
+pub mod hyperloglog;
 pub mod intset;
 pub mod limits;
+pub mod list;
 pub mod listpack;
 mod malformed;
 pub mod sorted_set;
+pub mod stream;
 mod stubs;
 pub mod table;
 pub mod word;
 
 pub use hasher::KeyHasher;
 pub use limits::Limits;
+pub use list::List;
 pub use malformed::Malformed;
 pub use sorted_set::SortedSet;
-pub use stubs::{Hash, List, Set, Stream};
+pub use stream::Stream;
+pub use stubs::{Hash, Set};

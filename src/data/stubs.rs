@@ -30,4 +30,4 @@ macro_rules! stub {
     )*};
 }
 
-stub!(List Set Hash Stream);
+stub!(Set Hash);

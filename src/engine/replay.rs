@@ -27,7 +27,9 @@ pub(super) struct Replayer<'a> {
 impl<'a> Replayer<'a> {
     pub(super) fn new(state: &'a mut State) -> Self {
         // What was once accepted is replayed, whatever is accepted today.
-        let settings = Settings { bulk_bytes_max: usize::MAX / 4, ..state.settings.clone() };
+        let mut settings = Settings { bulk_bytes_max: usize::MAX / 4, ..state.settings.clone() };
+        // The log says when a HyperLogLog became dense.
+        settings.limits.hyperloglog_sparse_bytes = usize::MAX;
         Self {
             state,
             settings,

@@ -134,7 +134,7 @@ fn power_for(exponent: i32) -> (Wide, i32) {
     loop {
         let decimal = POWER_MIN + index * POWER_STEP;
         // The binary exponent, by an approximation of log2(10) that is exact in this range.
-        let binary = (decimal * 217_706 >> 16) - 63;
+        let binary = ((decimal * 217_706) >> 16) - 63;
         match exponent + binary + 64 {
             ..-60 => index += 1,
             -60..=-32 => {

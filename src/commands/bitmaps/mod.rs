@@ -6,7 +6,7 @@ mod bitop;
 mod count;
 
 use super::numbers::integer;
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Flags, KeySpec, Spec};
 use super::strings::{set_raw, string_bytes};
 use super::{CommandError, CommandResult, Context, Key};
 use crate::resp::Args;
@@ -17,14 +17,8 @@ const READ_FAST: Flags = Flags::READONLY.with(Flags::FAST);
 const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 
 const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
-const BITOP_KEYS: &[KeySpec] = &[
-    KeySpec::at(2, "OW update"),
-    KeySpec {
-        begin: Begin::Index(3),
-        find: Find::Range { last: -1, step: 1, limit: 0 },
-        flags: "RO access",
-    },
-];
+const BITOP_KEYS: &[KeySpec] =
+    &[KeySpec::at(2, "OW update"), KeySpec::range(3, -1, 1, "RO access")];
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 7] = [

@@ -74,6 +74,9 @@ impl Listpack {
     /// The most bytes that a listpack is made to hold; see [`Listpack::has_room_for`].
     pub const BYTES_MAX: usize = 1 << 30;
 
+    /// The bytes of one without elements.
+    pub const EMPTY_BYTES: usize = EMPTY.len();
+
     /// A listpack without elements.
     pub fn new() -> Self {
         Self { block: block::allocate_copy(&EMPTY) }

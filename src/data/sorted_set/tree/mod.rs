@@ -31,7 +31,7 @@ const LEAF_MERGE_MAX: usize = LEAF_MAX * 4 / 5;
 const INNER_MIN: usize = FANOUT / 4;
 const INNER_MERGE_MAX: usize = FANOUT * 4 / 5;
 /// More levels than memory has room for, with at least `INNER_MIN` subtrees in a node.
-const HEIGHT_MAX: usize = 20;
+const HEIGHT_MAX: usize = 12;
 /// How many elements ahead a walk asks the processor for.
 const AHEAD: usize = 8;
 
