@@ -27,7 +27,7 @@ pub static COMMANDS: [Spec; 3] = [
 const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
 
 /// Matches anything, also an empty key, which patterns by themselves do not.
-fn matches(pattern: &[u8], key: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], key: &[u8]) -> bool {
     pattern == b"*" || glob::matches(pattern, key, Case::Sensitive)
 }
 
@@ -44,25 +44,53 @@ fn keys(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// The options of `SCAN`.
-struct Options<'a> {
-    count: usize,
-    pattern: &'a [u8],
-    type_name: Option<&'static str>,
+/// What a command of the `SCAN` family walks over, which decides on its options.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scanned {
+    /// Keys: `TYPE` is an option.
+    Keys,
+    /// The fields of a hash: `NOVALUES` is an option.
+    Fields,
+    /// The members of another collection.
+    Members,
+}
+
+/// The options of `SCAN` and its kin.
+pub(super) struct Options<'a> {
+    /// About how many elements to visit.
+    pub count: usize,
+    /// What elements must match; see [`matches`].
+    pub pattern: &'a [u8],
+    /// Of which type a key must be.
+    pub type_name: Option<&'static str>,
+    /// Whether the values of a hash's fields are left out.
+    pub no_values: bool,
 }
 
 impl<'a> Options<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, CommandError> {
-        let mut options = Self { count: 10, pattern: b"*", type_name: None };
-        for at in (0..args.len()).step_by(2) {
-            let (name, value) = (args.at(at), args.get(at + 1).ok_or(CommandError::SYNTAX)?);
+    /// Reads what follows the cursor.
+    pub(super) fn parse(args: Args<'a>, scanned: Scanned) -> Result<Self, CommandError> {
+        const NOT_A_HASH: CommandError =
+            CommandError::fixed("ERR NOVALUES option can only be used in HSCAN");
+        let mut options = Self { count: 10, pattern: b"*", type_name: None, no_values: false };
+        let mut rest = args;
+        while let Some(name) = rest.get(0) {
+            if name.eq_ignore_ascii_case(b"NOVALUES") {
+                if scanned != Scanned::Fields {
+                    return Err(NOT_A_HASH);
+                }
+                options.no_values = true;
+                rest = rest.from(1);
+                continue;
+            }
+            let value = rest.get(1).ok_or(CommandError::SYNTAX)?;
             if name.eq_ignore_ascii_case(b"COUNT") {
                 let count = integer(value)?;
                 options.count =
                     usize::try_from(count).ok().filter(|&c| c > 0).ok_or(CommandError::SYNTAX)?;
             } else if name.eq_ignore_ascii_case(b"MATCH") {
                 options.pattern = value;
-            } else if name.eq_ignore_ascii_case(b"TYPE") {
+            } else if name.eq_ignore_ascii_case(b"TYPE") && scanned == Scanned::Keys {
                 let known = TYPES.into_iter().find(|t| t.as_bytes().eq_ignore_ascii_case(value));
                 options.type_name = Some(known.ok_or_else(|| {
                     let value = quoted(value, usize::MAX);
@@ -71,18 +99,33 @@ impl<'a> Options<'a> {
             } else {
                 return Err(CommandError::SYNTAX);
             }
+            rest = rest.from(2);
         }
         Ok(options)
     }
+}
+
+/// The cursor of a command of the `SCAN` family.
+pub(super) fn cursor(arg: &[u8]) -> Result<u64, CommandError> {
+    const BAD_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
+    unsigned(arg).ok_or(BAD_CURSOR)
+}
+
+/// Replies with the cursor to go on with and `found` elements, which are already written.
+pub(super) fn reply_scan(reply: &mut Reply<'_>, next: u64, found: usize, elements: &[u8]) {
+    reply.array(2);
+    let mut digits = itoa::Buffer::new();
+    reply.bulk(digits.format(next).as_bytes());
+    reply.array(found);
+    reply.raw(elements);
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
 ///
 /// Of the keys it meets, it deletes those that it would have returned had their time not come.
 fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    const BAD_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
-    let cursor = unsigned(&args[1]).ok_or(BAD_CURSOR)?;
-    let options = Options::parse(args.from(2))?;
+    let cursor = cursor(&args[1])?;
+    let options = Options::parse(args.from(2), Scanned::Keys)?;
     let (mut found, mut expired, mut keys) = (0, Vec::new(), Vec::new());
     let mut list = Reply::new(&mut keys, ctx.reply.protocol());
     let db = ctx.store.db;
@@ -104,11 +147,7 @@ fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             ctx.store.expire(&key);
         }
     }
-    ctx.reply.array(2);
-    let mut digits = itoa::Buffer::new();
-    ctx.reply.bulk(digits.format(next).as_bytes());
-    ctx.reply.array(found);
-    ctx.reply.raw(&keys);
+    reply_scan(&mut ctx.reply, next, found, &keys);
     Ok(())
 }
 
@@ -176,6 +215,7 @@ mod tests {
         bench.replies("SCAN 0 COUNT x", "-ERR value is not an integer or out of range");
         bench.replies("SCAN 0 COUNT", "-ERR syntax error");
         bench.replies("SCAN 0 foo bar", "-ERR syntax error");
+        bench.replies("SCAN 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN");
         bench.replies("SCAN 0 TYPE foo", "-ERR unknown type name 'foo'");
     }
 

@@ -5,6 +5,7 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 mod block;
+pub mod hash;
 pub mod hasher;
 pub mod hyperloglog;
 pub mod intset;
@@ -12,16 +13,18 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 mod malformed;
+pub mod sample;
 pub mod sorted_set;
 pub mod stream;
 mod stubs;
 pub mod table;
 pub mod word;
 
+pub use hash::Hash;
 pub use hasher::KeyHasher;
 pub use limits::Limits;
 pub use list::List;
 pub use malformed::Malformed;
 pub use sorted_set::SortedSet;
 pub use stream::Stream;
-pub use stubs::{Hash, Set};
+pub use stubs::Set;

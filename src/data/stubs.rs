@@ -30,4 +30,4 @@ macro_rules! stub {
     )*};
 }
 
-stub!(Set Hash);
+stub!(Set);

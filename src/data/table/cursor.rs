@@ -303,6 +303,14 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
         }
     }
 
+    /// A time before which no marked item expires, in milliseconds; `None` if there can be none. It
+    /// may be too early, as what is removed does not move it. Costs a look at every segment.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        let segments = self.directory.iter().filter(|segment| !segment.is_vacant());
+        let next = segments.map(|segment| segment.header().deadline_min).min()?;
+        (next != NEVER).then_some(next)
+    }
+
     /// Takes items out segment by segment, to free a table in slices. Ends after the segment with
     /// which `count` is reached, and returns the cursor for the next step, or zero at the end.
     ///

@@ -1,0 +1,194 @@
+//! The fields of a big hash: a table of them.
+
+use super::field::{FieldBox, FieldRef};
+use crate::data::KeyHasher;
+use crate::data::table::{Iter, Rehash, SweepLimits, Table, Verdict};
+
+/// A table of fields.
+pub(super) struct Fields {
+    table: Table<FieldBox, KeyHasher>,
+    /// Bytes allocated for the fields, without the table.
+    bytes: usize,
+    /// How many fields have an expiry time.
+    expiring: usize,
+    /// No field expires before this time. It may be too early.
+    next_expiry_ms: i64,
+}
+
+impl Rehash<FieldBox> for KeyHasher {
+    fn rehash(&self, field: FieldRef<'_>) -> u64 {
+        self.hash(field.name())
+    }
+}
+
+/// An expiry time as the table's deadlines count: what lies before 1970 has passed all the same.
+fn deadline(expiry_ms: Option<i64>) -> Option<u64> {
+    expiry_ms.map(|at| at.max(0) as u64)
+}
+
+impl Fields {
+    pub(super) fn new(hasher: KeyHasher) -> Self {
+        Self { table: Table::new(hasher), bytes: 0, expiring: 0, next_expiry_ms: i64::MAX }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.table.memory_bytes() + self.bytes
+    }
+
+    pub(super) fn find(&self, name: &[u8]) -> Option<FieldRef<'_>> {
+        self.table.find(self.table.hasher().hash(name), |field| field.name() == name)
+    }
+
+    pub(super) fn iter(&self) -> Iter<'_, FieldBox, KeyHasher> {
+        self.table.iter()
+    }
+
+    pub(super) fn scan<'a>(
+        &'a self,
+        cursor: u64,
+        count: usize,
+        visit: impl FnMut(FieldRef<'a>),
+    ) -> u64 {
+        self.table.scan(cursor, count, visit)
+    }
+
+    pub(super) fn random(&self, random: impl FnMut() -> u64) -> Option<FieldRef<'_>> {
+        self.table.random(random)
+    }
+
+    /// Notes that a field takes so many bytes and has such an expiry time.
+    fn count(&mut self, bytes: usize, expiry_ms: Option<i64>) {
+        self.bytes += bytes;
+        if let Some(at) = expiry_ms {
+            self.expiring += 1;
+            self.next_expiry_ms = self.next_expiry_ms.min(at);
+        }
+    }
+
+    /// Notes that there is no such field any more.
+    fn discount(&mut self, bytes: usize, had_expiry: bool) {
+        self.bytes -= bytes;
+        self.expiring -= usize::from(had_expiry);
+        if self.expiring == 0 {
+            self.next_expiry_ms = i64::MAX;
+        }
+    }
+
+    /// Sets a field; `expiry` is told the present expiry time, if there is such a field, and gives the
+    /// one that it is to have. True if the field is new.
+    pub(super) fn set(
+        &mut self,
+        name: &[u8],
+        value: &[u8],
+        expiry: impl FnOnce(Option<i64>) -> Option<i64>,
+    ) -> bool {
+        let hash = self.table.hasher().hash(name);
+        let Some(mut found) = self.table.find_mut(hash, |field| field.name() == name) else {
+            let expiry_ms = expiry(None);
+            let field = FieldBox::new(name, value, expiry_ms);
+            let bytes = field.view().memory_bytes();
+            self.table.insert_unique(hash, field, deadline(expiry_ms));
+            self.count(bytes, expiry_ms);
+            return true;
+        };
+        let old = found.get();
+        let (old_bytes, old_expiry) = (old.memory_bytes(), old.expiry_ms());
+        let expiry_ms = expiry(old_expiry);
+        // SAFETY: the table is borrowed mutably, so nobody else looks at the field.
+        if !unsafe { old.set_in_place(value, expiry_ms) } {
+            found.replace(FieldBox::new(name, value, expiry_ms));
+        }
+        if expiry_ms != old_expiry {
+            found.set_deadline(deadline(expiry_ms));
+        }
+        let bytes = found.get().memory_bytes();
+        self.discount(old_bytes, old_expiry.is_some());
+        self.count(bytes, expiry_ms);
+        false
+    }
+
+    /// Sets or clears the expiry time of a field. False if there is no such field.
+    pub(super) fn set_expiry(&mut self, name: &[u8], expiry_ms: Option<i64>) -> bool {
+        let hash = self.table.hasher().hash(name);
+        let Some(mut found) = self.table.find_mut(hash, |field| field.name() == name) else {
+            return false;
+        };
+        let old = found.get();
+        let (old_bytes, had_expiry) = (old.memory_bytes(), old.expiry_ms().is_some());
+        let field = FieldBox::new(name, old.value(), expiry_ms);
+        let bytes = field.view().memory_bytes();
+        found.replace(field);
+        found.set_deadline(deadline(expiry_ms));
+        self.discount(old_bytes, had_expiry);
+        self.count(bytes, expiry_ms);
+        true
+    }
+
+    pub(super) fn remove(&mut self, name: &[u8]) -> bool {
+        let hash = self.table.hasher().hash(name);
+        let Some(old) = self.table.remove(hash, |field| field.name() == name) else {
+            return false;
+        };
+        self.discount(old.view().memory_bytes(), old.view().expiry_ms().is_some());
+        true
+    }
+
+    /// A time before which no field expires, if any ever does.
+    pub(super) fn next_expiry_ms(&self) -> Option<i64> {
+        (self.expiring > 0).then_some(self.next_expiry_ms)
+    }
+
+    /// Takes out fields whose time has come by `now_ms`, at most `limit` of them, and gives their names.
+    pub(super) fn expire(&mut self, now_ms: i64, limit: usize) -> Vec<Vec<u8>> {
+        let mut names = Vec::new();
+        if self.next_expiry_ms().is_none_or(|next| next > now_ms) {
+            return names;
+        }
+        let (mut bytes, mut left, mut cursor) = (0, limit, 0);
+        while left > 0 {
+            let removing = &mut left;
+            cursor = self.table.sweep(
+                cursor,
+                now_ms.max(0) as u64,
+                SweepLimits { segments: usize::MAX, items: limit },
+                |field| match field.expiry_ms() {
+                    None => Verdict::Unmark,
+                    Some(at) if at <= now_ms && *removing > 0 => {
+                        *removing -= 1;
+                        Verdict::Remove
+                    }
+                    at => Verdict::Keep { deadline_ms: deadline(at).unwrap_or(0) },
+                },
+                |field| {
+                    bytes += field.view().memory_bytes();
+                    names.push(field.view().name().to_vec());
+                },
+            );
+            if cursor == 0 {
+                break;
+            }
+        }
+        self.bytes -= bytes;
+        self.expiring -= names.len();
+        // The table knows a time before which nothing expires for each of its segments.
+        let next = self.table.next_deadline_ms().map_or(i64::MAX, |at| at as i64);
+        self.next_expiry_ms = if self.expiring == 0 { i64::MAX } else { next };
+        names
+    }
+}
+
+impl Clone for Fields {
+    fn clone(&self) -> Self {
+        let mut table = Table::new(*self.table.hasher());
+        for field in self.table.iter() {
+            let copy = FieldBox::new(field.name(), field.value(), field.expiry_ms());
+            let hash = table.hasher().hash(field.name());
+            table.insert_unique(hash, copy, deadline(field.expiry_ms()));
+        }
+        Self { table, ..*self }
+    }
+}
