@@ -37,7 +37,7 @@ const AHEAD: usize = 8;
 
 /// A number that is ordered as scores are: 0.0 and -0.0 are the same.
 #[inline]
-fn key_of(score: f64) -> u64 {
+pub(super) fn key_of(score: f64) -> u64 {
     // The sum turns -0.0 into 0.0 and leaves everything else as it is.
     let bits = (score + 0.0).to_bits();
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
