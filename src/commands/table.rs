@@ -4,7 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, hashes, hyperloglog, lists, object, scan, server, sorted_sets, streams, strings, transactions,
+    bitmaps, command, connection, databases, expire, generic, hashes, hyperloglog, lists, object,
+    scan, server, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;

@@ -18,6 +18,8 @@ pub mod set;
 pub mod sorted_set;
 pub mod stream;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod thin_bytes;
 mod value;
 pub mod word;

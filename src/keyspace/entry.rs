@@ -16,9 +16,9 @@
 //!
 //! An entry with a 16-byte key and a 3-byte value takes 28 bytes, which the allocator rounds to 32.
 
-pub use crate::data::NewValue;
 use crate::data::table::Item;
-use crate::data::{Hash, List, Set, SortedSet, Stream, Value};
+use crate::data::{Hash, List, Set, SortedSet, Stream};
+pub use crate::data::{NewValue, Value};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;

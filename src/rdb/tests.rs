@@ -5,6 +5,7 @@ use super::payload::{dump, restore};
 use crate::data::hash::FieldExpiry;
 use crate::data::list::Side;
 use crate::data::stream::{Group, Pending, StreamId};
+use crate::data::testing::describe;
 use crate::data::{Hash, KeyHasher, Limits, List, NewValue, Set, SortedSet, Stream, Value};
 use proptest::prelude::*;
 
@@ -18,52 +19,6 @@ fn limits() -> Limits {
         stream_node_entries: 5,
         ..Limits::new(KeyHasher::new((3, 4)))
     }
-}
-
-/// Everything that can be seen of a value, in an order that does not depend on hashing.
-fn contents(value: &Value<'_>) -> String {
-    let sorted = |mut all: Vec<String>| {
-        all.sort();
-        all
-    };
-    let name = value.type_name();
-    let contents = match value {
-        Value::Integer(number) => vec![number.to_string()],
-        Value::Text { bytes, .. } => vec![format!("{bytes:?}")],
-        Value::List(list) => list.iter().map(|e| format!("{:?}", e.to_vec())).collect(),
-        Value::Set(set) => sorted(set.iter().map(|e| format!("{:?}", e.to_vec())).collect()),
-        Value::SortedSet(set) => set
-            .iter(0, set.len(), false)
-            .map(|entry| format!("{:?} {}", entry.member.to_vec(), entry.score))
-            .collect(),
-        Value::Hash(hash) => sorted(
-            hash.iter()
-                .map(|f| format!("{:?} {:?} {:?}", f.name.to_vec(), f.value.to_vec(), f.expiry_ms))
-                .collect(),
-        ),
-        Value::Stream(stream) => {
-            let entries = stream.entries.range(StreamId::MIN, StreamId::MAX);
-            let entries = entries.map(|(id, fields)| {
-                let fields: Vec<_> = fields.map(|(f, v)| (f.to_vec(), v.to_vec())).collect();
-                format!("{id} {fields:?}")
-            });
-            let groups = stream.groups.iter().map(|(name, group)| {
-                let consumers: Vec<_> = group.consumers().map(|(_, consumer)| consumer).collect();
-                let (last_id, read) = (group.last_id, group.entries_read);
-                let pending: Vec<_> = group
-                    .pending()
-                    .iter()
-                    .map(|(id, p)| {
-                        (id, group.consumer(p.consumer).name(), p.delivered_ms, p.deliveries)
-                    })
-                    .collect();
-                format!("{name:?} {last_id} {read:?} {pending:?} {consumers:?}")
-            });
-            let counters = format!("{:?}", stream.entries.counters());
-            entries.chain(groups).chain([counters]).collect()
-        }
-    };
-    format!("{name} {contents:?}")
 }
 
 fn view<'a>(value: &'a NewValue<'_>) -> Value<'a> {
@@ -163,7 +118,7 @@ proptest! {
         let mut payload = Vec::new();
         dump(view(&value), compress, &mut payload);
         let copy = restore(&payload, &limits()).expect("our own payload is sound");
-        prop_assert_eq!(contents(&view(&value)), contents(&view(&copy)));
+        prop_assert_eq!(describe(view(&value)), describe(view(&copy)));
         // What has become big for an element that is gone may be small again, as when Redis loads it.
         let (before, after) = (view(&value).encoding_name(), view(&copy).encoding_name());
         prop_assert!(before == after || after.starts_with("listpack"), "{before} becomes {after}");
@@ -189,7 +144,7 @@ proptest! {
         payload[covered..].copy_from_slice(&sum.to_le_bytes());
         if let Ok(value) = restore(&payload, &limits()) {
             // Whatever was accepted can be looked at and written again.
-            let _ = contents(&view(&value));
+            let _ = describe(view(&value));
             let mut again = Vec::new();
             dump(view(&value), true, &mut again);
             prop_assert!(restore(&again, &limits()).is_ok());
