@@ -9,6 +9,7 @@ pub mod command;
 pub mod connection;
 pub mod context;
 pub mod databases;
+pub mod dump;
 mod elements;
 pub mod error;
 pub mod expire;
