@@ -27,6 +27,7 @@ pub mod object;
 mod replay_tests;
 pub mod scan;
 pub mod server;
+pub mod sets;
 pub mod sorted_sets;
 pub mod spec;
 pub mod store;

@@ -5,7 +5,7 @@ use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
     bitmaps, command, connection, databases, dump, expire, generic, hashes, hyperloglog, lists,
-    object, scan, server, sorted_sets, streams, strings, transactions,
+    object, scan, server, sets, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -25,6 +25,7 @@ static FAMILIES: &[&[Spec]] = &[
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
+    &sets::COMMANDS,
     &sorted_sets::COMMANDS,
     &streams::COMMANDS,
     &strings::COMMANDS,
