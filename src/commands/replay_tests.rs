@@ -2,8 +2,7 @@
 
 use super::ExpiryMode;
 use super::testing::{Bench, parse_effects, show_args, words};
-use crate::data::listpack::Element;
-use crate::keyspace::Value;
+use crate::data::testing::describe;
 use proptest::prelude::*;
 
 /// Everything in a keyspace: database, key, value, expiry time, encoding.
@@ -11,17 +10,7 @@ fn contents(bench: &Bench) -> Vec<String> {
     let mut all = Vec::new();
     for (db, database) in bench.keyspace.databases() {
         for entry in database.iter() {
-            let value = match entry.value() {
-                Value::Integer(number) => number.to_string().into_bytes(),
-                Value::Text { bytes, .. } => bytes.to_vec(),
-                Value::List(list) => format!("{list:?}").into_bytes(),
-                Value::Set(set) => {
-                    let mut members: Vec<_> = set.iter().map(Element::to_vec).collect();
-                    members.sort();
-                    format!("{members:?}").into_bytes()
-                }
-                other => panic!("no contents of a {} yet", other.type_name()),
-            };
+            let value = describe(entry.value());
             let name = entry.value().encoding_name();
             all.push(format!("{:?}", (db, entry.key(), value, entry.expiry_ms(), name)));
         }
@@ -100,6 +89,13 @@ fn command() -> impl Strategy<Value = String> {
         2 => (prop::sample::select(&["MSET", "MSETNX"][..]), key(), value(), key(), value())
             .prop_map(|(n, a, v, b, w)| format!("{n} {a} {v} {b} {w}")),
         8 => super::lists::tests::command(),
+        12 => super::hashes::tests::command(),
+        8 => super::streams::tests::command(),
+        3 => (prop::sample::select(&["SETBIT $ 9 1", "SETBIT $ 40 0", "BITFIELD $ INCRBY u5 7 9",
+            "BITFIELD $ OVERFLOW FAIL SET u2 30 9", "PFADD $", "PFADD $ x y", "PFCOUNT $"][..]), key())
+            .prop_map(|(line, k)| line.replace('$', &k)),
+        1 => (prop::sample::select(&["BITOP OR", "BITOP NOT", "PFMERGE", "PFADD"][..]), key(), key())
+            .prop_map(|(n, a, b)| format!("{n} {a} {b}")),
         8 => super::sets::tests::command(),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),

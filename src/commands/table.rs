@@ -4,8 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, hyperloglog, lists, object, scan,
-    server, sets, streams, strings, transactions,
+    bitmaps, command, connection, databases, dump, expire, generic, hashes, hyperloglog, lists,
+    object, scan, server, sets, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -16,14 +16,17 @@ static FAMILIES: &[&[Spec]] = &[
     &command::COMMANDS,
     &connection::COMMANDS,
     &databases::COMMANDS,
+    &dump::COMMANDS,
     &expire::COMMANDS,
     &generic::COMMANDS,
+    &hashes::COMMANDS,
     &hyperloglog::COMMANDS,
     &lists::COMMANDS,
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
     &sets::COMMANDS,
+    &sorted_sets::COMMANDS,
     &streams::COMMANDS,
     &strings::COMMANDS,
     &transactions::COMMANDS,

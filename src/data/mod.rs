@@ -5,6 +5,7 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 mod block;
+pub mod digest;
 pub mod hash;
 pub mod hasher;
 pub mod hyperloglog;
@@ -19,7 +20,10 @@ pub mod set;
 pub mod sorted_set;
 pub mod stream;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod thin_bytes;
+mod value;
 pub mod word;
 
 pub use hash::Hash;
@@ -30,3 +34,4 @@ pub use malformed::Malformed;
 pub use set::Set;
 pub use sorted_set::SortedSet;
 pub use stream::Stream;
+pub use value::{NewValue, Value};

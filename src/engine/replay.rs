@@ -3,8 +3,9 @@
 use super::State;
 use crate::commands::store::{ExpiryMode, Store, Unit};
 use crate::commands::{Context, Handler, Settings, table};
-use crate::keyspace::{Keyspace, Value};
+use crate::keyspace::{Entry, Keyspace, Value};
 use crate::log::Replay;
+use crate::rdb::payload::dump as dump_value;
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser, write_command};
 use std::io;
@@ -18,6 +19,8 @@ pub(super) struct Replayer<'a> {
     settings: Settings,
     unit: Unit,
     db: usize,
+    /// When the commands at hand were written.
+    now_ms: i64,
     any: bool,
     reply: Vec<u8>,
     ranges: Vec<(usize, usize)>,
@@ -35,6 +38,7 @@ impl<'a> Replayer<'a> {
             settings,
             unit: Unit::default(),
             db: 0,
+            now_ms: 0,
             any: false,
             reply: Vec::new(),
             ranges: Vec::new(),
@@ -61,8 +65,9 @@ impl<'a> Replayer<'a> {
         self.unit.effects.clear();
         self.unit.touched.clear();
         let state = &mut *self.state;
-        let store =
-            Store::new(&mut state.keyspace, &mut self.unit, self.db, 0, ExpiryMode::Ignore, None);
+        let (keyspace, unit) = (&mut state.keyspace, &mut self.unit);
+        let mode = ExpiryMode::Ignore;
+        let store = Store::new(keyspace, unit, self.db, self.now_ms, mode, None);
         let mut context = Context {
             store,
             reply: Reply::new(&mut self.reply, Protocol::Resp2),
@@ -76,11 +81,12 @@ impl<'a> Replayer<'a> {
 }
 
 impl Replay for Replayer<'_> {
-    fn commands(&mut self, db: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String> {
         if db as usize >= self.state.keyspace.database_count() {
             return Err(format!("database {db} is beyond the configured number of databases"));
         }
         self.db = db as usize;
+        self.now_ms = time_ms as i64;
         self.any = true;
         let mut parser = RequestParser::default();
         let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };
@@ -119,30 +125,14 @@ pub(super) fn dump(
     keyspace: &Keyspace,
     write: &mut dyn FnMut(u32, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut piece = Vec::new();
+    let (mut piece, mut payload) = (Vec::new(), Vec::new());
     for (db, database) in keyspace.databases() {
         let mut digits = itoa::Buffer::new();
         if !database.is_empty() {
             write_command(&mut piece, &[b"SELECT", digits.format(db).as_bytes()]);
         }
         for entry in database.iter() {
-            let mut digits = itoa::Buffer::new();
-            let bytes = match entry.value() {
-                Value::Integer(number) => digits.format(number).as_bytes(),
-                Value::Text { bytes, .. } => bytes,
-                other => {
-                    let what = format!("a base cannot hold a {} yet", other.type_name());
-                    return Err(io::Error::new(io::ErrorKind::Unsupported, what));
-                }
-            };
-            match entry.expiry_ms() {
-                Some(at) => {
-                    let mut digits = itoa::Buffer::new();
-                    let at = digits.format(at).as_bytes();
-                    write_command(&mut piece, &[b"SET", entry.key(), bytes, b"PXAT", at]);
-                }
-                None => write_command(&mut piece, &[b"SET", entry.key(), bytes]),
-            }
+            dump_entry(entry, &mut payload, &mut piece);
             if piece.len() >= DUMP_BYTES {
                 write(db as u32, &piece)?;
                 piece.clear();
@@ -154,4 +144,24 @@ pub(super) fn dump(
         }
     }
     Ok(())
+}
+
+/// Writes a command that rebuilds one key. `payload` is a buffer to use.
+fn dump_entry(entry: Entry<'_>, payload: &mut Vec<u8>, piece: &mut Vec<u8>) {
+    let (mut digits, mut at_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let at = entry.expiry_ms().map(|at| at_digits.format(at).as_bytes());
+    let string = match entry.value() {
+        Value::Integer(number) => digits.format(number).as_bytes(),
+        Value::Text { bytes, .. } => bytes,
+        collection => {
+            payload.clear();
+            dump_value(collection, true, payload);
+            let at = at.unwrap_or(b"0");
+            return write_command(piece, &[b"RESTORE", entry.key(), at, payload, b"ABSTTL"]);
+        }
+    };
+    match at {
+        Some(at) => write_command(piece, &[b"SET", entry.key(), string, b"PXAT", at]),
+        None => write_command(piece, &[b"SET", entry.key(), string]),
+    }
 }
