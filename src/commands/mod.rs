@@ -13,6 +13,7 @@ mod elements;
 pub mod error;
 pub mod expire;
 pub mod generic;
+pub mod geo;
 pub mod glob;
 pub mod hyperloglog;
 pub mod keys;

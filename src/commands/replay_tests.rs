@@ -13,6 +13,7 @@ fn contents(bench: &Bench) -> Vec<String> {
             let value = match entry.value() {
                 Value::Integer(number) => number.to_string().into_bytes(),
                 Value::Text { bytes, .. } => bytes.to_vec(),
+                Value::SortedSet(set) => format!("{set:?}").into_bytes(),
                 Value::List(list) => format!("{list:?}").into_bytes(),
                 other => panic!("no contents of a {} yet", other.type_name()),
             };
@@ -30,6 +31,8 @@ fn bench() -> Bench {
     limits.list_listpack_size = 4;
     limits.set_intset_entries = 4;
     limits.set_listpack_entries = 6;
+    limits.sorted_set_listpack_entries = 4;
+    limits.sorted_set_listpack_value_bytes = 20;
     bench
 }
 
@@ -94,6 +97,8 @@ fn command() -> impl Strategy<Value = String> {
         2 => (prop::sample::select(&["MSET", "MSETNX"][..]), key(), value(), key(), value())
             .prop_map(|(n, a, v, b, w)| format!("{n} {a} {v} {b} {w}")),
         8 => super::lists::tests::command(),
+        10 => super::sorted_sets::tests::command(),
+        3 => super::geo::tests::command(),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),
         1 => prop::sample::select(&["SCAN 0", "KEYS *", "RANDOMKEY", "DBSIZE", "SCAN 0 MATCH [ab]",

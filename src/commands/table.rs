@@ -4,8 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, hyperloglog, lists, object, scan,
-    server, sorted_sets, streams, strings, transactions,
+    bitmaps, command, connection, databases, expire, generic, geo, hyperloglog, lists, object,
+    scan, server, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -18,6 +18,7 @@ static FAMILIES: &[&[Spec]] = &[
     &databases::COMMANDS,
     &expire::COMMANDS,
     &generic::COMMANDS,
+    &geo::COMMANDS,
     &hyperloglog::COMMANDS,
     &lists::COMMANDS,
     &object::COMMANDS,

@@ -5,6 +5,7 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 mod block;
+pub mod geohash;
 pub mod hash;
 pub mod hasher;
 pub mod hyperloglog;
@@ -13,6 +14,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 mod malformed;
+pub mod partial_sort;
 pub mod sample;
 pub mod sorted_set;
 pub mod stream;
