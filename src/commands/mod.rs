@@ -14,6 +14,7 @@ mod elements;
 pub mod error;
 pub mod expire;
 pub mod generic;
+pub mod geo;
 pub mod glob;
 pub mod hashes;
 pub mod hyperloglog;

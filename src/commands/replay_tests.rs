@@ -25,6 +25,8 @@ fn bench() -> Bench {
     limits.list_listpack_size = 4;
     limits.set_intset_entries = 5;
     limits.set_listpack_entries = 4;
+    limits.sorted_set_listpack_entries = 4;
+    limits.sorted_set_listpack_value_bytes = 20;
     bench
 }
 
@@ -97,6 +99,8 @@ fn command() -> impl Strategy<Value = String> {
         1 => (prop::sample::select(&["BITOP OR", "BITOP NOT", "PFMERGE", "PFADD"][..]), key(), key())
             .prop_map(|(n, a, b)| format!("{n} {a} {b}")),
         8 => super::sets::tests::command(),
+        10 => super::sorted_sets::tests::command(),
+        3 => super::geo::tests::command(),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),
         1 => prop::sample::select(&["SCAN 0", "KEYS *", "RANDOMKEY", "DBSIZE", "SCAN 0 MATCH [ab]",
