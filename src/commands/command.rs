@@ -363,8 +363,8 @@ mod tests {
         bench.replies("COMMAND LIST FILTERBY PATTERN cl*|H*", "*1 $11 client|help");
         bench.replies("COMMAND LIST FILTERBY aclcat none", "*0");
         bench.replies("COMMAND LIST FILTERBY MODULE any", "*0");
-        let blocking = "*2 $4 wait $7 waitaof";
-        bench.replies("COMMAND LIST FILTERBY ACLCAT BLOCKING", blocking);
+        let logs = "*5 $5 pfadd $7 pfcount $7 pfdebug $7 pfmerge $10 pfselftest";
+        bench.replies("COMMAND LIST FILTERBY ACLCAT HYPERLOGLOG", logs);
         for bad in ["x", "FILTERBY PATTERN", "FILTERBY foo bar", "FILTERBY PATTERN a b"] {
             bench.replies(&format!("COMMAND LIST {bad}"), "-ERR syntax error");
         }

@@ -52,6 +52,14 @@ impl CommandError {
         Self::new(format!("ERR invalid expire time in '{name}' command"))
     }
 
+    /// A subcommand that does not take these arguments; `name` is the container's, in upper case.
+    pub fn subcommand_syntax(name: &str, subcommand: &[u8]) -> Self {
+        let subcommand = quoted(subcommand, 128);
+        Self::new(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {name} HELP."
+        ))
+    }
+
     /// The text, code first.
     pub fn text(&self) -> &str {
         &self.0

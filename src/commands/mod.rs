@@ -9,6 +9,7 @@ pub mod command;
 pub mod connection;
 pub mod context;
 pub mod databases;
+mod elements;
 pub mod error;
 pub mod expire;
 pub mod generic;
@@ -17,6 +18,7 @@ pub mod hashes;
 pub mod hyperloglog;
 pub mod keys;
 mod lazyfree;
+pub mod lists;
 pub mod long_double;
 pub mod numbers;
 pub mod object;
@@ -26,14 +28,12 @@ pub mod scan;
 pub mod server;
 pub mod spec;
 pub mod store;
+pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]
 mod testing;
 pub mod transactions;
-
-use crate::data::listpack::Element;
-use crate::resp::Reply;
 
 pub use context::{Context, Settings};
 pub use error::CommandError;
@@ -44,14 +44,6 @@ pub use table::{lookup, resolve};
 
 /// What a command's function gives back; an error replaces whatever it has replied so far.
 pub type CommandResult = Result<(), CommandError>;
-
-/// Writes an element of a collection as a bulk string.
-pub fn reply_element(reply: &mut Reply<'_>, element: Element<'_>) {
-    match element {
-        Element::Integer(number) => reply.bulk_integer(number),
-        Element::Bytes(bytes) => reply.bulk(bytes),
-    }
-}
 
 /// Writes what `<name> HELP` gives: `lines` in pairs of a subcommand and what it does.
 pub fn reply_help(ctx: &mut Context<'_>, name: &str, lines: &[&str]) {

@@ -23,6 +23,26 @@ pub fn int32(arg: &[u8]) -> Result<i32, CommandError> {
     i32::try_from(integer(arg)?).map_err(|_| OUT_OF_RANGE)
 }
 
+/// An argument as an integer that is neither negative nor, with `min` 1, zero.
+///
+/// # Errors
+/// `error` if it is not.
+pub fn at_least(min: i64, arg: &[u8], error: CommandError) -> Result<usize, CommandError> {
+    let number = parse_i64(arg).filter(|&number| number >= min.max(0));
+    number.and_then(|number| usize::try_from(number).ok()).ok_or(error)
+}
+
+/// An argument as an integer whose absolute value is one too.
+///
+/// # Errors
+/// If it is not.
+pub fn symmetric_integer(arg: &[u8]) -> Result<i64, CommandError> {
+    const OUT_OF_RANGE: CommandError = CommandError::fixed(
+        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    );
+    Some(integer(arg)?).filter(|&number| number != i64::MIN).ok_or(OUT_OF_RANGE)
+}
+
 /// A timeout in ms; 0 means for ever. `now_ms` is Unix time: the end of the wait must be a time.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ fn contents(bench: &Bench) -> Vec<String> {
                 Value::Integer(number) => number.to_string().into_bytes(),
                 Value::Text { bytes, .. } => bytes.to_vec(),
                 Value::Hash(hash) => format!("{:?}", hash.iter().collect::<Vec<_>>()).into_bytes(),
+                Value::List(list) => format!("{list:?}").into_bytes(),
                 other => panic!("no contents of a {} yet", other.type_name()),
             };
             let name = entry.value().encoding_name();
@@ -21,6 +22,16 @@ fn contents(bench: &Bench) -> Vec<String> {
         }
     }
     all
+}
+
+/// Collections change their encoding after a few elements.
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    let limits = &mut bench.settings.limits;
+    limits.list_listpack_size = 4;
+    limits.set_intset_entries = 4;
+    limits.set_listpack_entries = 6;
+    bench
 }
 
 fn key() -> impl Strategy<Value = String> {
@@ -89,6 +100,7 @@ fn command() -> impl Strategy<Value = String> {
             .prop_map(|(line, k)| line.replace('$', &k)),
         1 => (prop::sample::select(&["BITOP OR", "BITOP NOT", "PFMERGE", "PFADD"][..]), key(), key())
             .prop_map(|(n, a, b)| format!("{n} {a} {b}")),
+        8 => super::lists::tests::command(),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),
         1 => prop::sample::select(&["SCAN 0", "KEYS *", "RANDOMKEY", "DBSIZE", "SCAN 0 MATCH [ab]",
@@ -103,13 +115,13 @@ proptest! {
     fn replaying_the_effects_gives_the_same_keyspace(
         steps in prop::collection::vec((command(), 0..40i64), 1..120),
     ) {
-        let mut bench = Bench::new();
+        let mut bench = bench();
         let mut effects = Vec::new();
         for (line, pause_ms) in &steps {
             bench.now_ms += pause_ms;
             effects.extend(bench.line(line).effects);
         }
-        let mut copy = Bench::new();
+        let mut copy = self::bench();
         copy.mode = ExpiryMode::Ignore;
         // Whenever a log is replayed, it is later.
         copy.now_ms = bench.now_ms + 1_000_000;

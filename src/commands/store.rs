@@ -371,6 +371,13 @@ impl<'a> Store<'a> {
         self.touch(key);
     }
 
+    /// As [`Store::changed`], but watchers are not told: what consumer groups remember of a stream is
+    /// no change of its value, as Redis has it.
+    pub fn changed_unwatched(&mut self, key: &Key<'_>) {
+        self.keyspace.waited.touch(key.db, key.bytes);
+        self.unit.touched.push(key.slot());
+    }
+
     /// Deletes the collection at `key`, which was just changed, if nothing is left in it. The
     /// effect that took the last element out implies it.
     pub fn delete_if_empty<T: Collection>(&mut self, key: &Key<'_>) -> bool {
@@ -588,11 +595,21 @@ impl<'a> Store<'a> {
 
     /// States a command of another name with the given arguments.
     pub fn effect_as(&mut self, name: &[u8], args: Args<'_>) {
+        self.effect_with(&[name], args);
+    }
+
+    /// States a command that begins with `head` and goes on with the given arguments.
+    pub fn effect_with(&mut self, head: &[&[u8]], args: Args<'_>) {
         self.before_effect(self.db);
         let out = &mut self.unit.effects;
-        crate::resp::write_header(out, b'*', args.len() as i64 + 1);
-        crate::resp::write_bulk(out, name);
+        crate::resp::write_header(out, b'*', (head.len() + args.len()) as i64);
+        head.iter().for_each(|arg| crate::resp::write_bulk(out, arg));
         args.iter().for_each(|arg| crate::resp::write_bulk(out, arg));
+    }
+
+    /// Whether a log is replayed, in which everything is taken as it is written.
+    pub fn is_replay(&self) -> bool {
+        self.expiry_mode == ExpiryMode::Ignore
     }
 
     /// States an effect in database `db`.

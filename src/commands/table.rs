@@ -4,8 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, hashes, hyperloglog, object, scan,
-    server, strings, transactions,
+    bitmaps, command, connection, databases, expire, generic, hashes, hyperloglog, lists, object,
+    scan, server, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -20,9 +20,11 @@ static FAMILIES: &[&[Spec]] = &[
     &generic::COMMANDS,
     &hashes::COMMANDS,
     &hyperloglog::COMMANDS,
+    &lists::COMMANDS,
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
+    &streams::COMMANDS,
     &strings::COMMANDS,
     &transactions::COMMANDS,
 ];

@@ -18,6 +18,8 @@ pub(super) struct Replayer<'a> {
     settings: Settings,
     unit: Unit,
     db: usize,
+    /// When the commands at hand were written.
+    now_ms: i64,
     any: bool,
     reply: Vec<u8>,
     ranges: Vec<(usize, usize)>,
@@ -35,6 +37,7 @@ impl<'a> Replayer<'a> {
             settings,
             unit: Unit::default(),
             db: 0,
+            now_ms: 0,
             any: false,
             reply: Vec::new(),
             ranges: Vec::new(),
@@ -61,8 +64,9 @@ impl<'a> Replayer<'a> {
         self.unit.effects.clear();
         self.unit.touched.clear();
         let state = &mut *self.state;
-        let store =
-            Store::new(&mut state.keyspace, &mut self.unit, self.db, 0, ExpiryMode::Ignore, None);
+        let (keyspace, unit) = (&mut state.keyspace, &mut self.unit);
+        let mode = ExpiryMode::Ignore;
+        let store = Store::new(keyspace, unit, self.db, self.now_ms, mode, None);
         let mut context = Context {
             store,
             reply: Reply::new(&mut self.reply, Protocol::Resp2),
@@ -76,11 +80,12 @@ impl<'a> Replayer<'a> {
 }
 
 impl Replay for Replayer<'_> {
-    fn commands(&mut self, db: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String> {
         if db as usize >= self.state.keyspace.database_count() {
             return Err(format!("database {db} is beyond the configured number of databases"));
         }
         self.db = db as usize;
+        self.now_ms = time_ms as i64;
         self.any = true;
         let mut parser = RequestParser::default();
         let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };

@@ -1,13 +1,15 @@
 //! The wire protocol: requests as slices of the read buffer, replies written in place.
 //!
 //! Nothing in here knows what a command means. [`request`] cuts a byte stream into requests without
-//! copying their arguments, [`reply`] writes RESP2 and RESP3.
+//! copying their arguments, [`reply`] writes RESP2 and RESP3, [`double`] prints and reads doubles.
 
 pub mod args;
+pub mod double;
 pub mod reply;
 pub mod request;
 
 pub use args::{Args, OwnedArgs};
+pub use double::{DoubleText, parse_double};
 pub use reply::{Protocol, Reply};
 pub use request::{ProtocolError, RequestLimits, RequestParser};
 

@@ -1,6 +1,6 @@
 //! Replies, written straight into a connection's output buffer.
 
-use super::{write_bulk, write_header};
+use super::{DoubleText, write_bulk, write_header};
 
 /// Which protocol a connection speaks; `HELLO` switches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +82,19 @@ impl<'a> Reply<'a> {
     /// An integer as a bulk string.
     pub fn bulk_integer(&mut self, number: i64) {
         self.bulk(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// A double (a bulk string in RESP2).
+    pub fn double(&mut self, number: f64) {
+        let text = DoubleText::new(number);
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => {
+                self.out.push(b',');
+                self.out.extend_from_slice(text.as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
     }
 
     /// A missing bulk string: `$-1`, or `_` in RESP3.
@@ -210,15 +223,17 @@ mod tests {
             reply.set(2);
             reply.push(3);
             reply.boolean(true);
+            reply.double(-0.5);
+            reply.double(f64::INFINITY);
             reply.verbatim("txt", b"hi");
         };
         assert_eq!(
             written(Protocol::Resp2, all),
-            "$-1\r\n*-1\r\n*2\r\n*2\r\n*3\r\n:1\r\n$2\r\nhi\r\n"
+            "$-1\r\n*-1\r\n*2\r\n*2\r\n*3\r\n:1\r\n$4\r\n-0.5\r\n$3\r\ninf\r\n$2\r\nhi\r\n"
         );
         assert_eq!(
             written(Protocol::Resp3, all),
-            "_\r\n_\r\n%1\r\n~2\r\n>3\r\n#t\r\n=6\r\ntxt:hi\r\n"
+            "_\r\n_\r\n%1\r\n~2\r\n>3\r\n#t\r\n,-0.5\r\n,inf\r\n=6\r\ntxt:hi\r\n"
         );
     }
 

@@ -17,6 +17,7 @@ pub use iter::Iter;
 pub use node::NodeView;
 use node::{Node, NodeLimit};
 use quicklist::Quicklist;
+use std::fmt;
 
 /// One of a list's two ends, or the way there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub enum Side {
 }
 
 /// A list; see the module's page. One word.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct List(Word<Listpack, Boxed<Quicklist, 1>>);
 
 /// What a list is made of.
@@ -125,7 +126,7 @@ impl List {
     }
 
     /// Makes a list that has lost something a small one, if little enough is left.
-    fn shrink(&mut self, limits: &Limits) {
+    pub fn shrink(&mut self, limits: &Limits) {
         self.make_small(limits, true);
     }
 
@@ -195,6 +196,21 @@ impl List {
         self.iter_at(0, Side::Right)
     }
 
+    /// Takes the element at an end out, and gives its bytes and what Redis counts of them when it decides
+    /// whether they fit into a small list: not those of an integer out of a big one. A list that has become
+    /// small enough stays what it is; [`List::shrink`] may follow.
+    pub fn pop(&mut self, side: Side) -> Option<(Vec<u8>, usize)> {
+        let last = self.len().checked_sub(1)?;
+        let index = if side == Side::Left { 0 } else { last };
+        let element = self.get(index).expect("the list is not empty");
+        let is_counted =
+            matches!((element, self.view()), (Element::Bytes(_), _) | (_, View::Small(_)));
+        let bytes = element.to_vec();
+        let counted_bytes = if is_counted { bytes.len() } else { 0 };
+        self.cut(index, 1);
+        Some((bytes, counted_bytes))
+    }
+
     /// Puts another element in place of the one at an index. False if there is none.
     pub fn set(&mut self, index: usize, element: &[u8], limits: &Limits) -> bool {
         if index >= self.len() {
@@ -238,12 +254,16 @@ impl List {
 
     /// Removes `count` elements from an index on, or as many as there are.
     pub fn remove_range(&mut self, index: usize, count: usize, limits: &Limits) {
+        self.cut(index, count);
+        self.shrink(limits);
+    }
+
+    fn cut(&mut self, index: usize, count: usize) {
         let count = count.min(self.len().saturating_sub(index));
         match self.view_mut() {
             ViewMut::Small(listpack) => listpack.remove_range(index, count),
             ViewMut::Big(quicklist) => quicklist.remove_range(index, count),
         }
-        self.shrink(limits);
     }
 
     /// Removes elements that are `needle`, at most `count_max`, those first that are nearest to the given
@@ -269,6 +289,12 @@ impl List {
 impl Default for List {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self).finish()
     }
 }
 

@@ -4,8 +4,8 @@
 //! differ are told apart without a look at an element. What the first subtree begins with is not
 //! needed, so the first separator means nothing.
 
-use super::super::element::{Element, Raw};
 use super::leaf::Leaf;
+use crate::data::sorted_set::element::{Element, Raw};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::{self, NonNull};
 
@@ -126,7 +126,7 @@ impl Inner {
     }
 
     /// How many elements the subtree at `at` holds.
-    #[inline]
+    #[cfg(test)]
     pub(super) fn count(self, at: usize) -> usize {
         self.body().counts[at]
     }

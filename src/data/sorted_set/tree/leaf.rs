@@ -15,8 +15,8 @@
 //! A leaf grows in steps that are jemalloc's size classes, so little of it is ever unused, whatever
 //! the order in which elements come.
 
-use super::super::element::{Element, Raw};
 use super::key_of;
+use crate::data::sorted_set::element::{Element, Raw};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ptr::{self, NonNull};
 

@@ -288,15 +288,6 @@ impl Tree {
         self.count(|node| node.find_while(&counts), |leaf| leaf.count_while(&counts))
     }
 
-    /// The element at a rank.
-    pub fn get(&self, rank: usize) -> Option<Element<'_>> {
-        if rank >= self.len {
-            return None;
-        }
-        let (_, leaf, at) = self.seek(rank);
-        Some(leaf.element(at))
-    }
-
     /// `count` elements from rank `start` on; backwards, if `reverse`, from `start` down.
     pub fn iter(&self, start: usize, count: usize, reverse: bool) -> Iter<'_> {
         let available = if start >= self.len {

@@ -1,0 +1,198 @@
+//! Streams.
+
+mod add;
+mod delete;
+mod groups;
+mod ids;
+mod info;
+mod pending;
+mod range;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::{CommandError, CommandResult, Context, Store};
+use crate::commands::Key;
+use crate::data::Stream;
+use crate::data::stream::{Group, StreamId};
+use crate::resp::{Args, Reply};
+use ids::IdText;
+
+const READ: Flags = Flags::READONLY;
+const READ_FAST: Flags = Flags::READONLY.with(Flags::FAST);
+const WRITE: Flags = Flags::WRITE;
+const WRITE_FAST: Flags = Flags::WRITE.with(Flags::FAST);
+const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
+const GROW_FAST: Flags = GROW.with(Flags::FAST);
+
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
+const LOOK_KEY: &[KeySpec] = &[KeySpec::at(1, "RO")];
+const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW update")];
+const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW delete")];
+const READ_STREAMS: &[KeySpec] = &[streams_from(1)];
+const READ_GROUP_STREAMS: &[KeySpec] = &[streams_from(4)];
+
+/// The keys behind `STREAMS`: the first half of what follows.
+const fn streams_from(from: i16) -> KeySpec {
+    KeySpec {
+        begin: Begin::Keyword { keyword: "STREAMS", from },
+        find: Find::Range { last: -1, step: 1, limit: 2 },
+        flags: "RO access",
+    }
+}
+
+/// This family's part of the table.
+pub static COMMANDS: [Spec; 17] = [
+    row("xack", -4, groups::xack, WRITE_FAST, UPDATE_KEY).doc(
+        "stream",
+        "5.0.0",
+        "O(1) for each id",
+        "Notes that a group's consumers are done with entries.",
+    ),
+    row("xackdel", -6, delete::xackdel, WRITE_FAST, DELETE_KEY).doc(
+        "stream",
+        "8.2.0",
+        "O(1) for each id",
+        "Notes that a group's consumers are done with entries, and deletes them.",
+    ),
+    row("xadd", -5, add::xadd, GROW_FAST, UPDATE_KEY)
+        .doc("stream", "5.0.0", "O(1), O(N) in the entries trimmed", "Appends an entry.")
+        .tips(&["nondeterministic_output"]),
+    row("xautoclaim", -6, pending::xautoclaim, WRITE_FAST, DELETE_KEY)
+        .doc(
+            "stream",
+            "6.2.0",
+            "O(1) if COUNT is small",
+            "Takes over what others have left pending.",
+        )
+        .tips(&["nondeterministic_output"]),
+    row("xclaim", -6, pending::xclaim, WRITE_FAST, UPDATE_KEY)
+        .doc(
+            "stream",
+            "5.0.0",
+            "O(log N) in the group's pending entries",
+            "Takes over entries that are pending for others.",
+        )
+        .tips(&["nondeterministic_output"]),
+    row("xdel", -3, delete::xdel, WRITE_FAST, DELETE_KEY).doc(
+        "stream",
+        "5.0.0",
+        "O(1) for each id",
+        "Deletes entries.",
+    ),
+    row("xdelex", -5, delete::xdelex, WRITE_FAST, DELETE_KEY).doc(
+        "stream",
+        "8.2.0",
+        "O(1) for each id",
+        "Deletes entries, with a say in what groups still refer to.",
+    ),
+    Spec::container("xgroup", &groups::SUBCOMMANDS).doc(
+        "stream",
+        "5.0.0",
+        "Depends on the subcommand.",
+        "Manages consumer groups.",
+    ),
+    Spec::container("xinfo", &info::SUBCOMMANDS).doc(
+        "stream",
+        "5.0.0",
+        "Depends on the subcommand.",
+        "Tells about streams, groups and consumers.",
+    ),
+    row("xlen", 2, range::xlen, READ_FAST, LOOK_KEY).doc(
+        "stream",
+        "5.0.0",
+        "O(1)",
+        "How many entries a stream has.",
+    ),
+    row("xpending", -3, pending::xpending, READ, READ_KEY)
+        .doc(
+            "stream",
+            "5.0.0",
+            "O(N) in the entries returned or, with IDLE, looked at",
+            "What was delivered to a group and not acknowledged.",
+        )
+        .tips(&["nondeterministic_output"]),
+    row("xrange", -4, range::xrange, READ, READ_KEY).doc(
+        "stream",
+        "5.0.0",
+        "O(N) in the entries returned",
+        "The entries of a range of ids.",
+    ),
+    row("xread", -4, read::xread, READ.with(Flags::BLOCKING), READ_STREAMS).doc(
+        "stream",
+        "5.0.0",
+        "O(N) in the entries returned",
+        "New entries of several streams. Waits for some if there are none and it is told to.",
+    ),
+    row("xreadgroup", -7, read::xreadgroup, WRITE.with(Flags::BLOCKING), READ_GROUP_STREAMS).doc(
+        "stream",
+        "5.0.0",
+        "O(N) in the entries returned",
+        "New entries of several streams for a group's consumer, or what is pending for it.",
+    ),
+    row("xrevrange", -4, range::xrevrange, READ, READ_KEY).doc(
+        "stream",
+        "5.0.0",
+        "O(N) in the entries returned",
+        "The entries of a range of ids, from the last to the first.",
+    ),
+    row("xsetid", -3, add::xsetid, GROW_FAST, UPDATE_KEY).doc(
+        "stream",
+        "5.0.0",
+        "O(1)",
+        "Sets what a stream takes for its last id.",
+    ),
+    row("xtrim", -4, add::xtrim, WRITE, DELETE_KEY)
+        .doc("stream", "5.0.0", "O(N) in the entries removed", "Removes the oldest entries.")
+        .tips(&["nondeterministic_output"]),
+];
+
+const fn row(
+    name: &'static str,
+    arity: i16,
+    run: fn(&mut Context<'_>, Args<'_>) -> CommandResult,
+    flags: Flags,
+    keys: &'static [KeySpec],
+) -> Spec {
+    Spec::data(name, arity, run).flags(flags, "stream").keys(keys)
+}
+
+/// The error for a group that does not exist, or its key does not.
+fn no_such_group(key: &[u8], group: &[u8], suffix: &str) -> CommandError {
+    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    CommandError::new(format!("NOGROUP No such key '{key}' or consumer group '{group}'{suffix}"))
+}
+
+/// The error for a group that does not exist at a key that does.
+fn no_such_group_at(key: &[u8], group: &[u8]) -> CommandError {
+    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    CommandError::new(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
+}
+
+/// Replies with an entry: its id and its fields and values.
+fn reply_entry<'a>(
+    reply: &mut Reply<'_>,
+    id: StreamId,
+    fields: impl ExactSizeIterator<
+        Item = (crate::data::listpack::Element<'a>, crate::data::listpack::Element<'a>),
+    >,
+) {
+    reply.array(2);
+    reply.bulk(IdText::new(id).as_bytes());
+    reply.array(2 * fields.len());
+    for (field, value) in fields {
+        field.with_bytes(|bytes| reply.bulk(bytes));
+        value.with_bytes(|bytes| reply.bulk(bytes));
+    }
+}
+
+/// The stream at `key` and the group in it, for a command that reads.
+fn read_group<'s>(
+    store: &'s mut Store<'_>,
+    key: &Key<'_>,
+    group: &[u8],
+) -> Result<Option<(&'s Stream, &'s Group)>, CommandError> {
+    let stream = store.read_as::<Stream>(key)?;
+    Ok(stream.and_then(|stream| Some((stream, stream.groups.get(group)?))))
+}
