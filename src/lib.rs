@@ -119,5 +119,6 @@ pub mod engine;
 pub mod env;
 pub mod keyspace;
 pub mod log;
+pub mod rdb;
 pub mod resp;
 pub mod server;

@@ -26,6 +26,7 @@ pub mod object;
 mod replay_tests;
 pub mod scan;
 pub mod server;
+pub mod sorted_sets;
 pub mod spec;
 pub mod store;
 pub mod streams;

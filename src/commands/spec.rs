@@ -125,6 +125,15 @@ impl KeySpec {
         Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, flags }
     }
 
+    /// A number of keys at argument `index`, and then the keys.
+    pub const fn counted(index: u16, flags: &'static str) -> Self {
+        Self {
+            begin: Begin::Index(index),
+            find: Find::Count { count: 0, first: 1, step: 1 },
+            flags,
+        }
+    }
+
     /// Whether these are keys at all, and not only arguments that travel like keys.
     pub fn is_key(&self) -> bool {
         !self.flags.contains("not_key")

@@ -5,7 +5,7 @@ use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
     bitmaps, command, connection, databases, expire, generic, hashes, hyperloglog, lists, object,
-    scan, server, streams, strings, transactions,
+    scan, server, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -24,6 +24,7 @@ static FAMILIES: &[&[Spec]] = &[
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
+    &sorted_sets::COMMANDS,
     &streams::COMMANDS,
     &strings::COMMANDS,
     &transactions::COMMANDS,

@@ -18,7 +18,10 @@ pub mod set;
 pub mod sorted_set;
 pub mod stream;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod thin_bytes;
+mod value;
 pub mod word;
 
 pub use hash::Hash;
@@ -29,3 +32,4 @@ pub use malformed::Malformed;
 pub use set::Set;
 pub use sorted_set::SortedSet;
 pub use stream::Stream;
+pub use value::{NewValue, Value};

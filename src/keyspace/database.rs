@@ -1,7 +1,8 @@
 //! One numbered database.
 
 use super::KeyHasher;
-use super::entry::{Entry, EntryBox, EntryMut, Value};
+use super::entry::{Entry, EntryBox, EntryMut};
+use crate::data::Value;
 use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
 
 /// Segments of the table that one step of expiry passes at most.

@@ -8,8 +8,9 @@ pub mod gate;
 pub mod waited;
 pub mod watch;
 
+pub use crate::data::Value;
 pub use database::Database;
-pub use entry::{Entry, EntryBox, EntryMut, Value};
+pub use entry::{Entry, EntryBox, EntryMut};
 pub use gate::Gate;
 pub use waited::Waited;
 pub use watch::{WatchFlag, Watches};

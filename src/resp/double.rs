@@ -56,6 +56,26 @@ impl DoubleText {
     }
 }
 
+/// The text of `number` as C's `%.17g` prints it, which Redis does in `ZSCAN`.
+pub fn general_text(number: f64) -> String {
+    const DIGITS: i32 = 17;
+    if !number.is_finite() || number == 0.0 {
+        return String::from_utf8_lossy(DoubleText::new(number).as_bytes()).into_owned();
+    }
+    let scientific = format!("{:.*e}", DIGITS as usize - 1, number);
+    let (digits, exponent) = scientific.split_once('e').expect("there is an exponent");
+    let exponent: i32 = exponent.parse().expect("the exponent is a number");
+    let without_zeros = |text: &str| text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    if (-4..DIGITS).contains(&exponent) {
+        let decimals = (DIGITS - 1 - exponent) as usize;
+        let text = format!("{number:.decimals$}");
+        if decimals > 0 { without_zeros(&text) } else { text }
+    } else {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{}e{sign}{:02}", without_zeros(digits), exponent.unsigned_abs())
+    }
+}
+
 /// `number` as an integer, if it is one whose absolute value is no more than 2^62: what Redis keeps and
 /// prints as an integer.
 pub fn as_integer(number: f64) -> Option<i64> {
@@ -134,7 +154,7 @@ fn power_for(exponent: i32) -> (Wide, i32) {
     loop {
         let decimal = POWER_MIN + index * POWER_STEP;
         // The binary exponent, by an approximation of log2(10) that is exact in this range.
-        let binary = (decimal * 217_706 >> 16) - 63;
+        let binary = ((decimal * 217_706) >> 16) - 63;
         match exponent + binary + 64 {
             ..-60 => index += 1,
             -60..=-32 => {
@@ -485,6 +505,26 @@ mod tests {
         ];
         for (number, expected) in cases {
             assert_eq!(text(number), expected);
+        }
+    }
+
+    #[test]
+    fn general_texts_are_those_of_c() {
+        let cases = [
+            (0.1, "0.10000000000000001"),
+            (-1.5, "-1.5"),
+            (100.0, "100"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (123456789012345678.0, "1.2345678901234568e+17"),
+            (0.0001, "0.0001"),
+            (0.00001, "1.0000000000000001e-05"),
+            (1e100, "1e+100"),
+            (-0.0, "-0"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (number, expected) in cases {
+            assert_eq!(general_text(number), expected);
         }
     }
 

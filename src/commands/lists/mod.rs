@@ -7,7 +7,7 @@ pub(super) mod tests;
 
 use super::elements::reply_element;
 use super::numbers::integer;
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Key};
 use crate::data::List;
 use crate::data::list::Side;
@@ -38,7 +38,7 @@ pub static COMMANDS: [Spec; 22] = [
         "O(1)",
         "Moves an element from an end of a list to an end of another one; waits for one to move.",
     ),
-    row("blmpop", -5, pop::blmpop, BLOCK, &[counted_keys(2)]).doc(
+    row("blmpop", -5, pop::blmpop, BLOCK, &[KeySpec::counted(2, "RW access delete")]).doc(
         "list",
         "7.0.0",
         MULTI_POP_COST,
@@ -88,7 +88,7 @@ pub static COMMANDS: [Spec; 22] = [
         "O(1)",
         "Moves an element from an end of a list to an end of another one.",
     ),
-    row("lmpop", -4, pop::lmpop, Flags::WRITE, &[counted_keys(1)]).doc(
+    row("lmpop", -4, pop::lmpop, Flags::WRITE, &[KeySpec::counted(1, "RW access delete")]).doc(
         "list",
         "7.0.0",
         MULTI_POP_COST,
@@ -178,15 +178,6 @@ const fn row(
     keys: &'static [KeySpec],
 ) -> Spec {
     Spec::data(name, arity, run).flags(flags, "list").keys(keys)
-}
-
-/// A number of keys at an argument, and then the keys.
-const fn counted_keys(index: u16) -> KeySpec {
-    KeySpec {
-        begin: Begin::Index(index),
-        find: Find::Count { count: 0, first: 1, step: 1 },
-        flags: "RW access delete",
-    }
 }
 
 /// An argument as `LEFT` or `RIGHT`.

@@ -5,6 +5,7 @@
 //! table by member, which owns it, and a B+tree by score and member (`tree`), which knows ranks. It says
 //! that it is a "skiplist", because that is what programs know.
 
+mod builder;
 mod element;
 mod iter;
 mod range;
@@ -17,6 +18,7 @@ use super::listpack::{self, Listpack};
 use super::table::{Rehash, Table};
 use super::word::{Boxed, Form, Word};
 use super::{KeyHasher, Limits, Malformed};
+pub use builder::Builder;
 use element::{Element, ElementBox};
 pub use iter::{Entry, Iter};
 pub use range::{LexBound, LexRange, ScoreRange};
@@ -97,6 +99,27 @@ impl Big {
         debug_assert!(was_there);
         self.element_bytes -= element.view().allocated_bytes();
         true
+    }
+
+    /// How many elements from the first on have members that `counts` is true for, if scores are all the
+    /// same; otherwise some number that follows from the elements alone, and not from the tree's form.
+    fn rank_where(&self, counts: impl Fn(&[u8]) -> bool) -> usize {
+        let counts = |element: Element<'_>| counts(element.member());
+        let at = |rank| self.tree.iter(rank, 1, false).next();
+        let (mut low, mut high) = (0, self.tree.len());
+        let ends = at(0).zip(at(high.wrapping_sub(1)));
+        if ends.is_none_or(|(first, last)| first.score() == last.score()) {
+            return self.tree.rank_where(counts);
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if at(middle).is_some_and(counts) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     fn remove_ranks(&mut self, ranks: Range<usize>) {
@@ -340,8 +363,8 @@ impl SortedSet {
         match self.0.get() {
             Form::First(listpack) => small::ranks_by_lex(listpack, range, reverse),
             Form::Second(big) => {
-                let start = big.tree.rank_where(|element| !range.begins_before(element.member()));
-                let end = big.tree.rank_where(|element| range.ends_after(element.member()));
+                let start = big.rank_where(|member| !range.begins_before(member));
+                let end = big.rank_where(|member| range.ends_after(member));
                 start..end.max(start)
             }
             Form::Third(never) => match *never {},

@@ -114,7 +114,7 @@ pub(super) fn ranks_by_lex(
 /// Checks that a listpack is a sorted set.
 pub(super) fn check(listpack: &Listpack) -> Result<(), Malformed> {
     let malformed = |what| Malformed { what, offset: 0 };
-    if listpack.is_empty() || listpack.len() % 2 > 0 {
+    if listpack.is_empty() || !listpack.len().is_multiple_of(2) {
         return Err(malformed("a sorted set has members without scores, or none"));
     }
     let mut seen = HashSet::new();

@@ -31,13 +31,13 @@ const LEAF_MERGE_MAX: usize = LEAF_MAX * 4 / 5;
 const INNER_MIN: usize = FANOUT / 4;
 const INNER_MERGE_MAX: usize = FANOUT * 4 / 5;
 /// More levels than memory has room for, with at least `INNER_MIN` subtrees in a node.
-const HEIGHT_MAX: usize = 20;
+const HEIGHT_MAX: usize = 12;
 /// How many elements ahead a walk asks the processor for.
 const AHEAD: usize = 8;
 
 /// A number that is ordered as scores are: 0.0 and -0.0 are the same.
 #[inline]
-fn key_of(score: f64) -> u64 {
+pub(super) fn key_of(score: f64) -> u64 {
     // The sum turns -0.0 into 0.0 and leaves everything else as it is.
     let bits = (score + 0.0).to_bits();
     if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
