@@ -8,7 +8,7 @@
 //! With 15 bytes or less that is one of the allocator's smallest blocks, of 16 bytes.
 
 use super::block;
-use super::hasher::KeyHasher;
+use super::salted::SaltedHasher;
 use super::table::{Item, Rehash, prefetch};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -48,9 +48,9 @@ unsafe impl Item for ThinBytes {
     }
 }
 
-impl Rehash<ThinBytes> for KeyHasher {
+impl Rehash<ThinBytes> for SaltedHasher {
     fn rehash(&self, bytes: ThinRef<'_>) -> u64 {
-        self.hash(bytes.as_slice())
+        self.own(self.hash(bytes.as_slice()))
     }
 }
 

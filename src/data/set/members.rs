@@ -1,6 +1,7 @@
 //! The members of a big set.
 
 use crate::data::KeyHasher;
+use crate::data::salted::SaltedHasher;
 use crate::data::sample::Selection;
 use crate::data::table::{self, Table};
 use crate::data::thin_bytes::{ThinBytes, ThinRef};
@@ -11,14 +12,20 @@ const TRIES_MAX: usize = 64;
 
 /// The members of a big set: a table.
 pub struct Members {
-    table: Table<ThinBytes, KeyHasher>,
+    table: Table<ThinBytes, SaltedHasher>,
     /// Bytes allocated for the members themselves.
     member_bytes: usize,
 }
 
 impl Members {
-    pub(super) fn new(hasher: KeyHasher) -> Self {
-        Self { table: Table::new(hasher), member_bytes: 0 }
+    /// No members yet; `first_hash` is the hash of one that will be among the first.
+    pub(super) fn new(hasher: KeyHasher, first_hash: u64) -> Self {
+        Self { table: Table::new(SaltedHasher::new(hasher, first_hash)), member_bytes: 0 }
+    }
+
+    #[inline]
+    fn own(&self, hash: u64) -> u64 {
+        self.table.hasher().own(hash)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -38,12 +45,12 @@ impl Members {
 
     #[inline]
     pub(super) fn prefetch(&self, hash: u64) {
-        self.table.prefetch(hash);
+        self.table.prefetch(self.own(hash));
     }
 
     #[inline]
     pub(super) fn contains(&self, hash: u64, member: &[u8]) -> bool {
-        self.table.find(hash, |other| other.as_slice() == member).is_some()
+        self.table.find(self.own(hash), |other| other.as_slice() == member).is_some()
     }
 
     /// Adds a member. False if it was there.
@@ -59,12 +66,12 @@ impl Members {
     pub(super) fn insert_unique(&mut self, hash: u64, member: &[u8]) {
         let member = ThinBytes::new(member);
         self.member_bytes += member.view().memory_bytes();
-        self.table.insert_unique(hash, member, None);
+        self.table.insert_unique(self.own(hash), member, None);
     }
 
     /// Removes a member. False if it was not there.
     pub(super) fn remove(&mut self, hash: u64, member: &[u8]) -> bool {
-        let removed = self.table.remove(hash, |other| other.as_slice() == member);
+        let removed = self.table.remove(self.own(hash), |other| other.as_slice() == member);
         self.forget(removed.as_ref());
         removed.is_some()
     }
@@ -81,7 +88,7 @@ impl Members {
     pub(super) fn pop(&mut self, random: &mut dyn FnMut() -> u64) -> Option<ThinBytes> {
         let found = self.table.random(random)?;
         let (hash, address) = (self.hash(found.as_slice()), found.address());
-        let popped = self.table.remove(hash, |member| member.address() == address);
+        let popped = self.table.remove(self.own(hash), |member| member.address() == address);
         self.forget(popped.as_ref());
         popped
     }
@@ -123,14 +130,16 @@ impl Members {
         self.table.scan(cursor, count, |member| visit(member.as_slice()))
     }
 
-    pub(super) fn iter(&self) -> table::Iter<'_, ThinBytes, KeyHasher> {
+    pub(super) fn iter(&self) -> table::Iter<'_, ThinBytes, SaltedHasher> {
         self.table.iter()
     }
 }
 
 impl Clone for Members {
     fn clone(&self) -> Self {
-        let mut copy = Self::new(*self.table.hasher());
+        let hasher = self.table.hasher();
+        let first_hash = self.iter().next().map_or(0, |first| hasher.hash(first.as_slice()));
+        let mut copy = Self::new(hasher.hasher(), first_hash);
         for member in self.iter() {
             let member = member.as_slice();
             copy.insert_unique(self.hash(member), member);

@@ -10,6 +10,7 @@ mod tests;
 
 use super::intset::{self, Intset};
 use super::listpack::{self, Digits, Element, Listpack};
+use super::salted::SaltedHasher;
 use super::sample::{Selection, below};
 use super::table;
 use super::thin_bytes::ThinBytes;
@@ -61,7 +62,7 @@ impl Set {
         } else if count <= limits.set_listpack_entries {
             Self::of_listpack(Listpack::new())
         } else {
-            Self::of_table(Members::new(limits.hasher))
+            Self::of_table(Members::new(limits.hasher, limits.hasher.hash(first)))
         }
     }
 
@@ -189,7 +190,9 @@ impl Set {
         if matches!(self.view(), View::Table(_)) {
             return;
         }
-        let mut members = Members::new(hasher);
+        let first = self.iter().next();
+        let first_hash = first.map_or(0, |first| first.with_bytes(|first| hasher.hash(first)));
+        let mut members = Members::new(hasher, first_hash);
         for member in self.iter() {
             member.with_bytes(|member| members.insert_unique(members.hash(member), member));
         }
@@ -419,7 +422,7 @@ pub enum Iter<'a> {
     /// Those of an intset.
     Intset(intset::Iter<'a>),
     /// Those of a table.
-    Table(table::Iter<'a, ThinBytes, KeyHasher>),
+    Table(table::Iter<'a, ThinBytes, SaltedHasher>),
 }
 
 impl<'a> Iterator for Iter<'a> {

@@ -73,6 +73,12 @@ fn a_big_set_costs_little() {
     // 16 bytes for a member of 15, and the index.
     assert!(set.memory_bytes() < count * 30, "{} bytes", set.memory_bytes());
     let copy = set.clone();
+    let joined = union(&[&set, &copy], &limits);
+    assert_eq!(joined.len(), count);
+    // Items that find no place in their table would cost much more.
+    for other in [&copy, &joined] {
+        assert!(other.memory_bytes() < count * 30, "{} bytes", other.memory_bytes());
+    }
     for number in 0..count {
         assert!(set.remove(format!("member:{number:08}").as_bytes()));
     }
