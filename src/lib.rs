@@ -99,7 +99,8 @@
 //! segments a lower bound of its deadlines. A sweep ([`data::table::Table`]) walks segments in order of
 //! hash, passes those over in which nothing can be due, and looks only at marked items in the others. It runs in slices of
 //! about 64 keys under the engine's lock, `hz` times a second for at most a quarter of the period. So a key with an
-//! expiry time costs its 8 bytes, and the index nothing.
+//! expiry time costs its 8 bytes, and the index nothing. A hash of which fields expire carries the same mark, with
+//! the first of their times, and keeps its own fields in the same way.
 //!
 //! **A base is a file of frames with commands**, not a hybrid of RDB and frames: there is no RDB code yet. One is
 //! written only by `CONFIG SET appendonly yes`, with the engine held. Compaction, retention and recycling of
@@ -118,5 +119,6 @@ pub mod engine;
 pub mod env;
 pub mod keyspace;
 pub mod log;
+pub mod rdb;
 pub mod resp;
 pub mod server;

@@ -242,6 +242,92 @@ impl Generator {
         args
     }
 
+    /// The words of a line, in which `$k` is any key, `$f` a field, `$v` a value, `$n` a number, `$b` the
+    /// number of a bit, `$i` an index and `$t` the type of a bit field.
+    fn line(&mut self, line: &str) -> Args {
+        let word = |word: &str| match word {
+            "$k" => self.key(),
+            "$f" => self.0.pick(&["f1", "f2", "f3", "4", "5", "", "a longer name"]).into(),
+            "$v" => self.value(),
+            "$n" => self.number().into(),
+            "$b" => {
+                self.0.pick(&["0", "1", "7", "8", "13", "63", "64", "500", "-1", "-9", "x"]).into()
+            }
+            "$t" => self.0.pick(&["u1", "u8", "i8", "u63", "i64", "i5", "u31", "u64", "x"]).into(),
+            "$i" => (self.0.below(600) as i64 - 100).to_string().into(),
+            other => other.into(),
+        };
+        line.split(' ').map(word).collect()
+    }
+
+    fn bits(&mut self) -> Args {
+        let line = self.0.pick(&[
+            "SET $k $v",
+            "SETBIT $k $b 1",
+            "SETBIT $k $b 0",
+            "GETBIT $k $b",
+            "BITCOUNT $k",
+            "BITCOUNT $k $i $i",
+            "BITCOUNT $k $i $i BIT",
+            "BITPOS $k 1",
+            "BITPOS $k 0",
+            "BITPOS $k 0 $i",
+            "BITPOS $k 1 $i $i",
+            "BITPOS $k 0 $i $i BIT",
+            "BITOP AND $k $k $k $k",
+            "BITOP OR $k $k $k",
+            "BITOP XOR $k $k $k",
+            "BITOP NOT $k $k",
+            "BITFIELD $k SET $t $b $n GET $t $b",
+            "BITFIELD $k INCRBY $t #3 $n OVERFLOW SAT INCRBY $t $b $n",
+            "BITFIELD $k OVERFLOW FAIL SET $t $b $n INCRBY $t $b $n",
+            "BITFIELD_RO $k GET $t $b GET i8 0",
+            "GET $k",
+            "DEL $k",
+            "PFADD $k",
+            "PFADD $k $v $v $n",
+            "PFADD $k $n $n $n $n $n $n",
+            "PFCOUNT $k",
+            "PFCOUNT $k $k",
+            "PFMERGE $k $k $k",
+            "PFDEBUG TODENSE $k",
+            "PFDEBUG DECODE $k",
+        ]);
+        self.line(line)
+    }
+
+    fn hash(&mut self) -> Args {
+        let line = self.0.pick(&[
+            "HSET $k $f $v",
+            "HSET $k $f $v $f $v $f $v",
+            "HMSET $k $f $v $n $v",
+            "HSET $k $f",
+            "HSETNX $k $f $v",
+            "HGET $k $f",
+            "HMGET $k $f $f none",
+            "HGETALL $k",
+            "HKEYS $k",
+            "HVALS $k",
+            "HLEN $k",
+            "HEXISTS $k $f",
+            "HSTRLEN $k $f",
+            "HINCRBY $k $f $n",
+            "HINCRBYFLOAT $k $f $v",
+            "HDEL $k $f",
+            "HDEL $k $f $f $f",
+            "HSCAN $k 0 COUNT 10000",
+            "HSCAN $k 0 MATCH f*",
+            "HRANDFIELD $k 100",
+            "HRANDFIELD $k 100 WITHVALUES",
+            "HRANDFIELD $k $n $v",
+            "OBJECT ENCODING $k",
+            "RENAME $k $k",
+            "COPY $k $k REPLACE",
+            "DEL $k",
+        ]);
+        self.line(line)
+    }
+
     fn transaction(&mut self) -> Args {
         let names: &[&str] = match self.1 {
             true => &["EXEC", "EXEC", "DISCARD", "UNWATCH"],
@@ -272,7 +358,9 @@ fn is_same(args: &Args, ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Array(ours), Value::Array(theirs)) => {
             let mut pairs = ours.iter().zip(theirs);
-            let in_any_order = args[0] == b"KEYS" || args[0] == b"EXEC";
+            const UNORDERED: [&[u8]; 7] =
+                [b"KEYS", b"EXEC", b"HGETALL", b"HKEYS", b"HVALS", b"HSCAN", b"HRANDFIELD"];
+            let in_any_order = UNORDERED.contains(&&args[0][..]);
             ours.len() == theirs.len() && pairs.all(|(ours, theirs)| is_same(args, ours, theirs))
                 || in_any_order && sorted(ours) == sorted(theirs)
         }
@@ -313,7 +401,7 @@ fn compare_contents(ours: &mut Client, theirs: &mut Client) {
         assert_eq!(sorted(our_keys.items()), sorted(their_keys.items()), "keys of {db}");
         for key in our_keys.items() {
             let Value::Bulk(key) = key else { panic!("not a key: {key:?}") };
-            for question in ["GET", "TYPE", "PEXPIRETIME"] {
+            for question in ["GET", "HGETALL", "TYPE", "PEXPIRETIME"] {
                 let args = vec![question.into(), key.clone()];
                 let (ours, theirs) = (ours.call_args(&args), theirs.call_args(&args));
                 assert!(
@@ -383,6 +471,16 @@ fn commands_about_expiry_reply_as_redis_does() {
             if generator.0.below(3) == 0 { generator.string() } else { generator.expire() }
         },
     );
+}
+
+#[test]
+fn commands_about_bits_and_hyperloglogs_reply_as_redis_does() {
+    compare(6, Generator::bits);
+}
+
+#[test]
+fn commands_about_hashes_reply_as_redis_does() {
+    compare(7, Generator::hash);
 }
 
 #[test]

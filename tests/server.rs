@@ -645,6 +645,32 @@ fn a_watched_key_that_expires_and_is_deleted_for_it_breaks_the_transaction() {
 }
 
 #[test]
+fn fields_that_expire_are_deleted_though_nobody_asks() {
+    let setup = Setup::new(&["--hash-max-listpack-entries", "20"]);
+    let server = setup.start();
+    let mut client = server.client();
+    // One hash is a listpack, and the other one a table.
+    for (key, count) in [("small", 10), ("big", 1000)] {
+        for n in 0..count {
+            client.call(&format!("HSET {key} f{n} v"));
+        }
+        let fields: Vec<String> = (1..count).map(|n| format!("f{n}")).collect();
+        let line = format!("HPEXPIRE {key} 30 FIELDS {} {}", fields.len(), fields.join(" "));
+        assert_eq!(client.call(&line).items(), vec![int(1); fields.len()]);
+        client.call(&format!("HSET gone-{key} f v"));
+        client.call(&format!("HPEXPIRE gone-{key} 30 FIELDS 1 f"));
+    }
+    let ask = ["HLEN small", "HLEN big", "DBSIZE"];
+    eventually("the fields are deleted", || {
+        (client.call_all(ask) == [int(1), int(1), int(2)]).then_some(())
+    });
+    drop(client);
+    server.kill();
+    let server = setup.start();
+    assert_eq!(server.client().call_all(ask), [int(1), int(1), int(2)]);
+}
+
+#[test]
 fn a_value_beyond_todays_limit_is_still_replayed() {
     let setup = Setup::new(&["--proto-max-bulk-len", "4mb"]);
     let server = setup.start();

@@ -142,7 +142,7 @@ fn the_segment_of_the_example_has_the_stated_fields() {
 struct Bytes(Vec<u8>);
 
 impl Replay for Bytes {
-    fn commands(&mut self, db: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, _: u64, db: u32, payload: &[u8]) -> Result<(), String> {
         assert_eq!(db, 0);
         self.0.extend_from_slice(payload);
         Ok(())

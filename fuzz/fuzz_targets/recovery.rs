@@ -26,7 +26,7 @@ enum Edit {
 struct Stream(Vec<u8>);
 
 impl Replay for Stream {
-    fn commands(&mut self, _: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, _: u64, _: u32, payload: &[u8]) -> Result<(), String> {
         self.0.extend_from_slice(payload);
         Ok(())
     }

@@ -15,6 +15,7 @@ pub mod expire;
 pub mod generic;
 pub mod geo;
 pub mod glob;
+pub mod hashes;
 pub mod hyperloglog;
 pub mod keys;
 mod lazyfree;
@@ -36,6 +37,9 @@ pub mod table;
 mod testing;
 pub mod transactions;
 
+use crate::data::listpack::Element;
+use crate::resp::Reply;
+
 pub use context::{Context, Settings};
 pub use error::CommandError;
 pub use keys::{FoundKey, Keys, keys};
@@ -45,6 +49,14 @@ pub use table::{lookup, resolve};
 
 /// What a command's function gives back; an error replaces whatever it has replied so far.
 pub type CommandResult = Result<(), CommandError>;
+
+/// Writes an element of a collection as a bulk string.
+pub fn reply_element(reply: &mut Reply<'_>, element: Element<'_>) {
+    match element {
+        Element::Integer(number) => reply.bulk_integer(number),
+        Element::Bytes(bytes) => reply.bulk(bytes),
+    }
+}
 
 /// Writes what `<name> HELP` gives: `lines` in pairs of a subcommand and what it does.
 pub fn reply_help(ctx: &mut Context<'_>, name: &str, lines: &[&str]) {

@@ -2,7 +2,7 @@
 
 use super::ExpiryMode;
 use super::testing::{Bench, parse_effects, show_args, words};
-use crate::keyspace::Value;
+use crate::data::testing::describe;
 use proptest::prelude::*;
 
 /// Everything in a keyspace: database, key, value, expiry time, encoding.
@@ -10,13 +10,7 @@ fn contents(bench: &Bench) -> Vec<String> {
     let mut all = Vec::new();
     for (db, database) in bench.keyspace.databases() {
         for entry in database.iter() {
-            let value = match entry.value() {
-                Value::Integer(number) => number.to_string().into_bytes(),
-                Value::Text { bytes, .. } => bytes.to_vec(),
-                Value::SortedSet(set) => format!("{set:?}").into_bytes(),
-                Value::List(list) => format!("{list:?}").into_bytes(),
-                other => panic!("no contents of a {} yet", other.type_name()),
-            };
+            let value = describe(entry.value());
             let name = entry.value().encoding_name();
             all.push(format!("{:?}", (db, entry.key(), value, entry.expiry_ms(), name)));
         }
@@ -99,6 +93,13 @@ fn command() -> impl Strategy<Value = String> {
         8 => super::lists::tests::command(),
         10 => super::sorted_sets::tests::command(),
         3 => super::geo::tests::command(),
+        12 => super::hashes::tests::command(),
+        8 => super::streams::tests::command(),
+        3 => (prop::sample::select(&["SETBIT $ 9 1", "SETBIT $ 40 0", "BITFIELD $ INCRBY u5 7 9",
+            "BITFIELD $ OVERFLOW FAIL SET u2 30 9", "PFADD $", "PFADD $ x y", "PFCOUNT $"][..]), key())
+            .prop_map(|(line, k)| line.replace('$', &k)),
+        1 => (prop::sample::select(&["BITOP OR", "BITOP NOT", "PFMERGE", "PFADD"][..]), key(), key())
+            .prop_map(|(n, a, b)| format!("{n} {a} {b}")),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),
         1 => prop::sample::select(&["SCAN 0", "KEYS *", "RANDOMKEY", "DBSIZE", "SCAN 0 MATCH [ab]",

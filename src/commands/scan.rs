@@ -27,7 +27,7 @@ pub static COMMANDS: [Spec; 3] = [
 const TYPES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
 
 /// Matches anything, also an empty key, which patterns by themselves do not.
-pub(super) fn matches(pattern: &[u8], key: &[u8]) -> bool {
+pub fn matches(pattern: &[u8], key: &[u8]) -> bool {
     pattern == b"*" || glob::matches(pattern, key, Case::Sensitive)
 }
 
@@ -46,7 +46,7 @@ fn keys(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 
 /// What a command of the `SCAN` family walks over, which decides on its options.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scanned {
+pub enum Scanned {
     /// Keys: `TYPE` is an option.
     Keys,
     /// The fields of a hash: `NOVALUES` is an option.
@@ -56,7 +56,7 @@ pub(super) enum Scanned {
 }
 
 /// The options of `SCAN` and its kin.
-pub(super) struct Options<'a> {
+pub struct Options<'a> {
     /// About how many elements to visit.
     pub count: usize,
     /// What elements must match; see [`matches`].
@@ -69,7 +69,10 @@ pub(super) struct Options<'a> {
 
 impl<'a> Options<'a> {
     /// Reads what follows the cursor.
-    pub(super) fn parse(args: Args<'a>, scanned: Scanned) -> Result<Self, CommandError> {
+    ///
+    /// # Errors
+    /// If it is no such option, or its value is wrong.
+    pub fn parse(args: Args<'a>, scanned: Scanned) -> Result<Self, CommandError> {
         const NOT_A_HASH: CommandError =
             CommandError::fixed("ERR NOVALUES option can only be used in HSCAN");
         let mut options = Self { count: 10, pattern: b"*", type_name: None, no_values: false };
@@ -106,13 +109,16 @@ impl<'a> Options<'a> {
 }
 
 /// The cursor of a command of the `SCAN` family.
-pub(super) fn cursor(arg: &[u8]) -> Result<u64, CommandError> {
+///
+/// # Errors
+/// If it is no number.
+pub fn cursor(arg: &[u8]) -> Result<u64, CommandError> {
     const BAD_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
     unsigned(arg).ok_or(BAD_CURSOR)
 }
 
 /// Replies with the cursor to go on with and `found` elements, which are already written.
-pub(super) fn reply_scan(reply: &mut Reply<'_>, next: u64, found: usize, elements: &[u8]) {
+pub fn reply_scan(reply: &mut Reply<'_>, next: u64, found: usize, elements: &[u8]) {
     reply.array(2);
     let mut digits = itoa::Buffer::new();
     reply.bulk(digits.format(next).as_bytes());

@@ -5,6 +5,7 @@
 //! change has an effect in the log.
 
 use super::CommandError;
+use crate::data::Hash;
 use crate::keyspace::entry::{Collection, NewValue};
 use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Value};
 use crate::resp::{Args, OwnedArgs, write_command};
@@ -217,9 +218,14 @@ impl<'a> Store<'a> {
         self.unit.block = Some(request);
     }
 
+    /// Whatever expires at this time or before has expired, as this store sees it.
+    pub fn due_ms(&self) -> i64 {
+        if self.expiry_mode == ExpiryMode::Ignore { i64::MIN } else { self.now_ms }
+    }
+
     /// Whether an entry's time has come, as this store sees it.
     fn is_expired(&self, expiry_ms: Option<i64>) -> bool {
-        self.expiry_mode != ExpiryMode::Ignore && expiry_ms.is_some_and(|at| at <= self.now_ms)
+        expiry_ms.is_some_and(|at| at <= self.due_ms())
     }
 
     /// Looks for a live entry; deletes one whose time has come. False if there is none.
@@ -378,6 +384,40 @@ impl<'a> Store<'a> {
         let entry = self.keyspace.database(key.db).find(key.hash, key.bytes);
         let is_empty = entry.and_then(|entry| T::of(entry.value())).is_some_and(T::is_empty);
         is_empty && self.take(key).is_some()
+    }
+
+    /// Deletes fields of the hash at `key` whose time has come, at most `limit` of them, states that, and
+    /// deletes the hash if nothing is left. Gives how many there were.
+    pub fn expire_fields(&mut self, key: &Key<'_>, limit: usize) -> usize {
+        let now_ms = self.now_ms;
+        let database = self.keyspace.database_mut(key.db);
+        let Some(hash) = database.find_mut(key.hash, key.bytes).and_then(Hash::of_mut) else {
+            return 0;
+        };
+        let names = hash.expire_fields(now_ms, limit);
+        self.fields_expired(key, &names);
+        self.fields_will_expire(key);
+        names.len()
+    }
+
+    /// States that fields of the hash at `key` were removed because their time had come, and deletes the
+    /// hash if nothing is left.
+    pub fn fields_expired(&mut self, key: &Key<'_>, names: &[impl AsRef<[u8]>]) {
+        if names.is_empty() {
+            return;
+        }
+        self.keyspace.stats.expired_fields += names.len() as u64;
+        self.touch(key);
+        self.delete_if_empty::<Hash>(key);
+        let mut words: Vec<&[u8]> = vec![b"HDEL", key.bytes];
+        words.extend(names.iter().map(AsRef::as_ref));
+        self.effect_in(key.db, &words);
+    }
+
+    /// Sees to it that the fields of the hash at `key` are deleted when their time has come, though
+    /// nobody asks for them: whoever gives one an expiry time calls this.
+    pub fn fields_will_expire(&mut self, key: &Key<'_>) {
+        self.keyspace.database_mut(key.db).note_field_expiry(key.hash, key.bytes);
     }
 
     /// Sets a key to a collection, whatever was there. The caller states the effect.

@@ -4,8 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, geo, hyperloglog, lists, object,
-    scan, server, sorted_sets, streams, strings, transactions,
+    bitmaps, command, connection, databases, expire, generic, geo, hashes, hyperloglog, lists,
+    object, scan, server, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -19,6 +19,7 @@ static FAMILIES: &[&[Spec]] = &[
     &expire::COMMANDS,
     &generic::COMMANDS,
     &geo::COMMANDS,
+    &hashes::COMMANDS,
     &hyperloglog::COMMANDS,
     &lists::COMMANDS,
     &object::COMMANDS,

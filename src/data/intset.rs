@@ -13,6 +13,7 @@
 use super::block;
 use super::malformed::Malformed;
 use super::word::Tagged;
+use std::ops::Range;
 use std::ptr::NonNull;
 
 const HEADER_BYTES: usize = 8;
@@ -147,11 +148,15 @@ impl Intset {
         self.get(random.checked_rem(self.len() as u64)? as usize)
     }
 
+    /// The first and the last integer.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        Some((self.get(0)?, self.get(self.len() - 1)?))
+    }
+
     /// All integers, ascending.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = i64> + ExactSizeIterator + '_ {
+    pub fn iter(&self) -> Iter<'_> {
         let (width, len) = self.header();
-        let bytes = self.as_bytes();
-        (0..len).map(move |index| read(bytes, width, index))
+        Iter { bytes: self.as_bytes(), width, indexes: 0..len }
     }
 
     /// Whether an integer is a member.
@@ -208,6 +213,23 @@ impl Intset {
         true
     }
 
+    /// Removes the integers that `keep` is false for. It is asked once for each, in ascending order.
+    pub fn retain(&mut self, mut keep: impl FnMut(i64) -> bool) {
+        let (width, len) = self.header();
+        let old_len = self.byte_len();
+        let bytes = self.as_mut_bytes();
+        let mut kept = 0;
+        for index in 0..len {
+            if keep(read(bytes, width, index)) {
+                let from = HEADER_BYTES + index * width;
+                bytes.copy_within(from..from + width, HEADER_BYTES + kept * width);
+                kept += 1;
+            }
+        }
+        self.set_len(kept);
+        self.resize(old_len, HEADER_BYTES + kept * width);
+    }
+
     /// Gives each integer more bytes.
     fn widen(&mut self, width: usize) {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.len() * width);
@@ -262,6 +284,35 @@ impl std::fmt::Debug for Intset {
         f.debug_set().entries(self.iter()).finish()
     }
 }
+
+/// The integers of an intset, ascending.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    bytes: &'a [u8],
+    width: usize,
+    indexes: Range<usize>,
+}
+
+impl Iterator for Iter<'_> {
+    type Item = i64;
+
+    #[inline]
+    fn next(&mut self) -> Option<i64> {
+        self.indexes.next().map(|index| read(self.bytes, self.width, index))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.indexes.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for Iter<'_> {
+    fn next_back(&mut self) -> Option<i64> {
+        self.indexes.next_back().map(|index| read(self.bytes, self.width, index))
+    }
+}
+
+impl ExactSizeIterator for Iter<'_> {}
 
 #[cfg(test)]
 mod tests {
@@ -341,6 +392,12 @@ mod tests {
                 prop_assert_eq!(set.len(), model.len());
                 prop_assert_eq!(Intset::from_bytes(set.as_bytes()).unwrap().len(), model.len());
             }
+            prop_assert_eq!(set.range(), model.first().copied().zip(model.last().copied()));
+            let mut half = set.clone();
+            half.retain(|number| number % 2 == 0);
+            prop_assert!(half.iter().eq(model.iter().copied().filter(|number| number % 2 == 0)));
+            prop_assert!(Intset::from_bytes(half.as_bytes()).is_ok());
+            prop_assert!(set.iter().rev().eq(model.iter().rev().copied()));
             let picked: BTreeSet<i64> = (0..model.len() as u64).filter_map(|n| set.random(n)).collect();
             prop_assert_eq!(picked, model);
         }

@@ -16,10 +16,14 @@ pub mod listpack;
 mod malformed;
 pub mod partial_sort;
 pub mod sample;
+pub mod set;
 pub mod sorted_set;
 pub mod stream;
-mod stubs;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod thin_bytes;
+mod value;
 pub mod word;
 
 pub use hash::Hash;
@@ -27,6 +31,7 @@ pub use hasher::KeyHasher;
 pub use limits::Limits;
 pub use list::List;
 pub use malformed::Malformed;
+pub use set::Set;
 pub use sorted_set::SortedSet;
 pub use stream::Stream;
-pub use stubs::Set;
+pub use value::{NewValue, Value};

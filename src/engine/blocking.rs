@@ -122,6 +122,8 @@ impl Guard<'_> {
     /// Serves those who wait for keys that have been changed.
     pub(super) fn serve_waiters(&mut self) {
         while let Some((db, key)) = self.state.keyspace.waited.next_ready() {
+            // What took long may have outlived the key.
+            self.now_ms = self.now_ms.max(self.engine.machine.clock.unix_ms());
             let waiting: Vec<u64> = self.state.keyspace.waited.waiters(db, &key).collect();
             for id in waiting {
                 let waiter = self.state.waiters[&id].clone();
@@ -137,6 +139,7 @@ impl Guard<'_> {
     fn may_serve(&self, db: usize, key: &[u8], wants: Wants) -> bool {
         let keyspace = &self.state.keyspace;
         let entry = keyspace.database(db).find(keyspace.hasher().hash(key), key);
+        let entry = entry.filter(|entry| entry.expiry_ms().is_none_or(|at| at > self.now_ms));
         let value = entry.map(|entry| entry.value());
         match wants {
             Wants::List => matches!(value, Some(Value::List(_))),

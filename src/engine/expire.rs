@@ -6,6 +6,9 @@ use crate::commands::store::{ExpiryMode, Store};
 /// Keys with an expiry time that one slice looks at, about.
 const SLICE_KEYS: usize = 64;
 
+/// Fields of hashes that one slice deletes at most.
+const SLICE_FIELDS: usize = 512;
+
 impl Guard<'_> {
     /// Deletes some keys whose time has come, in one database, and states that
     /// in the log. True if there may be more; the caller lets others run before it goes on.
@@ -18,11 +21,12 @@ impl Guard<'_> {
         let state = &mut *self.state;
         let (db, cursor) = state.expire_at;
         let database = state.keyspace.database_mut(db);
-        let mut due = Vec::new();
-        let next = if database.expiring() == 0 {
+        let (mut due, mut hashes) = (Vec::new(), Vec::new());
+        let mut next = if !database.may_expire() {
             0
         } else {
-            database.take_due(cursor, now_ms, SLICE_KEYS, |entry| due.push(entry))
+            let fields_due = |key: &[u8]| hashes.push(key.to_vec());
+            database.take_due(cursor, now_ms, SLICE_KEYS, |entry| due.push(entry), fields_due)
         };
         let mode = ExpiryMode::Delete;
         let mut store = Store::new(&mut state.keyspace, &mut state.unit, db, now_ms, mode, None);
@@ -30,9 +34,19 @@ impl Guard<'_> {
             let key = store.key(entry.view().key());
             store.expired(&key);
         }
+        let mut fields_left = SLICE_FIELDS;
+        for name in &hashes {
+            let key = store.key(name);
+            fields_left -= store.expire_fields(&key, fields_left);
+        }
+        if fields_left == 0 {
+            // There may be more in the same hashes, which the next slice looks at again.
+            next = cursor;
+        }
         let databases = state.keyspace.database_count();
-        state.expire_at = if next == 0 { ((db + 1) % databases, 0) } else { (db, next) };
-        let at_end = state.expire_at == (0, 0);
+        state.expire_at =
+            if next == 0 && fields_left > 0 { ((db + 1) % databases, 0) } else { (db, next) };
+        let at_end = state.expire_at == (0, 0) && fields_left > 0;
         self.end_unit(start);
         self.serve_waiters();
         if self.state.unit.effects.len() >= EFFECTS_BYTES_MAX {

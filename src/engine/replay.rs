@@ -2,8 +2,8 @@
 
 use super::State;
 use crate::commands::store::{ExpiryMode, Store, Unit};
-use crate::commands::{Context, Handler, Settings, table};
-use crate::keyspace::{Keyspace, Value};
+use crate::commands::{Context, Handler, Settings, hashes, table};
+use crate::keyspace::{Entry, Keyspace, Value};
 use crate::log::Replay;
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser, write_command};
@@ -18,6 +18,8 @@ pub(super) struct Replayer<'a> {
     settings: Settings,
     unit: Unit,
     db: usize,
+    /// When the commands at hand were written.
+    now_ms: i64,
     any: bool,
     reply: Vec<u8>,
     ranges: Vec<(usize, usize)>,
@@ -35,6 +37,7 @@ impl<'a> Replayer<'a> {
             settings,
             unit: Unit::default(),
             db: 0,
+            now_ms: 0,
             any: false,
             reply: Vec::new(),
             ranges: Vec::new(),
@@ -61,8 +64,9 @@ impl<'a> Replayer<'a> {
         self.unit.effects.clear();
         self.unit.touched.clear();
         let state = &mut *self.state;
-        let store =
-            Store::new(&mut state.keyspace, &mut self.unit, self.db, 0, ExpiryMode::Ignore, None);
+        let (keyspace, unit) = (&mut state.keyspace, &mut self.unit);
+        let mode = ExpiryMode::Ignore;
+        let store = Store::new(keyspace, unit, self.db, self.now_ms, mode, None);
         let mut context = Context {
             store,
             reply: Reply::new(&mut self.reply, Protocol::Resp2),
@@ -76,11 +80,12 @@ impl<'a> Replayer<'a> {
 }
 
 impl Replay for Replayer<'_> {
-    fn commands(&mut self, db: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String> {
         if db as usize >= self.state.keyspace.database_count() {
             return Err(format!("database {db} is beyond the configured number of databases"));
         }
         self.db = db as usize;
+        self.now_ms = time_ms as i64;
         self.any = true;
         let mut parser = RequestParser::default();
         let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };
@@ -126,23 +131,7 @@ pub(super) fn dump(
             write_command(&mut piece, &[b"SELECT", digits.format(db).as_bytes()]);
         }
         for entry in database.iter() {
-            let mut digits = itoa::Buffer::new();
-            let bytes = match entry.value() {
-                Value::Integer(number) => digits.format(number).as_bytes(),
-                Value::Text { bytes, .. } => bytes,
-                other => {
-                    let what = format!("a base cannot hold a {} yet", other.type_name());
-                    return Err(io::Error::new(io::ErrorKind::Unsupported, what));
-                }
-            };
-            match entry.expiry_ms() {
-                Some(at) => {
-                    let mut digits = itoa::Buffer::new();
-                    let at = digits.format(at).as_bytes();
-                    write_command(&mut piece, &[b"SET", entry.key(), bytes, b"PXAT", at]);
-                }
-                None => write_command(&mut piece, &[b"SET", entry.key(), bytes]),
-            }
+            dump_entry(entry, &mut piece)?;
             if piece.len() >= DUMP_BYTES {
                 write(db as u32, &piece)?;
                 piece.clear();
@@ -152,6 +141,32 @@ pub(super) fn dump(
             write(db as u32, &piece)?;
             piece.clear();
         }
+    }
+    Ok(())
+}
+
+/// Writes commands that rebuild one key.
+fn dump_entry(entry: Entry<'_>, piece: &mut Vec<u8>) -> io::Result<()> {
+    let (mut digits, mut at_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let at = entry.expiry_ms().map(|at| at_digits.format(at).as_bytes());
+    let string = match entry.value() {
+        Value::Integer(number) => digits.format(number).as_bytes(),
+        Value::Text { bytes, .. } => bytes,
+        Value::Hash(hash) => {
+            hashes::rebuild(entry.key(), hash, |words| write_command(piece, words));
+            if let Some(at) = at {
+                write_command(piece, &[b"PEXPIREAT", entry.key(), at]);
+            }
+            return Ok(());
+        }
+        other => {
+            let what = format!("a base cannot hold a {} yet", other.type_name());
+            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        }
+    };
+    match at {
+        Some(at) => write_command(piece, &[b"SET", entry.key(), string, b"PXAT", at]),
+        None => write_command(piece, &[b"SET", entry.key(), string]),
     }
     Ok(())
 }

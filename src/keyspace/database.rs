@@ -2,6 +2,7 @@
 
 use super::KeyHasher;
 use super::entry::{Entry, EntryBox, EntryMut};
+use crate::data::Value;
 use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
 
 /// Segments of the table that one step of expiry passes at most.
@@ -11,6 +12,8 @@ const SWEEP_SEGMENTS_MAX: usize = 256;
 pub struct Database {
     entries: Table<EntryBox, KeyHasher>,
     expiring: usize,
+    /// Whether there may be hashes with fields that expire.
+    fields_may_expire: bool,
 }
 
 impl Rehash<EntryBox> for KeyHasher {
@@ -19,15 +22,25 @@ impl Rehash<EntryBox> for KeyHasher {
     }
 }
 
-/// An expiry time as the table's deadlines count: what lies before 1970 has passed all the same.
-fn deadline(expiry_ms: Option<i64>) -> Option<u64> {
-    expiry_ms.map(|at| at.max(0) as u64)
+/// When something of an entry expires, the key itself or a field, as the table's deadlines count: what
+/// lies before 1970 has passed all the same.
+fn deadline(entry: Entry<'_>) -> Option<u64> {
+    let times = [entry.expiry_ms(), next_field_expiry_ms(entry)];
+    times.into_iter().flatten().min().map(|at| at.max(0) as u64)
+}
+
+/// A time before which no field of a hash expires.
+fn next_field_expiry_ms(entry: Entry<'_>) -> Option<i64> {
+    match entry.value() {
+        Value::Hash(hash) => hash.next_expiry_ms(),
+        _ => None,
+    }
 }
 
 impl Database {
     /// An empty database whose keys are hashed by `hasher`.
     pub fn new(hasher: KeyHasher) -> Self {
-        Self { entries: Table::new(hasher), expiring: 0 }
+        Self { entries: Table::new(hasher), expiring: 0, fields_may_expire: false }
     }
 
     /// How many keys there are, logically expired ones included.
@@ -43,6 +56,21 @@ impl Database {
     /// How many keys have an expiry time.
     pub fn expiring(&self) -> usize {
         self.expiring
+    }
+
+    /// Whether any key or field may expire.
+    pub fn may_expire(&self) -> bool {
+        self.expiring > 0 || self.fields_may_expire
+    }
+
+    /// Notes that a field of the hash at `key` was given an expiry time.
+    pub fn note_field_expiry(&mut self, hash: u64, key: &[u8]) {
+        let Some(mut found) = self.entries.find_mut(hash, |entry| entry.key() == key) else {
+            return;
+        };
+        self.fields_may_expire |= next_field_expiry_ms(found.get()).is_some();
+        let deadline = deadline(found.get());
+        found.set_deadline(deadline);
     }
 
     /// The entry of `key`, whose hash is `hash`.
@@ -61,17 +89,18 @@ impl Database {
 
     /// Inserts an entry and gives back the one of the same key that it replaces.
     pub fn insert(&mut self, hash: u64, entry: EntryBox) -> Option<EntryBox> {
-        let expiry_ms = entry.view().expiry_ms();
-        self.expiring += usize::from(expiry_ms.is_some());
+        let deadline = deadline(entry.view());
+        self.expiring += usize::from(entry.view().expiry_ms().is_some());
+        self.fields_may_expire |= next_field_expiry_ms(entry.view()).is_some();
         let key = entry.view();
         match self.entries.find_mut(hash, |known| known.key() == key.key()) {
             None => {
-                self.entries.insert_unique(hash, entry, deadline(expiry_ms));
+                self.entries.insert_unique(hash, entry, deadline);
                 None
             }
             Some(mut found) => {
-                if expiry_ms.is_some() || found.is_marked() {
-                    found.set_deadline(deadline(expiry_ms));
+                if deadline.is_some() || found.is_marked() {
+                    found.set_deadline(deadline);
                 }
                 let old = found.replace(entry);
                 self.expiring -= usize::from(old.view().expiry_ms().is_some());
@@ -96,11 +125,12 @@ impl Database {
             // SAFETY: as in `find_mut`.
             let mut entry = unsafe { EntryMut::from_raw(found.raw()) };
             if entry.set_expiry_in_place(at) {
-                found.set_deadline(deadline(expiry_ms));
+                let deadline = deadline(found.get());
+                found.set_deadline(deadline);
                 return true;
             }
         }
-        if expiry_ms.is_none() && !found.is_marked() {
+        if expiry_ms.is_none() && found.get().expiry_ms().is_none() {
             return true;
         }
         let Some(entry) = self.remove(hash, key) else { return false };
@@ -126,13 +156,15 @@ impl Database {
     }
 
     /// Takes out entries whose time has come by `now_ms`, from `cursor` on, and gives the cursor to go
-    /// on with, 0 at the end. Ends soon after `limit` entries with an expiry time were looked at.
+    /// on with, 0 at the end. Ends soon after `limit` entries of which something expires were looked at.
+    /// `fields_due` is told the keys of hashes of which a field's time may have come.
     pub fn take_due(
         &mut self,
         cursor: u64,
         now_ms: i64,
         limit: usize,
         mut taken: impl FnMut(EntryBox),
+        mut fields_due: impl FnMut(&[u8]),
     ) -> u64 {
         let limits = SweepLimits { segments: SWEEP_SEGMENTS_MAX, items: limit };
         let mut count = 0;
@@ -140,10 +172,14 @@ impl Database {
             cursor,
             now_ms.max(0) as u64,
             limits,
-            |entry| match entry.expiry_ms() {
-                Some(at) if at <= now_ms => Verdict::Remove,
-                Some(at) => Verdict::Keep { deadline_ms: at as u64 },
-                None => Verdict::Unmark,
+            |entry| {
+                if entry.expiry_ms().is_some_and(|at| at <= now_ms) {
+                    return Verdict::Remove;
+                }
+                if next_field_expiry_ms(entry).is_some_and(|at| at <= now_ms) {
+                    fields_due(entry.key());
+                }
+                deadline(entry).map_or(Verdict::Unmark, |deadline_ms| Verdict::Keep { deadline_ms })
             },
             |entry| {
                 count += 1;
@@ -151,6 +187,9 @@ impl Database {
             },
         );
         self.expiring -= count;
+        if next == 0 && self.expiring == 0 {
+            self.fields_may_expire = self.entries.next_deadline_ms().is_some();
+        }
         next
     }
 }

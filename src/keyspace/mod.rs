@@ -8,8 +8,9 @@ pub mod gate;
 pub mod waited;
 pub mod watch;
 
+pub use crate::data::Value;
 pub use database::Database;
-pub use entry::{Entry, EntryBox, EntryMut, Value};
+pub use entry::{Entry, EntryBox, EntryMut};
 pub use gate::Gate;
 pub use waited::Waited;
 pub use watch::{WatchFlag, Watches};
@@ -25,6 +26,8 @@ pub struct KeyspaceStats {
     pub misses: u64,
     /// Keys deleted because their time had come.
     pub expired: u64,
+    /// Fields of hashes deleted because their time had come.
+    pub expired_fields: u64,
 }
 
 /// All databases and what is kept across them.

@@ -21,11 +21,12 @@ pub const LOCK_NAME: &str = "lock";
 
 /// Takes the commands that recovery reads.
 pub trait Replay {
-    /// Carries out the commands of one frame; `db` is the database selected where they begin.
+    /// Carries out the commands of one frame, written at `time_ms` (Unix time); `db` is the database
+    /// selected where they begin.
     ///
     /// # Errors
     /// Why they cannot be carried out.
-    fn commands(&mut self, db: u32, payload: &[u8]) -> Result<(), String>;
+    fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String>;
 
     /// The database selected behind the last command.
     fn selected_db(&self) -> u32;
@@ -438,12 +439,9 @@ impl Opening<'_> {
         self.recovery.bytes += header.raw_bytes;
         self.last_time_ms = self.last_time_ms.max(header.time_ms);
         if header.kind == FrameKind::Commands {
-            self.replay.commands(header.db, &self.raw).map_err(|reason| OpenError::Replay {
-                path: path.into(),
-                offset,
-                lsn,
-                reason,
-            })?;
+            self.replay
+                .commands(header.time_ms, header.db, &self.raw)
+                .map_err(|reason| OpenError::Replay { path: path.into(), offset, lsn, reason })?;
         }
         Ok(Ok(header))
     }

@@ -244,6 +244,7 @@ fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "sync_full", 0);
     field(out, "sync_partial_ok", 0);
     field(out, "sync_partial_err", 0);
+    field(out, "expired_subkeys", keyspace.expired_fields);
     field(out, "expired_keys", keyspace.expired);
     field(out, "expired_stale_perc", "0.00");
     field(out, "expired_time_cap_reached_count", 0);

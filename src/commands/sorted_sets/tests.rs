@@ -1,4 +1,6 @@
 use crate::commands::testing::Bench;
+use crate::commands::{Store, Unit};
+use crate::data::Set;
 use crate::resp::Protocol;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -393,6 +395,36 @@ fn unions_intersections_and_differences() {
     ] {
         bench.replies(line, error);
         bench.effects(line, "");
+    }
+}
+
+#[test]
+fn sets_are_inputs_too() {
+    for hashed in [false, true] {
+        let mut bench = bench();
+        let mut limits = bench.settings.limits.clone();
+        if hashed {
+            (limits.set_listpack_entries, limits.set_intset_entries) = (0, 0);
+        }
+        let mut set = Set::for_members(b"a", 3, &limits);
+        for member in [&b"a"[..], b"b", b"7"] {
+            set.insert(member, &limits);
+        }
+        let mut unit = Unit::default();
+        let (now_ms, mode) = (bench.now_ms, bench.mode);
+        let mut store = Store::new(&mut bench.keyspace, &mut unit, 0, now_ms, mode, None);
+        let key = store.key(b"set");
+        store.put(&key, set, None);
+        bench.replies("ZINTER 2 z set WITHSCORES", "*4 $1 a $1 2 $1 b $1 3");
+        bench.replies(
+            "ZUNION 2 set z WEIGHTS 5 0 AGGREGATE MAX WITHSCORES",
+            "*12 $1 c $1 0 \
+            $1 d $1 0 $1 e $1 0 $1 7 $1 5 $1 a $1 5 $1 b $1 5",
+        );
+        bench.replies("ZDIFF 2 set z WITHSCORES", "*2 $1 7 $1 1");
+        bench.replies("ZDIFF 2 z set", "*3 $1 c $1 d $1 e");
+        bench.replies("ZINTERCARD 2 set z", ":2");
+        bench.replies("ZCARD set", WRONG_TYPE);
     }
 }
 

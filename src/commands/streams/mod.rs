@@ -9,7 +9,7 @@ mod pending;
 mod range;
 mod read;
 #[cfg(test)]
-mod tests;
+pub(in crate::commands) mod tests;
 
 use super::spec::{Begin, Find, Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Store};

@@ -50,7 +50,7 @@ impl<'a> Options<'a> {
                 Some(_) if is(b"STREAMS") => {
                     options.first_key = at + 1;
                     options.keys = (args.len() - at - 1) / 2;
-                    if (args.len() - at - 1) % 2 != 0 {
+                    if !(args.len() - at - 1).is_multiple_of(2) {
                         return Err(unbalanced(is_group));
                     }
                     break;

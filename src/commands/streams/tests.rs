@@ -2,6 +2,50 @@
 
 use crate::commands::testing::Bench;
 use crate::resp::Protocol;
+use proptest::prelude::*;
+
+/// A random command of the family, on few keys, groups and consumers.
+pub(in crate::commands) fn command() -> impl Strategy<Value = String> {
+    const LINES: [&str; 34] = [
+        "XADD $ * f 1",
+        "XADD $ * g x f y",
+        "XADD $ 5-* f v",
+        "XADD $ NOMKSTREAM * f v",
+        "XADD $ MAXLEN ~ 3 * f v",
+        "XADD $ MAXLEN 4 * f v",
+        "XADD $ MINID ~ 1700000000100 * f v",
+        "XTRIM $ MAXLEN 2",
+        "XTRIM $ MAXLEN ~ 1",
+        "XTRIM $ MINID 1700000000050",
+        "XDEL $ 1700000000000-0",
+        "XDEL $ 5-1 5-0",
+        "XSETID $ 9999999999999-1 ENTRIESADDED 90",
+        "XGROUP CREATE $ g 0",
+        "XGROUP CREATE $ h $$ MKSTREAM",
+        "XGROUP SETID $ g 5",
+        "XGROUP DESTROY $ h",
+        "XGROUP CREATECONSUMER $ g c",
+        "XGROUP DELCONSUMER $ g a",
+        "XREADGROUP GROUP g a COUNT 2 STREAMS $ >",
+        "XREADGROUP GROUP g b NOACK STREAMS $ >",
+        "XREADGROUP GROUP g b COUNT 1 STREAMS $ >",
+        "XREADGROUP GROUP h a STREAMS $ >",
+        "XREADGROUP GROUP g a STREAMS $ 0",
+        "XACK $ g 1700000000000-0 5-0 5-1",
+        "XCLAIM $ g b 0 5-0 5-1 1700000000000-0",
+        "XCLAIM $ g a 0 5-0 FORCE IDLE 5000",
+        "XCLAIM $ g a 10 5-1 RETRYCOUNT 7 JUSTID LASTID 6-0",
+        "XAUTOCLAIM $ g b 0 - COUNT 2",
+        "XAUTOCLAIM $ g a 20 - JUSTID",
+        "XDELEX $ ACKED IDS 2 5-0 5-1",
+        "XDELEX $ DELREF IDS 1 5-0",
+        "XACKDEL $ g IDS 2 5-0 5-1",
+        "XREAD BLOCK 0 STREAMS $ $$",
+    ];
+    ("[a-e]", prop::sample::select(&LINES[..])).prop_map(|(key, line)| {
+        line.replace("$$", "\u{0}").replace('$', &key).replace('\u{0}', "$")
+    })
+}
 
 #[test]
 fn entries_are_appended_read_and_deleted() {

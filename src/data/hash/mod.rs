@@ -10,6 +10,7 @@
 
 mod field;
 mod fields;
+mod packed;
 #[cfg(test)]
 mod tests;
 
@@ -349,7 +350,8 @@ impl Hash {
         }
     }
 
-    fn make_table(&mut self, hasher: KeyHasher) {
+    /// Makes it a table, if it is none.
+    pub fn make_table(&mut self, hasher: KeyHasher) {
         if matches!(self.0.get(), Form::Third(_)) {
             return;
         }

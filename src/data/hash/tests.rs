@@ -213,8 +213,9 @@ fn samples_are_uniform() {
         }
         let size = size as usize;
         let mut counts = vec![[0_usize; 3]; size];
-        let index = |field: Field<'_>| match field.name.to_vec() {
-            name => String::from_utf8(name).expect("digits").parse::<usize>().expect("a number"),
+        let index = |field: Field<'_>| {
+            let name = String::from_utf8(field.name.to_vec()).expect("digits");
+            name.parse::<usize>().expect("a number")
         };
         let rounds = 400 * size;
         for _ in 0..rounds / wanted {

@@ -1,0 +1,133 @@
+//! LZF, the compression of strings in RDB: runs of literal bytes, and copies of what was there before.
+//!
+//! The format is that of LibLZF. A control byte below 32 announces so many literals and one more. Otherwise its upper
+//! three bits are the length of a copy less 2 (7: the next byte adds to it), and its lower five with the next
+//! byte the distance less 1.
+
+const LITERALS_MAX: usize = 32;
+const DISTANCE_MAX: usize = 1 << 13;
+const COPY_MAX: usize = 2 + 7 + 255;
+/// A copy of up to 264 bytes takes three.
+const RATIO_MAX: usize = 88;
+const TABLE_LOG2: u32 = 13;
+
+/// Compresses, if that saves at least four bytes.
+pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
+    let len_max = input.len().checked_sub(4)?;
+    let mut out = Vec::with_capacity(len_max);
+    // Where three bytes with this hash were seen last, plus one.
+    let mut seen = vec![0u32; 1 << TABLE_LOG2];
+    let (mut at, mut literals) = (0, 0);
+    while at + 2 < input.len() {
+        let three = u32::from_le_bytes([input[at], input[at + 1], input[at + 2], 0]);
+        let slot = (three.wrapping_mul(0x9e37_79b1) >> (32 - TABLE_LOG2)) as usize;
+        let before = std::mem::replace(&mut seen[slot], at as u32 + 1) as usize;
+        let from = before.wrapping_sub(1);
+        if before == 0 || at - from > DISTANCE_MAX || input[from..from + 3] != input[at..at + 3] {
+            at += 1;
+            continue;
+        }
+        put_literals(&mut out, &input[literals..at]);
+        let len_max_here = COPY_MAX.min(input.len() - at);
+        let same = |len: &usize| input[from + len] == input[at + len];
+        let len = (3..len_max_here).take_while(same).count() + 3;
+        let distance = at - from - 1;
+        let high = (distance >> 8) as u8;
+        match len - 2 {
+            code @ ..7 => out.push((code as u8) << 5 | high),
+            code => out.extend([7 << 5 | high, (code - 7) as u8]),
+        }
+        out.push(distance as u8);
+        at += len;
+        literals = at;
+        if out.len() > len_max {
+            return None;
+        }
+    }
+    put_literals(&mut out, &input[literals..]);
+    (out.len() <= len_max).then_some(out)
+}
+
+fn put_literals(out: &mut Vec<u8>, literals: &[u8]) {
+    for run in literals.chunks(LITERALS_MAX) {
+        out.push(run.len() as u8 - 1);
+        out.extend_from_slice(run);
+    }
+}
+
+/// Decompresses what is to become exactly `len` bytes. `None` if it does not.
+pub fn decompress(input: &[u8], len: usize) -> Option<Vec<u8>> {
+    if len > input.len().saturating_mul(RATIO_MAX) {
+        return None;
+    }
+    let mut out = Vec::with_capacity(len);
+    let mut rest = input;
+    while let Some((&control, behind)) = rest.split_first() {
+        rest = behind;
+        if usize::from(control) < LITERALS_MAX {
+            let (run, behind) = rest.split_at_checked(usize::from(control) + 1)?;
+            out.extend_from_slice(run);
+            rest = behind;
+        } else {
+            let mut copy = usize::from(control >> 5) + 2;
+            if control >> 5 == 7 {
+                let (&more, behind) = rest.split_first()?;
+                copy += usize::from(more);
+                rest = behind;
+            }
+            let (&low, behind) = rest.split_first()?;
+            rest = behind;
+            let distance = (usize::from(control & 31) << 8 | usize::from(low)) + 1;
+            let from = out.len().checked_sub(distance)?;
+            if out.len() + copy > len {
+                return None;
+            }
+            // The copy may reach into what it writes itself, and repeats it then.
+            for index in from..from + copy {
+                out.push(out[index]);
+            }
+        }
+        if out.len() > len {
+            return None;
+        }
+    }
+    (out.len() == len).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_bytes() {
+        // "aaaaaaaaaa…" of 100 bytes as Redis compresses it.
+        let packed = [1, b'a', b'a', 0xe0, 88, 0, 1, b'a', b'a'];
+        assert_eq!(decompress(&packed, 2 + 97 + 2), Some(vec![b'a'; 101]));
+        assert_eq!(decompress(&packed, 100), None);
+        assert_eq!(decompress(&[0x20, 5], 3), None, "a copy from before the start");
+        assert_eq!(decompress(&[0], 1), None, "a literal that is missing");
+        assert_eq!(decompress(&[0, 1], 1 << 40), None, "a length that cannot be");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_compressed_comes_back(
+            bytes in prop::collection::vec(prop_oneof![Just(0u8), 0..3u8, any::<u8>()], 0..3000),
+        ) {
+            if let Some(packed) = compress(&bytes) {
+                prop_assert!(packed.len() + 4 <= bytes.len());
+                prop_assert_eq!(decompress(&packed, bytes.len()), Some(bytes));
+            }
+        }
+
+        #[test]
+        fn anything_is_decompressed_or_refused(
+            bytes in prop::collection::vec(any::<u8>(), 0..100),
+            len in 0..2000usize,
+        ) {
+            let out = decompress(&bytes, len);
+            prop_assert!(out.is_none_or(|out| out.len() == len));
+        }
+    }
+}

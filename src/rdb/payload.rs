@@ -1,0 +1,51 @@
+//! What `DUMP` gives and `RESTORE` takes: a value with its kind before it, a version and a checksum behind.
+
+use super::checksum::checksum;
+use super::{Error, Reader, VERSION_MAX, decode_value, encode_value, version_of};
+use crate::data::{Limits, NewValue, Value};
+
+/// Bytes of version and checksum.
+const FOOTER_BYTES: usize = 10;
+
+/// Why a payload was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// The version is from the future, the checksum is wrong, or neither is there.
+    #[error("version or checksum are wrong")]
+    Footer,
+    /// The value cannot be read.
+    #[error("{0}")]
+    Value(#[from] Error),
+    /// Bytes follow the value.
+    #[error("{0} bytes behind the value")]
+    Trailing(usize),
+}
+
+/// Writes a value.
+pub fn dump(value: Value<'_>, compress: bool, out: &mut Vec<u8>) {
+    let start = out.len();
+    let kind = encode_value(value, compress, out);
+    out.extend_from_slice(&version_of(kind).to_le_bytes());
+    let sum = checksum(&out[start..]);
+    out.extend_from_slice(&sum.to_le_bytes());
+}
+
+/// Reads a value.
+///
+/// # Errors
+/// If it is not exactly one value with its version and checksum.
+pub fn restore(payload: &[u8], limits: &Limits) -> Result<NewValue<'static>, PayloadError> {
+    let value_end = payload.len().checked_sub(FOOTER_BYTES).ok_or(PayloadError::Footer)?;
+    let (covered, sum) = payload.split_at(value_end + 2);
+    let version = u16::from_le_bytes([covered[value_end], covered[value_end + 1]]);
+    if version > VERSION_MAX || checksum(covered).to_le_bytes() != *sum {
+        return Err(PayloadError::Footer);
+    }
+    let mut reader = Reader::new(&payload[..value_end]);
+    let kind = reader.byte()?;
+    let value = decode_value(kind, &mut reader, limits)?;
+    match reader.left() {
+        0 => Ok(value),
+        left => Err(PayloadError::Trailing(left)),
+    }
+}

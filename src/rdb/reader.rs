@@ -1,0 +1,160 @@
+//! Reading the elements of RDB.
+
+use super::{Error, lzf};
+use std::borrow::Cow;
+
+/// Special encodings of strings, behind the bits `11`.
+pub(super) const INT8: u8 = 0;
+pub(super) const INT16: u8 = 1;
+pub(super) const INT32: u8 = 2;
+pub(super) const LZF: u8 = 3;
+
+/// Reads from bytes that nobody vouches for.
+#[derive(Clone, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// A length, or the number of a special encoding.
+enum Length {
+    Plain(u64),
+    Special(u8),
+}
+
+impl<'a> Reader<'a> {
+    /// Reads from the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many bytes were read.
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    /// An error at this place.
+    pub fn error(&self, what: &'static str) -> Error {
+        Error { what, offset: self.at }
+    }
+
+    /// The next `len` bytes.
+    ///
+    /// # Errors
+    /// If there are not so many.
+    pub fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
+        let rest = &self.bytes[self.at..];
+        let taken = rest.get(..len).ok_or(self.error("the bytes end too early"))?;
+        self.at += len;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        Ok(self.take(N)?.try_into().expect("so many were taken"))
+    }
+
+    /// One byte.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn byte(&mut self) -> Result<u8, Error> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    /// A time in ms.
+    ///
+    /// # Errors
+    /// If it is cut.
+    pub fn milliseconds(&mut self) -> Result<i64, Error> {
+        self.array().map(i64::from_le_bytes)
+    }
+
+    /// A double in its eight bytes.
+    ///
+    /// # Errors
+    /// If it is cut.
+    pub fn double(&mut self) -> Result<f64, Error> {
+        self.array().map(f64::from_le_bytes)
+    }
+
+    /// A double as text, of the first version of sorted sets.
+    ///
+    /// # Errors
+    /// If it is cut or no number.
+    pub fn text_double(&mut self) -> Result<f64, Error> {
+        match self.byte()? {
+            253 => Ok(f64::NAN),
+            254 => Ok(f64::INFINITY),
+            255 => Ok(f64::NEG_INFINITY),
+            len => {
+                let text = str::from_utf8(self.take(len.into())?).ok();
+                let number = text.and_then(|text| text.parse().ok());
+                number.ok_or(self.error("a score that is no number"))
+            }
+        }
+    }
+
+    fn length_or_special(&mut self) -> Result<Length, Error> {
+        let first = self.byte()?;
+        let low = first & 0x3f;
+        Ok(match first >> 6 {
+            0 => Length::Plain(low.into()),
+            1 => Length::Plain(u64::from(low) << 8 | u64::from(self.byte()?)),
+            2 if first == 0x80 => Length::Plain(u32::from_be_bytes(self.array()?).into()),
+            2 if first == 0x81 => Length::Plain(u64::from_be_bytes(self.array()?)),
+            2 => return Err(self.error("an unknown form of length")),
+            _ => Length::Special(low),
+        })
+    }
+
+    /// A length, or any number that is written as one.
+    ///
+    /// # Errors
+    /// If it is cut, or is none.
+    pub fn number(&mut self) -> Result<u64, Error> {
+        match self.length_or_special()? {
+            Length::Plain(number) => Ok(number),
+            Length::Special(_) => Err(self.error("a special encoding in place of a length")),
+        }
+    }
+
+    /// How many of something follow, each of which takes at least `bytes_min`.
+    ///
+    /// # Errors
+    /// If it is cut, or not so many can follow.
+    pub fn count(&mut self, bytes_min: usize) -> Result<usize, Error> {
+        let count = usize::try_from(self.number()?).ok();
+        let fits = |&count: &usize| count <= self.left() / bytes_min;
+        count.filter(fits).ok_or(self.error("a count of more than there is"))
+    }
+
+    /// A string, which is copied only if it has to be decoded.
+    ///
+    /// # Errors
+    /// If it is cut, or cannot be decoded.
+    pub fn string(&mut self) -> Result<Cow<'a, [u8]>, Error> {
+        let number = match self.length_or_special()? {
+            Length::Plain(len) => {
+                let len = usize::try_from(len).unwrap_or(usize::MAX);
+                return self.take(len).map(Cow::Borrowed);
+            }
+            Length::Special(INT8) => i8::from_le_bytes(self.array()?).into(),
+            Length::Special(INT16) => i16::from_le_bytes(self.array()?).into(),
+            Length::Special(INT32) => i32::from_le_bytes(self.array()?),
+            Length::Special(LZF) => {
+                let (packed, len) = (self.count(1)?, self.number()?);
+                let packed = self.take(packed)?;
+                let len = usize::try_from(len).unwrap_or(usize::MAX);
+                let bytes = lzf::decompress(packed, len);
+                return bytes.map(Cow::Owned).ok_or(self.error("damaged LZF"));
+            }
+            Length::Special(_) => return Err(self.error("an unknown encoding of a string")),
+        };
+        Ok(Cow::Owned(itoa::Buffer::new().format(number).as_bytes().to_vec()))
+    }
+}

@@ -1,0 +1,147 @@
+//! Streams in RDB: their listpacks as they are, what they know besides, and their consumer groups.
+
+use super::{Error, Reader, Writer, kind};
+use crate::data::Stream;
+use crate::data::stream::{Counters, Entries, Group, Groups, Node, Parts, Pending, StreamId};
+use std::collections::BTreeMap;
+
+/// What stands for a number that is not known.
+const UNKNOWN: u64 = u64::MAX;
+
+/// Bytes of an id in the lists of pending entries.
+const ID_BYTES: usize = 16;
+
+pub(super) fn encode(stream: &Stream, writer: &mut Writer<'_>) -> u8 {
+    let entries = &stream.entries;
+    writer.number(entries.nodes().len() as u64);
+    for (key, node) in entries.nodes() {
+        writer.string(&key.to_bytes());
+        writer.string(node.as_bytes());
+    }
+    let counters = entries.counters();
+    writer.number(entries.len());
+    for id in [counters.last_id, entries.first_id(), counters.max_deleted_id] {
+        write_id(writer, id);
+    }
+    writer.number(counters.entries_added);
+    writer.number(stream.groups.len() as u64);
+    for (name, group) in &stream.groups {
+        writer.string(name);
+        write_id(writer, group.last_id);
+        writer.number(group.entries_read.unwrap_or(UNKNOWN));
+        writer.number(group.pending().len() as u64);
+        for (id, pending) in group.pending() {
+            writer.raw(&id.to_bytes());
+            writer.milliseconds(pending.delivered_ms);
+            writer.number(pending.deliveries);
+        }
+        writer.number(group.consumers().len() as u64);
+        for (_, consumer) in group.consumers() {
+            writer.string(consumer.name());
+            writer.milliseconds(consumer.seen_ms);
+            writer.milliseconds(consumer.active_ms.unwrap_or(-1));
+            writer.number(consumer.pending().len() as u64);
+            for id in consumer.pending() {
+                writer.raw(&id.to_bytes());
+            }
+        }
+    }
+    kind::STREAM_LISTPACKS_3
+}
+
+fn write_id(writer: &mut Writer<'_>, id: StreamId) {
+    writer.number(id.ms);
+    writer.number(id.seq);
+}
+
+fn read_id(reader: &mut Reader<'_>) -> Result<StreamId, Error> {
+    Ok(StreamId::new(reader.number()?, reader.number()?))
+}
+
+/// An id in its 16 bytes.
+fn raw_id(bytes: &[u8], reader: &Reader<'_>) -> Result<StreamId, Error> {
+    let bytes = bytes.try_into().map_err(|_| reader.error("an id of another length than 16"))?;
+    Ok(StreamId::from_bytes(bytes))
+}
+
+pub(super) fn decode(kind: u8, reader: &mut Reader<'_>) -> Result<Stream, Error> {
+    let mut nodes = BTreeMap::new();
+    for _ in 0..reader.count(2)? {
+        let key = reader.string()?;
+        let key = raw_id(&key, reader)?;
+        let bytes = reader.string()?;
+        let node = Node::from_bytes(key, &bytes).map_err(|error| reader.error(error.what))?;
+        if nodes.insert(key, node).is_some() {
+            return Err(reader.error("a stream with two nodes of one id"));
+        }
+    }
+    let len = reader.number()?;
+    let last_id = read_id(reader)?;
+    let counters = if kind == kind::STREAM_LISTPACKS {
+        Counters { last_id, max_deleted_id: StreamId::MIN, entries_added: len }
+    } else {
+        // The first entry's id is there for readers that cannot find it.
+        read_id(reader)?;
+        let max_deleted_id = read_id(reader)?;
+        Counters { last_id, max_deleted_id, entries_added: reader.number()? }
+    };
+    let entries = Entries::from_nodes(nodes, counters);
+    let entries = entries.ok_or(reader.error("a stream whose entries are not in order"))?;
+    if entries.len() != len {
+        return Err(reader.error("a stream of another length than it says"));
+    }
+    let mut groups = Groups::new();
+    for _ in 0..reader.count(5)? {
+        let name = reader.string()?;
+        let group = decode_group(kind, reader, &entries)?;
+        if groups.insert(name.into(), group).is_some() {
+            return Err(reader.error("a stream with two groups of one name"));
+        }
+    }
+    Ok(Stream::from_parts(Parts { entries, groups }))
+}
+
+fn decode_group(kind: u8, reader: &mut Reader<'_>, entries: &Entries) -> Result<Group, Error> {
+    let last_id = read_id(reader)?;
+    let entries_read = if kind == kind::STREAM_LISTPACKS {
+        entries.count_at(last_id)
+    } else {
+        Some(reader.number()?).filter(|&number| number != UNKNOWN)
+    };
+    let mut pending = BTreeMap::new();
+    for _ in 0..reader.count(ID_BYTES + 9)? {
+        let id = reader.take(ID_BYTES)?;
+        let id = raw_id(id, reader)?;
+        let (delivered_ms, deliveries) = (reader.milliseconds()?, reader.number()?);
+        if pending.insert(id, (delivered_ms, deliveries)).is_some() {
+            return Err(reader.error("an entry that is pending twice"));
+        }
+    }
+    let mut group = Group::new(last_id, entries_read);
+    for _ in 0..reader.count(10)? {
+        let name = reader.string()?;
+        if group.find(&name).is_some() {
+            return Err(reader.error("two consumers of one name"));
+        }
+        let seen_ms = reader.milliseconds()?;
+        let active_ms = if kind == kind::STREAM_LISTPACKS_3 {
+            Some(reader.milliseconds()?).filter(|&ms| ms != -1)
+        } else {
+            Some(seen_ms)
+        };
+        let consumer = group.add(&name, seen_ms, active_ms);
+        for _ in 0..reader.count(ID_BYTES)? {
+            let id = reader.take(ID_BYTES)?;
+            let id = raw_id(id, reader)?;
+            // Taken out, so that nothing is pending for two.
+            let (delivered_ms, deliveries) = pending
+                .remove(&id)
+                .ok_or(reader.error("an entry that is pending for a consumer only"))?;
+            group.deliver(id, Pending { consumer, delivered_ms, deliveries });
+        }
+    }
+    if !pending.is_empty() {
+        return Err(reader.error("an entry that is pending for no consumer"));
+    }
+    Ok(group)
+}
