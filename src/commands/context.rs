@@ -17,6 +17,8 @@ pub struct Settings {
     pub lfu_log_factor: u32,
     /// `lfu-decay-time` in minutes.
     pub lfu_decay_minutes: u32,
+    /// `rdbcompression`: whether `DUMP` compresses strings.
+    pub rdb_compression: bool,
     /// Thresholds of encodings.
     pub limits: Limits,
 }
@@ -28,6 +30,7 @@ impl Default for Settings {
             lfu: false,
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
+            rdb_compression: true,
             limits: Limits::new(KeyHasher::new((0, 0))),
         }
     }

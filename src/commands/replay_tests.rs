@@ -23,8 +23,8 @@ fn bench() -> Bench {
     let mut bench = Bench::new();
     let limits = &mut bench.settings.limits;
     limits.list_listpack_size = 4;
-    limits.set_intset_entries = 4;
-    limits.set_listpack_entries = 6;
+    limits.set_intset_entries = 5;
+    limits.set_listpack_entries = 4;
     limits.sorted_set_listpack_entries = 4;
     limits.sorted_set_listpack_value_bytes = 20;
     bench
@@ -100,6 +100,7 @@ fn command() -> impl Strategy<Value = String> {
             .prop_map(|(line, k)| line.replace('$', &k)),
         1 => (prop::sample::select(&["BITOP OR", "BITOP NOT", "PFMERGE", "PFADD"][..]), key(), key())
             .prop_map(|(n, a, b)| format!("{n} {a} {b}")),
+        8 => super::sets::tests::command(),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),
         1 => prop::sample::select(&["SCAN 0", "KEYS *", "RANDOMKEY", "DBSIZE", "SCAN 0 MATCH [ab]",

@@ -330,6 +330,11 @@ impl<'a> Store<'a> {
         as_type(self.peek(key))
     }
 
+    /// The collection at `key` which this command has read already, for looking at several at once.
+    pub fn borrow_as<T: Collection>(&self, key: &Key<'_>) -> Option<&T> {
+        T::of(self.keyspace.database(key.db).find(key.hash, key.bytes)?.value())
+    }
+
     /// The collection at `key` for a command that will change it, as [`Store::lookup_for_write`]. Who
     /// has changed it says so with [`Store::changed`].
     ///

@@ -4,8 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, expire, generic, geo, hashes, hyperloglog, lists,
-    object, scan, server, sorted_sets, streams, strings, transactions,
+    bitmaps, command, connection, databases, dump, expire, generic, geo, hashes, hyperloglog,
+    lists, object, scan, server, sets, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -16,6 +16,7 @@ static FAMILIES: &[&[Spec]] = &[
     &command::COMMANDS,
     &connection::COMMANDS,
     &databases::COMMANDS,
+    &dump::COMMANDS,
     &expire::COMMANDS,
     &generic::COMMANDS,
     &geo::COMMANDS,
@@ -25,6 +26,7 @@ static FAMILIES: &[&[Spec]] = &[
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
+    &sets::COMMANDS,
     &sorted_sets::COMMANDS,
     &streams::COMMANDS,
     &strings::COMMANDS,

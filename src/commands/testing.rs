@@ -53,8 +53,11 @@ impl Bench {
         let Handler::Data(run) = spec.handler else { panic!("{} is no data", spec.full_name) };
         let random = &mut self.random;
         let mut next_random = || {
-            *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            *random >> 11
+            // SplitMix64: all 64 bits count.
+            *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (*random ^ *random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ mixed >> 31
         };
         let clock = Access::Lru((self.now_ms / 1000) as u32 & 0x00ff_ffff);
         let lfu = Access::Lfu {

@@ -5,6 +5,7 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 mod block;
+pub mod digest;
 pub mod geohash;
 pub mod hash;
 pub mod hasher;

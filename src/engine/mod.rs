@@ -8,6 +8,7 @@ mod blocking;
 mod execute;
 mod expire;
 mod pause;
+mod reload;
 mod replay;
 mod session;
 mod stats;

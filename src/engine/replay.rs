@@ -2,9 +2,10 @@
 
 use super::State;
 use crate::commands::store::{ExpiryMode, Store, Unit};
-use crate::commands::{Context, Handler, Settings, hashes, table};
+use crate::commands::{Context, Handler, Settings, table};
 use crate::keyspace::{Entry, Keyspace, Value};
 use crate::log::Replay;
+use crate::rdb::payload::dump as dump_value;
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser, write_command};
 use std::io;
@@ -124,14 +125,14 @@ pub(super) fn dump(
     keyspace: &Keyspace,
     write: &mut dyn FnMut(u32, &[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut piece = Vec::new();
+    let (mut piece, mut payload) = (Vec::new(), Vec::new());
     for (db, database) in keyspace.databases() {
         let mut digits = itoa::Buffer::new();
         if !database.is_empty() {
             write_command(&mut piece, &[b"SELECT", digits.format(db).as_bytes()]);
         }
         for entry in database.iter() {
-            dump_entry(entry, &mut piece)?;
+            dump_entry(entry, &mut payload, &mut piece);
             if piece.len() >= DUMP_BYTES {
                 write(db as u32, &piece)?;
                 piece.clear();
@@ -145,28 +146,22 @@ pub(super) fn dump(
     Ok(())
 }
 
-/// Writes commands that rebuild one key.
-fn dump_entry(entry: Entry<'_>, piece: &mut Vec<u8>) -> io::Result<()> {
+/// Writes a command that rebuilds one key. `payload` is a buffer to use.
+fn dump_entry(entry: Entry<'_>, payload: &mut Vec<u8>, piece: &mut Vec<u8>) {
     let (mut digits, mut at_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
     let at = entry.expiry_ms().map(|at| at_digits.format(at).as_bytes());
     let string = match entry.value() {
         Value::Integer(number) => digits.format(number).as_bytes(),
         Value::Text { bytes, .. } => bytes,
-        Value::Hash(hash) => {
-            hashes::rebuild(entry.key(), hash, |words| write_command(piece, words));
-            if let Some(at) = at {
-                write_command(piece, &[b"PEXPIREAT", entry.key(), at]);
-            }
-            return Ok(());
-        }
-        other => {
-            let what = format!("a base cannot hold a {} yet", other.type_name());
-            return Err(io::Error::new(io::ErrorKind::Unsupported, what));
+        collection => {
+            payload.clear();
+            dump_value(collection, true, payload);
+            let at = at.unwrap_or(b"0");
+            return write_command(piece, &[b"RESTORE", entry.key(), at, payload, b"ABSTTL"]);
         }
     };
     match at {
         Some(at) => write_command(piece, &[b"SET", entry.key(), string, b"PXAT", at]),
         None => write_command(piece, &[b"SET", entry.key(), string]),
     }
-    Ok(())
 }

@@ -25,7 +25,7 @@ mod worker;
 mod writer;
 
 pub use base::begin;
-pub use open::{Cut, OpenError, Recovery, Replay, Unclean, attach, holds_data};
+pub use open::{Cut, OpenError, Recovery, Replay, Unclean, attach, holds_data, reread};
 pub use stats::SyncStats;
 pub use worker::{Action, SyncTicket};
 

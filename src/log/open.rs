@@ -279,6 +279,20 @@ pub fn attach(
     Ok((log, recovery))
 }
 
+/// Replays what the log in `dir` holds, whoever has it open: that one writes nothing meanwhile, and has drained
+/// everything.
+///
+/// # Errors
+/// As [`attach`]; nothing in `dir` is changed.
+pub fn reread(disk: &dyn Disk, dir: &Path, replay: &mut dyn Replay) -> Result<(), OpenError> {
+    let path = dir.join(manifest::NAME);
+    let manifest =
+        Manifest::load(disk, dir).map_err(|source| OpenError::Manifest { path, source })?;
+    let (recovery, raw) = (Recovery::default(), Vec::new());
+    let mut opening = Opening { disk, dir, replay, recovery, last_time_ms: 0, raw };
+    opening.read(&manifest).map(|_| ())
+}
+
 /// Whether `dir` holds a data set with anything in it. What cannot be read counts as one.
 ///
 /// # Errors

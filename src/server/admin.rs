@@ -8,6 +8,8 @@ use super::{client, info, logger, run};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
+use crate::data::Value;
+use crate::data::digest::digest;
 use crate::engine::{self, Guard, ServerCommands, Session, Waiter};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
@@ -176,10 +178,18 @@ const CONFIG_HELP: &[&str] = &[
 ];
 
 const DEBUG_HELP: &[&str] = &[
+    "DIGEST",
+    "    A number for everything in all databases.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    A number for each of these values.",
+    "LOADAOF",
+    "    Throw away what is in memory and replay the log.",
     "LOG <message>",
     "    Write a message to the server's log.",
     "PANIC",
     "    End the process with a panic.",
+    "RELOAD",
+    "    Write every value as RDB has it and read it back.",
     "SEGFAULT",
     "    End the process as a crash would.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -330,6 +340,18 @@ impl ServerState {
                 crate::log_warning!("DEBUG LOG: {}", String::from_utf8_lossy(args.at(2)));
                 out.ok();
             }
+            (b"reload", _) => {
+                engine.reload_values().map_err(|error| {
+                    CommandError::new(format!("ERR Error trying to reload: {error}"))
+                })?;
+                out.ok();
+            }
+            (b"loadaof", 2) => {
+                engine.reload_log().map_err(|error| {
+                    CommandError::new(format!("ERR Error trying to load the log: {error}"))
+                })?;
+                out.ok();
+            }
             (b"segfault", 2) => std::process::abort(),
             (b"panic", 2) => panic!("DEBUG PANIC"),
             (b"jmap" | b"dict-resizing" | b"replybuffer" | b"quicklist-packed-threshold", _) => {
@@ -339,6 +361,33 @@ impl ServerState {
                 let len = numbers::integer(args.at(2))?.clamp(0, 1 << 24) as usize;
                 let text = vec![b'a'; len];
                 out.integer(i64::from(glob::matches(args.at(3), &text, glob::Case::Sensitive)));
+            }
+            (b"digest", 2) => {
+                engine.look_at_all();
+                let mut sum = 0u128;
+                for (db, database) in engine.keyspace().databases() {
+                    for entry in database.iter() {
+                        let value = digest(entry.value());
+                        let times = (db as u128) << 64 | entry.expiry_ms().unwrap_or(-1) as u128;
+                        let key = digest(Value::Text { bytes: entry.key(), edited: false });
+                        let parts = [value, times, key].map(u128::to_le_bytes).concat();
+                        let whole = digest(Value::Text { bytes: &parts, edited: false });
+                        sum = sum.wrapping_add(whole);
+                    }
+                }
+                out.simple(&format!("{sum:040x}"));
+            }
+            (b"digest-value", _) => {
+                engine.look_at_all();
+                let keyspace = engine.keyspace();
+                let keys = args.from(2);
+                out.array(keys.len());
+                for key in keys.iter() {
+                    let found =
+                        keyspace.database(session.db).find(keyspace.hasher().hash(key), key);
+                    let sum = found.map_or(0, |entry| digest(entry.value()));
+                    out.simple(&format!("{sum:040x}"));
+                }
             }
             (b"object", 3) => self.debug_object(engine, session.db, args.at(2), out)?,
             _ => {

@@ -256,25 +256,3 @@ fn parse_fields<'a>(
 /// What most commands say of a number of fields that is none.
 const BAD_FIELD_COUNT: CommandError =
     CommandError::fixed("ERR Number of fields must be a positive integer");
-
-/// Gives commands that rebuild the hash at `key`, one after the other.
-pub fn rebuild(key: &[u8], hash: &Hash, mut emit: impl FnMut(&[&[u8]])) {
-    /// Fields that one command sets.
-    const FIELDS_MAX: usize = 64;
-    let fields: Vec<Field<'_>> = hash.iter().collect();
-    for some in fields.chunks(FIELDS_MAX) {
-        let pairs: Vec<Vec<u8>> =
-            some.iter().flat_map(|field| [field.name.to_vec(), field.value.to_vec()]).collect();
-        let mut words: Vec<&[u8]> = vec![b"HSET", key];
-        words.extend(pairs.iter().map(|word| &word[..]));
-        emit(&words);
-    }
-    // The last one first, so that those which expire at the same time keep their order.
-    for field in fields.iter().rev() {
-        if let Some(at) = field.expiry_ms {
-            let mut digits = itoa::Buffer::new();
-            let at = digits.format(at).as_bytes();
-            emit(&[b"HPEXPIREAT", key, at, b"FIELDS", b"1", &field.name.to_vec()]);
-        }
-    }
-}

@@ -5,10 +5,10 @@ mod search;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::elements::reply_element;
+use super::elements::{removed, reply_element};
 use super::numbers::integer;
 use super::spec::{Flags, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context, Key};
+use super::{CommandError, CommandResult, Context};
 use crate::data::List;
 use crate::data::list::Side;
 use crate::resp::Args;
@@ -188,15 +188,6 @@ fn side(arg: &[u8]) -> Result<Side, CommandError> {
         Ok(Side::Left)
     } else {
         Err(CommandError::SYNTAX)
-    }
-}
-
-/// Notes that a list has lost elements; nobody keeps one without any.
-fn removed(ctx: &mut Context<'_>, key: &Key<'_>, is_empty: bool) {
-    if is_empty {
-        ctx.store.take(key);
-    } else {
-        ctx.store.changed(key);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Taking elements from the ends of lists, at once or as soon as there are any.
 
-use super::{CommandError, CommandResult, Context, Key, List, Side, removed, reply_element, side};
+use super::{CommandError, CommandResult, Context, List, Side, removed, reply_element, side};
+use crate::commands::Key;
 use crate::commands::numbers::{at_least, timeout_seconds};
 use crate::commands::store::Wants;
 use crate::data::list::Iter;

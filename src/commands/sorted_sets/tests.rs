@@ -1,6 +1,4 @@
 use crate::commands::testing::Bench;
-use crate::commands::{Store, Unit};
-use crate::data::Set;
 use crate::resp::Protocol;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -400,21 +398,10 @@ fn unions_intersections_and_differences() {
 
 #[test]
 fn sets_are_inputs_too() {
-    for hashed in [false, true] {
+    for entries in [0, 128] {
         let mut bench = bench();
-        let mut limits = bench.settings.limits.clone();
-        if hashed {
-            (limits.set_listpack_entries, limits.set_intset_entries) = (0, 0);
-        }
-        let mut set = Set::for_members(b"a", 3, &limits);
-        for member in [&b"a"[..], b"b", b"7"] {
-            set.insert(member, &limits);
-        }
-        let mut unit = Unit::default();
-        let (now_ms, mode) = (bench.now_ms, bench.mode);
-        let mut store = Store::new(&mut bench.keyspace, &mut unit, 0, now_ms, mode, None);
-        let key = store.key(b"set");
-        store.put(&key, set, None);
+        bench.settings.limits.set_listpack_entries = entries;
+        bench.line("SADD set a b 7");
         bench.replies("ZINTER 2 z set WITHSCORES", "*4 $1 a $1 2 $1 b $1 3");
         bench.replies(
             "ZUNION 2 set z WEIGHTS 5 0 AGGREGATE MAX WITHSCORES",

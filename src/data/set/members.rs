@@ -4,6 +4,10 @@ use crate::data::KeyHasher;
 use crate::data::sample::Selection;
 use crate::data::table::{self, Table};
 use crate::data::thin_bytes::{ThinBytes, ThinRef};
+use std::collections::HashSet;
+
+/// How often it is tried to pick another member for each that is wanted.
+const TRIES_MAX: usize = 64;
 
 /// The members of a big set: a table.
 pub struct Members {
@@ -95,13 +99,19 @@ impl Members {
             picked.for_each(|member| visit(member.as_slice()));
             return;
         }
-        let mut picked = std::collections::HashSet::with_capacity(count);
-        while picked.len() < count {
+        let mut picked = HashSet::with_capacity(count);
+        // At most a third are picked, so with numbers that are random three tries for two are enough.
+        for _ in 0..TRIES_MAX * count {
             let Some(member) = self.random(random) else { return };
             if picked.insert(member.address()) {
                 visit(member.as_slice());
             }
+            if picked.len() == count {
+                return;
+            }
         }
+        let missed = self.iter().filter(|member| !picked.contains(&member.address()));
+        missed.take(count - picked.len()).for_each(|member| visit(member.as_slice()));
     }
 
     pub(super) fn scan<'a>(

@@ -18,6 +18,7 @@ use super::{KeyHasher, Limits};
 use crate::resp::request::parse_i64;
 use members::Members;
 pub use operations::{difference, intersection, union};
+use std::collections::HashSet;
 use std::fmt;
 
 /// No intset has more integers than this.
@@ -323,12 +324,15 @@ impl Set {
                 members.sample(count, random, |member| visit(Element::Bytes(member)));
             }
             View::Intset(intset) if !is_large_part(count, intset.len()) => {
-                let mut picked = std::collections::HashSet::with_capacity(count);
-                while picked.len() < count {
-                    let Some(number) = intset.random(random()) else { return };
-                    if picked.insert(number) {
-                        visit(Element::Integer(number));
-                    }
+                // Floyd's way: every choice of indexes is as likely as the others.
+                let mut picked = HashSet::with_capacity(count);
+                for last in intset.len() - count..intset.len() {
+                    let index = below(random, last + 1);
+                    let index = if picked.insert(index) { index } else { last };
+                    picked.insert(index);
+                    visit(Element::Integer(
+                        intset.get(index).expect("the index is below the length"),
+                    ));
                 }
             }
             _ => {

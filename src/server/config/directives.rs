@@ -371,7 +371,7 @@ directives! {
     "save" => save: SavePoints = SavePoints::default(), SPECIAL, MULTI, Kept(reason::SAVE);
     "dbfilename" => dbfilename: String = "dump.rdb".into(), DB_FILE, Flags::PROTECTED, Kept(reason::SAVE);
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
-    "rdbcompression" => rdbcompression: bool = true, BOOL, MUTABLE, Kept(reason::RDB);
+    "rdbcompression" => rdbcompression: bool = true, BOOL, MUTABLE, Works;
     "rdbchecksum" => rdbchecksum: bool = true, BOOL, IMMUTABLE, Kept(reason::RDB);
     "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, BOOL, MUTABLE, Kept(reason::REPLICATION);

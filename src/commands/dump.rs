@@ -1,0 +1,207 @@
+//! `DUMP` and `RESTORE`: a value as bytes, and back.
+
+use super::numbers::integer;
+use super::spec::{Flags, KeySpec, Spec};
+use super::store::Access;
+use super::{CommandError, CommandResult, Context};
+use crate::keyspace::EntryBox;
+use crate::rdb::payload::{PayloadError, dump as dump_value, restore as restore_value};
+use crate::resp::Args;
+
+/// This family's part of the table.
+pub static COMMANDS: [Spec; 2] = [
+    Spec::data("dump", 2, dump)
+        .flags(Flags::READONLY, "keyspace")
+        .keys(&[KeySpec::at(1, "RO access")])
+        .doc("generic", "2.6.0", "O(N) in the bytes of the value", "A value as bytes.")
+        .tips(&["nondeterministic_output"]),
+    Spec::data("restore", -4, restore)
+        .flags(Flags::WRITE.with(Flags::DENYOOM), "keyspace dangerous")
+        .keys(&[KeySpec::at(1, "OW update")])
+        .doc(
+            "generic",
+            "2.6.0",
+            "O(N) in the bytes of the value, O(N*log(N)) for sorted sets",
+            "Sets a key to a value that `DUMP` has given.",
+        ),
+];
+
+/// `DUMP key`
+fn dump(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    let key = ctx.store.key(&args[1]);
+    match ctx.store.read(&key) {
+        None => ctx.reply.null(),
+        Some(entry) => {
+            let mut payload = Vec::new();
+            dump_value(entry.value(), ctx.settings.rdb_compression, &mut payload);
+            ctx.reply.bulk(&payload);
+        }
+    }
+    Ok(())
+}
+
+/// The options of `RESTORE`.
+#[derive(Default)]
+struct Options {
+    replace: bool,
+    absolute: bool,
+    idle_s: Option<i64>,
+    frequency: Option<u8>,
+}
+
+impl Options {
+    fn parse(args: Args<'_>) -> Result<Self, CommandError> {
+        let mut options = Self::default();
+        let mut at = 4;
+        while let Some(option) = args.get(at) {
+            let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
+            match args.get(at + 1) {
+                _ if is(b"REPLACE") => options.replace = true,
+                _ if is(b"ABSTTL") => options.absolute = true,
+                Some(arg) if is(b"IDLETIME") && options.frequency.is_none() => {
+                    const NEGATIVE: CommandError =
+                        CommandError::fixed("ERR Invalid IDLETIME value, must be >= 0");
+                    let idle_s = integer(arg)?;
+                    options.idle_s = Some(Some(idle_s).filter(|&s| s >= 0).ok_or(NEGATIVE)?);
+                    at += 1;
+                }
+                Some(arg) if is(b"FREQ") && options.idle_s.is_none() => {
+                    const RANGE: CommandError =
+                        CommandError::fixed("ERR Invalid FREQ value, must be >= 0 and <= 255");
+                    options.frequency = Some(u8::try_from(integer(arg)?).map_err(|_| RANGE)?);
+                    at += 1;
+                }
+                _ => return Err(CommandError::SYNTAX),
+            }
+            at += 1;
+        }
+        Ok(options)
+    }
+
+    /// The access word of the new entry, as far as the policy in force has use for what was given.
+    fn access(&self, ctx: &Context<'_>) -> u32 {
+        match (ctx.access_clock(), self.idle_s, self.frequency) {
+            (Access::Lru(clock), Some(idle_s), _) => {
+                clock.wrapping_sub(idle_s as u32) & 0x00ff_ffff
+            }
+            (Access::Lfu { minutes, .. }, _, Some(frequency)) => {
+                u32::from(minutes) << 8 | u32::from(frequency)
+            }
+            _ => ctx.store.initial_access(),
+        }
+    }
+}
+
+/// `RESTORE key ttl payload [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]`
+fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    let options = Options::parse(args)?;
+    let key = ctx.store.key(&args[1]);
+    if !options.replace && ctx.store.lookup_for_write(&key).is_some() {
+        return Err(CommandError::fixed("BUSYKEY Target key name already exists."));
+    }
+    let ttl = integer(&args[2])?;
+    if ttl < 0 {
+        return Err(CommandError::fixed("ERR Invalid TTL value, must be >= 0"));
+    }
+    let value = restore_value(args.at(3), &ctx.settings.limits).map_err(|error| match error {
+        PayloadError::Footer => {
+            CommandError::fixed("ERR DUMP payload version or checksum are wrong")
+        }
+        PayloadError::Value(_) | PayloadError::Trailing(_) => {
+            CommandError::fixed("ERR Bad data format")
+        }
+    })?;
+    let now_ms = ctx.store.now_ms;
+    let expiry_ms = match ttl {
+        0 => None,
+        ttl if options.absolute => Some(ttl),
+        ttl => Some(now_ms.checked_add(ttl).ok_or(CommandError::invalid_expire_time("restore"))?),
+    };
+    ctx.reply.ok();
+    if !ctx.store.is_replay() && expiry_ms.is_some_and(|at| at <= now_ms) {
+        if ctx.store.delete(&key) {
+            ctx.store.effect(&[b"DEL", key.bytes]);
+        }
+        return Ok(());
+    }
+    let access = options.access(ctx);
+    ctx.store.insert(&key, EntryBox::new(key.bytes, value, expiry_ms, access));
+    if options.absolute || expiry_ms.is_none() {
+        ctx.store.effect_verbatim(args);
+    } else {
+        let mut digits = itoa::Buffer::new();
+        let at = digits.format(expiry_ms.unwrap_or(0)).as_bytes();
+        ctx.store.effect_with(&[args.at(0), key.bytes, at, args.at(3), b"ABSTTL"], args.from(4));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::testing::Bench;
+    use crate::resp::{Args, OwnedArgs};
+
+    /// The bulk string in a reply.
+    fn bulk(reply: &[u8]) -> Vec<u8> {
+        let start = reply.iter().position(|&byte| byte == b'\n').expect("a header") + 1;
+        reply[start..reply.len() - 2].to_vec()
+    }
+
+    fn restore(bench: &mut Bench, args: &[&[u8]]) -> (String, Vec<u8>) {
+        let args = OwnedArgs::from_slices(args);
+        let args: Args<'_> = args.as_args();
+        let outcome = bench.run(args);
+        (String::from_utf8_lossy(&outcome.reply).trim_end().to_owned(), outcome.effects)
+    }
+
+    #[test]
+    fn a_value_is_dumped_and_restored() {
+        let mut bench = Bench::new();
+        bench.line("RPUSH l a b 3");
+        bench.line("SET other x");
+        let payload = bulk(&bench.line("DUMP l").reply);
+        bench.replies("DUMP none", "$-1");
+        let (reply, effects) = restore(&mut bench, &[b"RESTORE", b"m", b"50", &payload]);
+        assert_eq!(reply, "+OK");
+        assert!(effects.windows(13).any(|part| part == b"1700000000050"), "the time is absolute");
+        bench.replies("LRANGE m 0 -1", "*3 $1 a $1 b $1 3");
+        bench.replies("PTTL m", ":50");
+        let (reply, _) = restore(&mut bench, &[b"RESTORE", b"m", b"0", &payload]);
+        assert_eq!(reply, "-BUSYKEY Target key name already exists.");
+        let (reply, _) = restore(&mut bench, &[b"RESTORE", b"other", b"0", &payload, b"REPLACE"]);
+        assert_eq!(reply, "+OK");
+        bench.replies("TYPE other", "+list");
+        let args: &[&[u8]] = &[b"RESTORE", b"other", b"5", &payload, b"REPLACE", b"ABSTTL"];
+        assert_eq!(restore(&mut bench, args).0, "+OK");
+        bench.replies("EXISTS other", ":0");
+    }
+
+    #[test]
+    fn bad_arguments_change_nothing() {
+        let mut bench = Bench::new();
+        bench.line("SET k v");
+        let payload = bulk(&bench.line("DUMP k").reply);
+        let mut damaged = payload.clone();
+        damaged[1] ^= 1;
+        for (args, error) in [
+            (&[b"n", &b"-1"[..], &payload][..], "-ERR Invalid TTL value, must be >= 0"),
+            (&[b"n", b"x", &payload], "-ERR value is not an integer or out of range"),
+            (&[b"n", b"0", &damaged], "-ERR DUMP payload version or checksum are wrong"),
+            (&[b"n", b"0", b"x"], "-ERR DUMP payload version or checksum are wrong"),
+            (&[b"n", b"0", &payload, b"NX"], "-ERR syntax error"),
+            (
+                &[b"n", b"0", &payload, b"FREQ", b"256"],
+                "-ERR Invalid FREQ value, must be >= 0 and <= 255",
+            ),
+            (
+                &[b"n", b"0", &payload, b"IDLETIME", b"-1"],
+                "-ERR Invalid IDLETIME value, must be >= 0",
+            ),
+            (&[b"n", b"0", &payload, b"IDLETIME", b"1", b"FREQ", b"1"], "-ERR syntax error"),
+        ] {
+            let args: Vec<&[u8]> = [&[&b"RESTORE"[..]][..], args].concat();
+            assert_eq!(restore(&mut bench, &args).0, error);
+        }
+        bench.replies("EXISTS n", ":0");
+    }
+}
