@@ -22,6 +22,7 @@ pub mod keys;
 mod lazyfree;
 pub mod lists;
 pub mod long_double;
+pub mod memory;
 pub mod numbers;
 pub mod object;
 #[cfg(test)]

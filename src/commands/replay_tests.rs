@@ -91,6 +91,8 @@ fn command() -> impl Strategy<Value = String> {
         2 => (prop::sample::select(&["MSET", "MSETNX"][..]), key(), value(), key(), value())
             .prop_map(|(n, a, v, b, w)| format!("{n} {a} {v} {b} {w}")),
         8 => super::lists::tests::command(),
+        10 => super::sorted_sets::tests::command(),
+        3 => super::geo::tests::command(),
         12 => super::hashes::tests::command(),
         8 => super::streams::tests::command(),
         3 => (prop::sample::select(&["SETBIT $ 9 1", "SETBIT $ 40 0", "BITFIELD $ INCRBY u5 7 9",
@@ -99,8 +101,6 @@ fn command() -> impl Strategy<Value = String> {
         1 => (prop::sample::select(&["BITOP OR", "BITOP NOT", "PFMERGE", "PFADD"][..]), key(), key())
             .prop_map(|(n, a, b)| format!("{n} {a} {b}")),
         8 => super::sets::tests::command(),
-        10 => super::sorted_sets::tests::command(),
-        3 => super::geo::tests::command(),
         1 => db().prop_map(|db| format!("SELECT {db}")),
         1 => (db(), db()).prop_map(|(a, b)| format!("SWAPDB {a} {b}")),
         1 => prop::sample::select(&["SCAN 0", "KEYS *", "RANDOMKEY", "DBSIZE", "SCAN 0 MATCH [ab]",

@@ -5,7 +5,7 @@ use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
     bitmaps, command, connection, databases, dump, expire, generic, geo, hashes, hyperloglog,
-    lists, object, scan, server, sets, sorted_sets, streams, strings, transactions,
+    lists, memory, object, scan, server, sets, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -23,6 +23,7 @@ static FAMILIES: &[&[Spec]] = &[
     &hashes::COMMANDS,
     &hyperloglog::COMMANDS,
     &lists::COMMANDS,
+    &memory::COMMANDS,
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,

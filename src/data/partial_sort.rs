@@ -13,7 +13,8 @@ pub fn partial_sort<T>(
     wanted: Range<usize>,
     compare: impl Fn(&T, &T) -> Ordering,
 ) {
-    let mut open: Vec<Range<usize>> = vec![0..elements.len()];
+    let everything = 0..elements.len();
+    let mut open = Vec::from([everything]);
     while let Some(part) = open.pop() {
         let slice = &mut elements[part.clone()];
         if slice.len() < 7 {

@@ -1,9 +1,6 @@
-use super::rebuild;
 use crate::commands::ExpiryMode;
 use crate::commands::testing::{Bench, parse_effects, show_args};
-use crate::data::hash::Field;
-use crate::keyspace::Value;
-use crate::resp::{OwnedArgs, Protocol};
+use crate::resp::Protocol;
 use proptest::prelude::*;
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -255,49 +252,6 @@ fn values_and_expiry_times_at_once() {
     bench.effects("HGETEX h FIELDS 1 a", "");
     bench.effects("HGETEX h PXAT 1 FIELDS 1 a", "HDEL h a");
     bench.replies("HGETEX none PX 1 FIELDS 1 a", "*1 $-1");
-}
-
-#[test]
-fn a_hash_is_rebuilt_by_commands() {
-    let mut bench = Bench::new();
-    bench.settings.limits.hash_listpack_entries = 100;
-    for n in 0..100 {
-        bench.line(&format!("HSET plain f{n} {n}"));
-        bench.line(&format!("HSET expiring f{n} {n}"));
-        bench.line(&format!("HPEXPIREAT expiring {} FIELDS 1 f{}", FAR + n % 7, n / 2 * 3));
-    }
-    for n in 0..300 {
-        bench.line(&format!("HSETEX table PXAT {} FIELDS 1 f{n} {n}", FAR + n));
-    }
-    let mut copy = Bench::new();
-    copy.settings.limits.hash_listpack_entries = 100;
-    for (name, encoding) in
-        [("plain", "listpack"), ("expiring", "listpackex"), ("table", "hashtable")]
-    {
-        let key = bench.keyspace.hasher().hash(name.as_bytes());
-        let entry = bench.keyspace.database(0).find(key, name.as_bytes()).expect("it was set");
-        let Value::Hash(hash) = entry.value() else { panic!("it is no hash") };
-        rebuild(name.as_bytes(), hash, |words| {
-            copy.run(OwnedArgs::from_slices(words).as_args());
-        });
-        assert_eq!(hash.encoding_name(), encoding);
-        let entry = copy.keyspace.database(0).find(key, name.as_bytes()).expect("it was rebuilt");
-        let Value::Hash(rebuilt) = entry.value() else { panic!("it is no hash") };
-        assert_eq!(rebuilt.encoding_name(), encoding);
-        let same = |(a, b): (Field<'_>, Field<'_>)| {
-            a.name.to_vec() == b.name.to_vec()
-                && a.value.to_vec() == b.value.to_vec()
-                && a.expiry_ms == b.expiry_ms
-        };
-        if encoding == "hashtable" {
-            assert!(
-                hash.iter().all(|field| same((field, rebuilt.get(&field.name.to_vec()).unwrap())))
-            );
-        } else {
-            assert!(hash.iter().zip(rebuilt.iter()).all(same));
-        }
-        assert_eq!(rebuilt.len(), hash.len());
-    }
 }
 
 #[test]

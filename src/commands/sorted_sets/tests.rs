@@ -397,6 +397,25 @@ fn unions_intersections_and_differences() {
 }
 
 #[test]
+fn sets_are_inputs_too() {
+    for entries in [0, 128] {
+        let mut bench = bench();
+        bench.settings.limits.set_listpack_entries = entries;
+        bench.line("SADD set a b 7");
+        bench.replies("ZINTER 2 z set WITHSCORES", "*4 $1 a $1 2 $1 b $1 3");
+        bench.replies(
+            "ZUNION 2 set z WEIGHTS 5 0 AGGREGATE MAX WITHSCORES",
+            "*12 $1 c $1 0 \
+            $1 d $1 0 $1 e $1 0 $1 7 $1 5 $1 a $1 5 $1 b $1 5",
+        );
+        bench.replies("ZDIFF 2 set z WITHSCORES", "*2 $1 7 $1 1");
+        bench.replies("ZDIFF 2 z set", "*3 $1 c $1 d $1 e");
+        bench.replies("ZINTERCARD 2 set z", ":2");
+        bench.replies("ZCARD set", WRONG_TYPE);
+    }
+}
+
+#[test]
 fn any_elements() {
     for mut bench in [bench(), big_bench()] {
         let everything = "*10 $1 e $1 5 $1 d $1 4 $1 c $1 3 $1 b $1 2 $1 a $1 1";
