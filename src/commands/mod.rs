@@ -14,6 +14,7 @@ mod elements;
 pub mod error;
 pub mod expire;
 pub mod generic;
+pub mod geo;
 pub mod glob;
 pub mod hashes;
 pub mod hyperloglog;
@@ -21,6 +22,7 @@ pub mod keys;
 mod lazyfree;
 pub mod lists;
 pub mod long_double;
+pub mod memory;
 pub mod numbers;
 pub mod object;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod replay_tests;
 pub mod scan;
 pub mod server;
 pub mod sets;
+pub mod sort;
 pub mod sorted_sets;
 pub mod spec;
 pub mod store;
@@ -38,9 +41,6 @@ pub mod table;
 mod testing;
 pub mod transactions;
 
-use crate::data::listpack::Element;
-use crate::resp::Reply;
-
 pub use context::{Context, Settings};
 pub use error::CommandError;
 pub use keys::{FoundKey, Keys, keys};
@@ -50,14 +50,6 @@ pub use table::{lookup, resolve};
 
 /// What a command's function gives back; an error replaces whatever it has replied so far.
 pub type CommandResult = Result<(), CommandError>;
-
-/// Writes an element of a collection as a bulk string.
-pub fn reply_element(reply: &mut Reply<'_>, element: Element<'_>) {
-    match element {
-        Element::Integer(number) => reply.bulk_integer(number),
-        Element::Bytes(bytes) => reply.bulk(bytes),
-    }
-}
 
 /// Writes what `<name> HELP` gives: `lines` in pairs of a subcommand and what it does.
 pub fn reply_help(ctx: &mut Context<'_>, name: &str, lines: &[&str]) {

@@ -25,6 +25,8 @@ fn bench() -> Bench {
     limits.list_listpack_size = 4;
     limits.set_intset_entries = 5;
     limits.set_listpack_entries = 4;
+    limits.sorted_set_listpack_entries = 4;
+    limits.sorted_set_listpack_value_bytes = 20;
     bench
 }
 
@@ -89,6 +91,8 @@ fn command() -> impl Strategy<Value = String> {
         2 => (prop::sample::select(&["MSET", "MSETNX"][..]), key(), value(), key(), value())
             .prop_map(|(n, a, v, b, w)| format!("{n} {a} {v} {b} {w}")),
         8 => super::lists::tests::command(),
+        10 => super::sorted_sets::tests::command(),
+        3 => super::geo::tests::command(),
         12 => super::hashes::tests::command(),
         8 => super::streams::tests::command(),
         3 => (prop::sample::select(&["SETBIT $ 9 1", "SETBIT $ 40 0", "BITFIELD $ INCRBY u5 7 9",

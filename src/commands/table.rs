@@ -4,8 +4,8 @@ use super::CommandError;
 use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
-    bitmaps, command, connection, databases, dump, expire, generic, hashes, hyperloglog, lists,
-    object, scan, server, sets, sorted_sets, streams, strings, transactions,
+    bitmaps, command, connection, databases, dump, expire, generic, geo, hashes, hyperloglog,
+    lists, memory, object, scan, server, sets, sort, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -19,13 +19,16 @@ static FAMILIES: &[&[Spec]] = &[
     &dump::COMMANDS,
     &expire::COMMANDS,
     &generic::COMMANDS,
+    &geo::COMMANDS,
     &hashes::COMMANDS,
     &hyperloglog::COMMANDS,
     &lists::COMMANDS,
+    &memory::COMMANDS,
     &object::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
     &sets::COMMANDS,
+    &sort::COMMANDS,
     &sorted_sets::COMMANDS,
     &streams::COMMANDS,
     &strings::COMMANDS,

@@ -6,6 +6,7 @@
 
 mod block;
 pub mod digest;
+pub mod geohash;
 pub mod hash;
 pub mod hasher;
 pub mod hyperloglog;
@@ -14,6 +15,7 @@ pub mod limits;
 pub mod list;
 pub mod listpack;
 mod malformed;
+pub mod partial_sort;
 mod salted;
 pub mod sample;
 pub mod set;

@@ -13,6 +13,7 @@ use crate::keyspace::Value;
 use crate::log::{Durability, Log};
 use crate::resp::{OwnedArgs, Protocol, Reply};
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -216,8 +217,11 @@ impl Guard<'_> {
         }
     }
 
-    /// How many clients wait for keys, and for how many keys.
-    pub fn waiting(&self) -> (usize, usize) {
-        (self.state.waiters.len(), self.state.keyspace.waited.keys())
+    /// For how many keys clients wait, and for how many of them somebody who is also told when they are gone.
+    pub fn waited_keys(&self) -> (usize, usize) {
+        let told = self.state.waiters.values().filter(|waiter| waiter.wants == Wants::StreamGroup);
+        let told: HashSet<_> =
+            told.flat_map(|waiter| waiter.keys.iter().map(|key| (waiter.db, key))).collect();
+        (self.state.keyspace.waited.keys(), told.len())
     }
 }

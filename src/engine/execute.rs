@@ -237,6 +237,7 @@ impl Guard<'_> {
         if bytes > 0 {
             state.lsn += bytes as u64;
             unit.seen_lsn = state.lsn;
+            state.changes += unit.effect_count as u64;
             for slot in unit.touched.drain(..) {
                 state.keyspace.gate.wrote(slot, state.lsn);
             }

@@ -86,6 +86,8 @@ struct State {
     /// Commands executed.
     commands: u64,
     stats: Stats,
+    /// Effects stated since the start.
+    changes: u64,
     /// `CLIENT PAUSE`.
     pause: Option<Pause>,
     /// Clients that wait for keys.
@@ -170,6 +172,7 @@ impl State {
             expire_at: (0, 0),
             commands: 0,
             stats: Stats::default(),
+            changes: 0,
             pause: None,
             waiters: HashMap::new(),
             next_waiter: 0,
@@ -218,6 +221,11 @@ impl Guard<'_> {
     pub fn reset_stats(&mut self) {
         self.state.stats = Stats::default();
         self.state.keyspace.stats = Default::default();
+    }
+
+    /// Effects stated since the start.
+    pub fn changes(&self) -> u64 {
+        self.state.changes
     }
 
     /// Commands executed so far.

@@ -86,12 +86,16 @@ impl<'a> Reply<'a> {
 
     /// A double (a bulk string in RESP2).
     pub fn double(&mut self, number: f64) {
-        let text = DoubleText::new(number);
+        self.double_text(DoubleText::new(number).as_bytes());
+    }
+
+    /// A double that is printed in another way.
+    pub fn double_text(&mut self, text: &[u8]) {
         match self.protocol {
-            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
                 self.out.push(b',');
-                self.out.extend_from_slice(text.as_bytes());
+                self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\r\n");
             }
         }

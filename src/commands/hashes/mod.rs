@@ -140,9 +140,12 @@ pub static COMMANDS: [Spec; 28] = [
         BY_FIELDS,
         "The Unix times in milliseconds fields expire at.",
     ),
-    row("hpttl", -5, expiry::hpttl, READ_FAST, READ_KEY)
-        .doc("hash", "7.4.0", BY_FIELDS, "Milliseconds that fields have to live.")
-        .tips(&["nondeterministic_output"]),
+    row("hpttl", -5, expiry::hpttl, READ_FAST, READ_KEY).doc(
+        "hash",
+        "7.4.0",
+        BY_FIELDS,
+        "Milliseconds that fields have to live.",
+    ),
     row("hrandfield", -2, random::hrandfield, READ, READ_KEY)
         .doc("hash", "6.2.0", "O(N) in the fields returned", "Any fields.")
         .tips(&["nondeterministic_output"]),
@@ -173,9 +176,12 @@ pub static COMMANDS: [Spec; 28] = [
         "O(1)",
         "The length of a field's value.",
     ),
-    row("httl", -5, expiry::httl, READ_FAST, READ_KEY)
-        .doc("hash", "7.4.0", BY_FIELDS, "Seconds that fields have to live.")
-        .tips(&["nondeterministic_output"]),
+    row("httl", -5, expiry::httl, READ_FAST, READ_KEY).doc(
+        "hash",
+        "7.4.0",
+        BY_FIELDS,
+        "Seconds that fields have to live.",
+    ),
     row("hvals", 2, read::hvals, READ, READ_KEY)
         .doc("hash", "2.0.0", BY_SIZE, "The values of all fields.")
         .tips(&["nondeterministic_output_order"]),

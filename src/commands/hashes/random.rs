@@ -1,10 +1,9 @@
 //! `HRANDFIELD`: any fields.
 
 use super::are_all_live;
+use crate::commands::elements::reply_element;
 use crate::commands::numbers::integer;
-use crate::commands::{
-    CommandError, CommandResult, Context, ExpiryMode, Key, Store, reply_element,
-};
+use crate::commands::{CommandError, CommandResult, Context, ExpiryMode, Key, Store};
 use crate::data::Hash;
 use crate::data::hash::Field;
 use crate::resp::{Args, Protocol, Reply};

@@ -1,7 +1,8 @@
 //! Reading fields.
 
 use super::{are_all_live, expire_named, is_live};
-use crate::commands::{CommandResult, Context, reply_element};
+use crate::commands::elements::reply_element;
+use crate::commands::{CommandResult, Context};
 use crate::data::Hash;
 use crate::data::hash::Field;
 use crate::resp::{Args, Reply};

@@ -1,8 +1,9 @@
 //! `HSCAN`: walking over the fields.
 
 use super::is_live;
+use crate::commands::elements::reply_element;
 use crate::commands::scan::{Options, Scanned, cursor, matches, reply_scan};
-use crate::commands::{CommandResult, Context, reply_element};
+use crate::commands::{CommandResult, Context};
 use crate::data::Hash;
 use crate::resp::{Args, Reply};
 

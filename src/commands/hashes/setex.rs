@@ -3,8 +3,9 @@
 use super::expiry::{Unit, absolute_ms, delete_fields, state_expiry, state_persisting};
 use super::write::set_pairs;
 use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
+use crate::commands::elements::reply_element;
 use crate::commands::error::quoted;
-use crate::commands::{CommandError, CommandResult, Context, reply_element};
+use crate::commands::{CommandError, CommandResult, Context};
 use crate::data::Hash;
 use crate::data::hash::FieldExpiry;
 use crate::resp::Args;

@@ -1,9 +1,10 @@
 //! Setting, counting and deleting fields.
 
 use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
+use crate::commands::elements::reply_element;
 use crate::commands::long_double::LongDouble;
 use crate::commands::numbers::integer;
-use crate::commands::{CommandError, CommandResult, Context, Key, reply_element};
+use crate::commands::{CommandError, CommandResult, Context, Key};
 use crate::data::Hash;
 use crate::data::hash::FieldExpiry;
 use crate::data::listpack::{Digits, Element};

@@ -97,7 +97,7 @@ struct Done {
 }
 
 /// `ZADD key [NX|XX] [GT|LT] [CH] [INCR] score member [score member …]`
-pub(super) fn zadd(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+pub(in crate::commands) fn zadd(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     add(ctx, args, Options::default())
 }
 

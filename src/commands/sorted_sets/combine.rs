@@ -5,7 +5,6 @@ use super::{
 };
 use crate::commands::numbers::{at_least, integer};
 use crate::data::Set;
-use crate::data::listpack::Element;
 use crate::data::sorted_set::Builder;
 use crate::keyspace::Value;
 use crate::resp::{Args, parse_double};
@@ -139,7 +138,7 @@ impl Input<'_> {
         match self {
             Input::Nothing => None,
             Input::Sorted(set) => set.score(member),
-            Input::Set(set) => set_contains(set, member).then_some(1.0),
+            Input::Set(set) => set.contains(member).then_some(1.0),
         }
     }
 
@@ -155,7 +154,7 @@ impl Input<'_> {
                 }
             }
             Input::Set(set) => {
-                for member in set_members(set) {
+                for member in set.iter() {
                     if !member.with_bytes(|member| visit(member, 1.0)) {
                         return;
                     }
@@ -163,16 +162,6 @@ impl Input<'_> {
             }
         }
     }
-}
-
-/// Whether a set has a member.
-fn set_contains(_set: &Set, _member: &[u8]) -> bool {
-    false
-}
-
-/// The members of a set.
-fn set_members(_set: &Set) -> impl Iterator<Item = Element<'_>> {
-    std::iter::empty()
 }
 
 /// The members of the first input that are in no other one.

@@ -10,6 +10,8 @@ mod remove;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub(super) use add::zadd;
+
 use super::elements::reply_element;
 use super::spec::{Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Key};
@@ -284,7 +286,7 @@ fn removed(ctx: &mut Context<'_>, key: &Key<'_>) {
 
 /// Stores the result of a command in place of whatever `key` holds, or deletes that if there is none, and
 /// replies with the number of elements. True if anything has changed.
-fn store(ctx: &mut Context<'_>, key: &Key<'_>, result: SortedSet) -> bool {
+pub(super) fn store(ctx: &mut Context<'_>, key: &Key<'_>, result: SortedSet) -> bool {
     let len = result.len();
     ctx.reply.integer(len as i64);
     if len == 0 {

@@ -208,9 +208,14 @@ impl<'a> Query<'a> {
         // A length that is known decides on the encoding, as in Redis.
         let len = if matches!(self.bounds, Bounds::Ranks(..)) { count } else { 0 };
         let mut result = SortedSet::new(len, 0, limits);
-        let lowest = if reverse { (first + 1).saturating_sub(count) } else { first };
-        for entry in set.iter(lowest, count, false) {
-            entry.member.with_bytes(|member| result.push_back(member, entry.score, limits));
+        for entry in set.iter(first, count, reverse) {
+            entry.member.with_bytes(|member| {
+                if reverse {
+                    result.set(member, entry.score, limits);
+                } else {
+                    result.push_back(member, entry.score, limits);
+                }
+            });
         }
         result
     }

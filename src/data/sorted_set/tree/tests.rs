@@ -56,7 +56,7 @@ impl Both {
     /// Compares everything, and looks whether the tree is well formed.
     fn check(&self) {
         assert_eq!(self.tree.len(), self.model.len());
-        if self.tree.len() > 0 {
+        if !self.tree.is_empty() {
             let mut first = None;
             let mut bytes = 0;
             let count = check_node(self.tree.root, self.tree.height, &mut first, &mut bytes);
