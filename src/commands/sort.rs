@@ -36,6 +36,7 @@ pub static COMMANDS: [Spec; 2] = [
     Spec::data("sort_ro", -2, sort_ro)
         .flags(Flags::READONLY.with(Flags::MOVABLEKEYS), "set sortedset list dangerous")
         .keys(&[SOURCE, BY_PATTERN])
+        .key_function(sort_ro_keys)
         .doc(
             "generic",
             "7.0.0",
@@ -63,6 +64,13 @@ fn sort_keys(args: Args<'_>) -> Option<super::keys::Keys> {
     if let Some(target) = target {
         keys.push(target, target, 1, STORE.flags);
     }
+    Some(keys)
+}
+
+/// The only key that the arguments name.
+fn sort_ro_keys(_: Args<'_>) -> Option<super::keys::Keys> {
+    let mut keys = super::keys::Keys::default();
+    keys.push(1, 1, 1, SOURCE.flags);
     Some(keys)
 }
 
@@ -395,6 +403,7 @@ mod tests {
         bench.replies("TTL l", ":-1");
         bench.effects("SORT none STORE l", "DEL l");
         bench.effects("SORT none STORE l", "");
+        bench.replies("COMMAND GETKEYS SORT_RO a BY x*", "*1 $1 a");
         bench.replies("COMMAND GETKEYS SORT a GET STORE BY x STORE b STORE c", "*2 $1 a $1 c");
     }
 }

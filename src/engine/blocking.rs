@@ -8,7 +8,7 @@
 use super::execute::Outcome;
 use super::{Guard, Session};
 use crate::commands::store::{BlockRequest, Wants};
-use crate::commands::{Handler, Spec};
+use crate::commands::{CommandError, Handler, Spec};
 use crate::keyspace::Value;
 use crate::log::{Durability, Log};
 use crate::resp::{OwnedArgs, Protocol, Reply};
@@ -167,6 +167,7 @@ impl Guard<'_> {
             self.end_unit(start);
             return;
         }
+        self.count(waiter.spec, &result);
         if let Err(error) = result {
             bytes.clear();
             self.state.stats.error(error.code());
@@ -190,6 +191,11 @@ impl Guard<'_> {
             Unserved::TimedOut => reply.null_array(),
             Unserved::Unblocked => reply.error(UNBLOCKED),
         }
+        let result = match why {
+            Unserved::TimedOut => Ok(()),
+            Unserved::Unblocked => Err(CommandError::fixed(UNBLOCKED)),
+        };
+        self.count(waiter.spec, &result);
         // That nothing is there may be the doing of a command which is not yet durable.
         let outcome =
             Outcome { lsn: self.state.lsn, wrote: false, failed: why == Unserved::Unblocked };

@@ -106,7 +106,7 @@ impl Guard<'_> {
     }
 
     /// Counts a command that has just run. Time is taken once for its end and the next one's beginning.
-    fn count(&mut self, spec: &'static Spec, result: &CommandResult) {
+    pub(super) fn count(&mut self, spec: &'static Spec, result: &CommandResult) {
         let now_us = self.engine.machine.clock.monotonic_us();
         let took_us = now_us.saturating_sub(std::mem::replace(&mut self.mark_us, now_us));
         let stat = self.state.stats.command(spec);
@@ -125,7 +125,10 @@ impl Guard<'_> {
         server: &mut dyn ServerCommands,
     ) -> CommandResult {
         let result = self.run_uncounted(session, spec, args, reply, server);
-        self.count(spec, &result);
+        // A command that waits is counted once it has its reply.
+        if session.waiter.is_none() {
+            self.count(spec, &result);
+        }
         result
     }
 
