@@ -59,7 +59,7 @@ pub enum Scanned {
 pub struct Options<'a> {
     /// About how many elements to visit.
     pub count: usize,
-    /// What elements must match; see [`matches`].
+    /// What elements must match; see [`matches()`].
     pub pattern: &'a [u8],
     /// Of which type a key must be.
     pub type_name: Option<&'static str>,
