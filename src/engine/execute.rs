@@ -254,7 +254,7 @@ impl Guard<'_> {
 
 impl State {
     /// How accesses are noted now.
-    fn access(&mut self, now_ms: i64) -> Access {
+    pub(super) fn access(&mut self, now_ms: i64) -> Access {
         if self.settings.lfu {
             Access::Lfu {
                 minutes: (now_ms / 60_000) as u16,

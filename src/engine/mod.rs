@@ -13,11 +13,13 @@ mod replay;
 mod session;
 mod stats;
 mod transaction;
+mod transfer;
 
 pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
 pub use execute::{Outcome, ServerCommands};
 pub use session::Session;
 pub use stats::{CommandStat, Stats};
+pub use transfer::{Departed, Departure};
 
 use pause::Pause;
 
@@ -78,6 +80,8 @@ struct State {
     log: Option<Arc<Log>>,
     /// The log that was ended last, whose files a new one may replace.
     ended: Option<Arc<Log>>,
+    /// How many logs were begun: with each, LSNs count anew.
+    logs: u64,
     /// The LSN behind the last command executed, those in `unit` that are not yet in the log included.
     lsn: Lsn,
     unit: Unit,
@@ -167,6 +171,7 @@ impl State {
             random,
             log: None,
             ended: None,
+            logs: 0,
             lsn: 0,
             unit: Unit::default(),
             expire_at: (0, 0),
@@ -292,6 +297,7 @@ impl Guard<'_> {
             &mut |write| replay::dump(&state.keyspace, write),
         )?);
         state.ended = None;
+        state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;
         // LSNs count anew; no reader has anything to wait for.

@@ -4,7 +4,7 @@
 use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::shared::Shared;
-use super::{client, info, logger, run};
+use super::{client, info, logger, migrate, run};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
@@ -24,6 +24,8 @@ pub enum Block {
     Key(Arc<Waiter>),
     /// For the log.
     Log(LogBlock),
+    /// For another server.
+    Migrate(migrate::Request),
 }
 
 /// A command that waits for the log.
@@ -144,6 +146,11 @@ impl ServerCommands for ServerState {
             C::Shutdown => self.shutdown(args)?,
             C::Wait => self.wait(engine, args, &mut out)?,
             C::WaitAof => self.wait_aof(engine, args, &mut out)?,
+            C::Migrate => {
+                debug_assert!(!engine.in_exec(), "it is not queued");
+                let request = migrate::Request::parse(session.db, session.no_touch, args)?;
+                self.block = Some(Block::Migrate(request));
+            }
             C::Role => {
                 out.array(3);
                 out.bulk(b"master");

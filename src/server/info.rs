@@ -259,6 +259,7 @@ fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "pubsubshard_channels", 0);
     field(out, "latest_fork_usec", 0);
     field(out, "total_forks", 0);
+    field(out, "migrate_cached_sockets", shared.peers.len());
     field(out, "total_error_replies", read(&counters.errors));
 }
 
