@@ -528,3 +528,25 @@ fn when_the_log_fails_a_reader_gets_as_many_replies_as_it_sent_commands() {
     }
     panic!("no sync failed");
 }
+
+#[test]
+fn the_log_can_be_switched_off_while_syncs_fail() {
+    if no_strace("switching a failing log off") {
+        return;
+    }
+    let mut setup = Setup::new(&["--appendfsync", "always"]);
+    setup.inject(Some("fdatasync:error=EIO:when=12+"));
+    let server = setup.start();
+    let mut writer = server.client();
+    eventually("a write fails", || {
+        let answered = writer.try_send_bytes(b"SET k before\r\n").is_ok();
+        let reply = answered.then(|| writer.try_read().ok()).flatten();
+        (reply != Some(ok())).then_some(())
+    });
+    let mut client = server.client();
+    assert!(client.call("SET k x").is_error("MISCONF"));
+    assert_eq!(client.call("CONFIG SET appendonly no"), ok());
+    assert_eq!(client.call("SET k after"), ok());
+    assert_eq!(client.call("GET k"), bulk("after"));
+    assert!(server.log().contains("'appendonly' was switched off"), "{}", server.log());
+}
