@@ -16,6 +16,8 @@ use support::{AnyError, Batch, Client, Random, Server, WorkDir, median, mixed};
 /// A batch is made long enough to take the slower server about so long.
 const BATCH_MS: f64 = 20.0;
 const BATCH_COMMANDS_MAX: usize = 4096;
+/// No row goes on when its rounds have taken so long.
+const ROW_MS_MAX: f64 = 5000.0;
 /// More than this times Redis's time is marked.
 const RATIO_MAX: f64 = 1.5;
 
@@ -463,6 +465,9 @@ fn measure(
             took.iter_mut().for_each(Vec::clear);
         } else {
             round += 1;
+        }
+        if slowest_ms * round as f64 > ROW_MS_MAX {
+            break;
         }
     }
     Ok(took)
