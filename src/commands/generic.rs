@@ -1,7 +1,7 @@
 //! Keys, whatever they hold: `DEL`, `EXISTS`, `RENAME`, `MOVE`, `COPY` and their kin.
 
 use super::spec::{Flags, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context, Key};
+use super::{CommandError, CommandResult, Context, Key, lazyfree};
 use crate::keyspace::EntryBox;
 use crate::resp::Args;
 
@@ -20,7 +20,7 @@ pub static COMMANDS: [Spec; 8] = [
         .keys(&[KeySpec::range(1, -1, 1, "RM delete")])
         .doc("generic", "1.0.0", "O(N) in the keys and their elements", "Deletes keys.")
         .tips(SUM_OF_SHARDS),
-    Spec::data("unlink", -2, del)
+    Spec::data("unlink", -2, unlink)
         .flags(FAST_WRITE, "keyspace")
         .keys(&[KeySpec::range(1, -1, 1, "RM delete")])
         .doc("generic", "4.0.0", "O(1) a key", "Deletes keys and frees them in the background.")
@@ -49,12 +49,27 @@ pub static COMMANDS: [Spec; 8] = [
         .tips(SUM_OF_SHARDS),
 ];
 
-/// `DEL key [key …]`, `UNLINK key [key …]`
+/// `DEL key [key …]`
 fn del(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    delete_each(ctx, args, drop)
+}
+
+/// `UNLINK key [key …]`
+fn unlink(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    delete_each(ctx, args, lazyfree::discard_entry)
+}
+
+/// Deletes all keys in `args`; `free` takes what they held.
+fn delete_each(ctx: &mut Context<'_>, args: Args<'_>, free: impl Fn(EntryBox)) -> CommandResult {
     let mut deleted = 0;
     for name in args.from(1).iter() {
         let key = ctx.store.key(name);
-        deleted += i64::from(ctx.store.delete(&key));
+        if ctx.store.exists(&key)
+            && let Some(entry) = ctx.store.take(&key)
+        {
+            free(entry);
+            deleted += 1;
+        }
     }
     if deleted > 0 {
         ctx.store.effect_verbatim(args);
@@ -182,6 +197,22 @@ fn copy(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::Bench;
+
+    #[test]
+    fn big_values_are_unlinked_as_small_ones_are() {
+        let mut bench = Bench::new();
+        for n in 0..1000 {
+            bench.line(&format!("SADD s {n}x"));
+            bench.line(&format!("RPUSH l {n}"));
+            bench.line(&format!("HSET h {n} v"));
+            bench.line(&format!("ZADD z 1 {n}"));
+            bench.line(&format!("XADD x {n}-1 f v"));
+        }
+        bench.effects("UNLINK s l none", "UNLINK s l none");
+        bench.replies("DBSIZE", ":3");
+        bench.replies("UNLINK h z x s", ":3");
+        bench.replies("DBSIZE", ":0");
+    }
 
     #[test]
     fn deleting_and_counting() {

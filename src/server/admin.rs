@@ -278,6 +278,7 @@ impl ServerState {
                 }
             }
             Effect::Loglevel => logger::set_level(config.loglevel),
+            Effect::AllocatorThread => run::set_allocator_thread(config.jemalloc_bg_thread),
         }
         Ok(())
     }

@@ -91,6 +91,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     if in_background {
         daemon::daemonize()?;
     }
+    // Threads do not survive a fork, so the allocator's begin after it.
+    set_allocator_thread(config.jemalloc_bg_thread);
     let pid_file = match PidFile::create(&config, in_background) {
         Ok(file) => file,
         Err(error) => {
@@ -195,6 +197,15 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     drop(pid_file);
     log_notice!("Bye");
     Ok(status)
+}
+
+/// Whether the allocator gives unused pages back in threads of its own. Without them, whoever allocates
+/// does that along the way, and an idle server keeps what it has: after a million inserts that were 8 MB
+/// more than it used.
+pub fn set_allocator_thread(on: bool) {
+    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(on) {
+        log_warning!("The allocator's threads could not be switched: {error}");
+    }
 }
 
 fn wait_for_exit(mut asked: tokio::sync::watch::Receiver<Option<i32>>) -> i32 {

@@ -15,7 +15,7 @@ mod tests;
 mod tree;
 
 use super::listpack::{self, Listpack};
-use super::table::{Rehash, Table};
+use super::table::{Rehash, Table, prefetch};
 use super::word::{Boxed, Form, Word};
 use super::{KeyHasher, Limits, Malformed};
 pub use builder::Builder;
@@ -24,6 +24,7 @@ pub use iter::{Entry, Iter};
 pub use range::{LexBound, LexRange, ScoreRange};
 use std::fmt;
 use std::ops::Range;
+use std::ptr::NonNull;
 use tree::{Bound, Tree};
 
 /// A sorted set; see the module's page. One word.
@@ -123,15 +124,32 @@ impl Big {
     }
 
     fn remove_ranks(&mut self, ranks: Range<usize>) {
-        let (table, bytes) = (&mut self.table, &mut self.element_bytes);
-        self.tree.remove_range(ranks.start, ranks.len(), |raw| {
-            // SAFETY: the table still owns the element.
-            let element = unsafe { Element::from_raw(raw) };
-            *bytes -= element.allocated_bytes();
-            let hash = table.hasher().rehash(element);
-            let removed = table.remove(hash, |other| other.raw() == raw);
-            debug_assert!(removed.is_some());
+        // Neighbours by score lie anywhere in memory, so a run of them is fetched before it is needed.
+        const RUN: usize = 32;
+        let Self { table, tree, element_bytes } = self;
+        let mut run: Vec<NonNull<u8>> = Vec::with_capacity(RUN);
+        let mut hashes = [0; RUN];
+        let mut remove_run = |run: &mut Vec<NonNull<u8>>| {
+            for (raw, hash) in run.iter().zip(&mut hashes) {
+                // SAFETY: the table still owns the element.
+                let element = unsafe { Element::from_raw(*raw) };
+                *element_bytes -= element.allocated_bytes();
+                *hash = table.hasher().rehash(element);
+                table.prefetch(*hash);
+            }
+            for (raw, hash) in run.drain(..).zip(&hashes) {
+                let removed = table.remove(*hash, |other| other.raw() == raw);
+                debug_assert!(removed.is_some());
+            }
+        };
+        tree.remove_range(ranks.start, ranks.len(), |raw| {
+            prefetch(raw.as_ptr());
+            run.push(raw);
+            if run.len() == RUN {
+                remove_run(&mut run);
+            }
         });
+        remove_run(&mut run);
     }
 }
 

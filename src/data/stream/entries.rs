@@ -177,6 +177,8 @@ impl Entries {
     /// removed entries above `limit`. Gives that number.
     pub fn trim(&mut self, bound: Bound, about: bool, limit: Option<u64>) -> u64 {
         let mut removed = 0;
+        // Known if the last node that was looked at is not gone.
+        let mut first_id = None;
         while let Some(mut first) = self.nodes.first_entry() {
             let (key, live) = (*first.key(), first.get().live());
             if matches!(bound, Bound::Len(len) if self.len <= len)
@@ -196,17 +198,21 @@ impl Entries {
             }
             if !about {
                 let len = self.len;
-                let deleted = first.get_mut().delete_until(key, |entry, deleted| match bound {
-                    Bound::Len(len_max) => len - deleted <= len_max,
-                    Bound::Id(id) => entry.id >= id,
-                });
+                let deleted;
+                (deleted, first_id) =
+                    first.get_mut().delete_until(key, |entry, deleted| match bound {
+                        Bound::Len(len_max) => len - deleted <= len_max,
+                        Bound::Id(id) => entry.id >= id,
+                    });
                 self.len -= deleted;
                 removed += deleted;
             }
             break;
         }
-        if removed > 0 {
-            self.find_first();
+        match first_id {
+            Some(id) => self.first_id = id,
+            None if removed > 0 => self.find_first(),
+            None => {}
         }
         removed
     }

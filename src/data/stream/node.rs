@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) is_deleted: bool,
     has_same_fields: bool,
     fields: usize,
+    /// How many fields the master entry has: looked up once for a walk.
+    master_fields: usize,
     /// The first value or field; the element count if there are none.
     first: Position,
 }
@@ -135,7 +137,7 @@ impl Node {
     }
 
     /// The entry that begins at `at`.
-    fn read(&self, key: StreamId, at: Position) -> Entry {
+    fn read(&self, key: StreamId, at: Position, master_fields: usize) -> Entry {
         let flags = self.integer(at);
         let ms = self.after(at);
         let seq = self.after(ms);
@@ -146,42 +148,42 @@ impl Node {
         };
         let has_same_fields = flags & SAME_FIELDS != 0;
         let fields = if has_same_fields {
-            self.master_fields().0
+            master_fields
         } else {
             let count = self.integer(first);
             first = self.after(first);
             count as usize
         };
         let is_deleted = flags & DELETED != 0;
-        Entry { at, id, is_deleted, has_same_fields, fields, first }
+        Entry { at, id, is_deleted, has_same_fields, fields, master_fields, first }
     }
 
     /// The first entry, deleted or not.
     pub(super) fn first(&self, key: StreamId) -> Option<Entry> {
         let (fields, first) = self.master_fields();
         let at = self.pack.next(self.skip(first, fields))?;
-        Some(self.read(key, at))
+        Some(self.read(key, at, fields))
     }
 
     /// The last entry, deleted or not.
     pub(super) fn last(&self, key: StreamId) -> Option<Entry> {
-        self.ending_at(key, self.pack.last()?)
+        self.ending_at(key, self.pack.last()?, self.master_fields().0)
     }
 
     /// The entry behind another one.
     pub(super) fn next(&self, key: StreamId, entry: &Entry) -> Option<Entry> {
         let elements = if entry.has_same_fields { entry.fields } else { 2 * entry.fields };
         let at = self.pack.next(self.skip(entry.first, elements))?;
-        Some(self.read(key, at))
+        Some(self.read(key, at, entry.master_fields))
     }
 
     /// The entry before another one.
     pub(super) fn previous(&self, key: StreamId, entry: &Entry) -> Option<Entry> {
-        self.ending_at(key, self.pack.previous(entry.at)?)
+        self.ending_at(key, self.pack.previous(entry.at)?, entry.master_fields)
     }
 
     /// The entry whose element count, the last of its elements, is at `end`.
-    fn ending_at(&self, key: StreamId, end: Position) -> Option<Entry> {
+    fn ending_at(&self, key: StreamId, end: Position, master_fields: usize) -> Option<Entry> {
         let elements = self.integer(end);
         if elements == 0 {
             return None;
@@ -190,7 +192,7 @@ impl Node {
         for _ in 0..elements {
             at = self.pack.previous(at).expect("an element was checked to precede");
         }
-        Some(self.read(key, at))
+        Some(self.read(key, at, master_fields))
     }
 
     /// Flags an entry as deleted.
@@ -200,12 +202,12 @@ impl Node {
     }
 
     /// Flags entries as deleted from the first one on, until `done` says so of one and of how many were
-    /// flagged before. Gives that number.
+    /// flagged before. Gives that number, and the id of the first entry that is left.
     pub(super) fn delete_until(
         &mut self,
         key: StreamId,
         mut done: impl FnMut(&Entry, u64) -> bool,
-    ) -> u64 {
+    ) -> (u64, Option<StreamId>) {
         let mut flagged = 0;
         let mut entry = self.first(key);
         while let Some(here) = entry.filter(|entry| !done(entry, flagged)) {
@@ -215,9 +217,12 @@ impl Node {
             }
             entry = self.next(key, &here);
         }
+        while let Some(here) = entry.filter(|entry| entry.is_deleted) {
+            entry = self.next(key, &here);
+        }
         // Last, because other counts may take other room and move the entries.
         self.set_counts(self.live() - flagged, self.deleted() + flagged);
-        flagged
+        (flagged, entry.map(|entry| entry.id))
     }
 
     /// Flags an entry as deleted. The flags keep their length, so nothing moves.

@@ -22,8 +22,6 @@ pub mod reason {
     /// Defragmentation.
     pub const DEFRAG: &str =
         "there is no active defragmentation; the allocator returns memory by itself";
-    /// The allocator's own threads.
-    pub const ALLOCATOR: &str = "the allocator keeps its own defaults";
     /// Eviction's fine tuning.
     pub const EVICTION: &str = "there is no eviction yet; the value is kept for when there is";
     /// Encodings of small values.

@@ -62,6 +62,8 @@ pub enum Effect {
     Maxclients,
     /// Give the logger the new threshold.
     Loglevel,
+    /// Start or end the allocator's own threads.
+    AllocatorThread,
 }
 
 /// One row of the table.
@@ -393,7 +395,7 @@ directives! {
     "lazyfree-lazy-user-del" => lazyfree_lazy_user_del: bool = false, BOOL, MUTABLE, Kept(reason::LAZYFREE);
     "lazyfree-lazy-user-flush" => lazyfree_lazy_user_flush: bool = false, BOOL, MUTABLE, Kept(reason::LAZYFREE);
     "activerehashing" => activerehashing: bool = true, BOOL, MUTABLE, Kept(reason::REHASH);
-    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, BOOL, MUTABLE, Kept(reason::ALLOCATOR);
+    "jemalloc-bg-thread" => jemalloc_bg_thread: bool = true, BOOL, MUTABLE, Works, Effect::AllocatorThread;
     "activedefrag" => activedefrag: bool = false, BOOL, MUTABLE, Kept(reason::DEFRAG);
     "active-defrag-cycle-min" => active_defrag_cycle_min: i32 = 1, int(1, 99), MUTABLE, Kept(reason::DEFRAG);
     "active-defrag-cycle-max" => active_defrag_cycle_max: i32 = 25, int(1, 99), MUTABLE, Kept(reason::DEFRAG);

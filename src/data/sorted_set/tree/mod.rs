@@ -15,6 +15,7 @@ mod leaf;
 #[cfg(test)]
 mod tests;
 
+use super::super::table::prefetch;
 use super::element::{self, Element, Raw};
 use inner::{Child, FANOUT, INNER_BYTES, Inner};
 use leaf::{LEAF_HALF, LEAF_MAX, Leaf};
@@ -668,15 +669,3 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 impl ExactSizeIterator for Iter<'_> {}
-
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint; it is defined for every address and has no effect on memory.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
