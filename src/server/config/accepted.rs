@@ -25,8 +25,7 @@ pub mod reason {
     /// Eviction's fine tuning.
     pub const EVICTION: &str = "there is no eviction yet; the value is kept for when there is";
     /// Encodings of small values.
-    pub const ENCODING: &str =
-        "kept for the value types, which choose their encodings by it as they arrive";
+    pub const ENCODING: &str = "lists are not compressed in memory";
     /// The pace of background work.
     pub const PACE: &str = "background work is paced by its own bounds, not by a fixed rate";
     /// Tuning of connections and threads.
