@@ -26,7 +26,7 @@ pub mod memory;
 pub mod numbers;
 pub mod object;
 #[cfg(test)]
-mod replay_tests;
+pub(crate) mod replay_tests;
 pub mod scan;
 pub mod server;
 pub mod sets;
@@ -38,7 +38,7 @@ pub mod streams;
 pub mod strings;
 pub mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod transactions;
 
 pub use context::{Context, Settings};

@@ -62,7 +62,8 @@ fn set_option() -> impl Strategy<Value = String> {
     ]
 }
 
-fn command() -> impl Strategy<Value = String> {
+/// A command of any family.
+pub(crate) fn command() -> impl Strategy<Value = String> {
     let db = || 0..3usize;
     prop_oneof![
         6 => (key(), value(), set_option()).prop_map(|(k, v, o)| format!("SET {k} {v} {o}")),

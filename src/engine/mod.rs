@@ -8,6 +8,8 @@ mod blocking;
 mod execute;
 mod expire;
 mod pause;
+#[cfg(test)]
+mod recovery_tests;
 mod reload;
 mod replay;
 mod session;

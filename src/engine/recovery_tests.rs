@@ -1,0 +1,271 @@
+//! Whatever commands of all families have done, a start finds it again: from the log, from a base and the
+//! log behind it, after a close, a kill and a power cut.
+
+use super::{Engine, Guard, Machine, ServerCommands, Session};
+use crate::commands::replay_tests::command;
+use crate::commands::spec::ServerCommand;
+use crate::commands::testing::words;
+use crate::commands::{CommandResult, Settings, resolve};
+use crate::data::digest::digest;
+use crate::data::testing::describe;
+use crate::disk::SimDisk;
+use crate::env::{SimClock, seeded_random};
+use crate::log::{Action, Durability, Log, Lsn, Options};
+use crate::resp::Args;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const DATABASES: usize = 16;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Command(String),
+    Transaction(Vec<String>),
+    /// Time passes, in ms.
+    Pause(u64),
+    /// Keys whose time has come are deleted though nobody asks for them.
+    Expire,
+    /// All that was executed becomes durable.
+    Sync,
+    /// A new log begins, with a base.
+    Base,
+    Restart(End),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Close,
+    Kill,
+    /// With a seed for what is kept of what was not durable.
+    PowerCut(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        60 => command().prop_map(Step::Command),
+        6 => prop::collection::vec(command(), 1..6).prop_map(Step::Transaction),
+        12 => (1..400u64).prop_map(Step::Pause),
+        3 => Just(Step::Expire),
+        4 => Just(Step::Sync),
+        1 => Just(Step::Base),
+        1 => end().prop_map(Step::Restart),
+    ]
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Close), Just(End::Kill), any::<u64>().prop_map(End::PowerCut)]
+}
+
+struct NoServer;
+
+impl ServerCommands for NoServer {
+    fn run(
+        &mut self,
+        command: ServerCommand,
+        _: &mut Guard<'_>,
+        _: &mut Session,
+        _: Args<'_>,
+        _: &mut Vec<u8>,
+    ) -> CommandResult {
+        unreachable!("{command:?} is not among the commands")
+    }
+}
+
+/// Everything in a keyspace: database, key, value, digest, expiry time, and on request the encoding.
+fn contents(engine: &Engine, encodings: bool) -> Vec<String> {
+    let guard = engine.lock();
+    let mut all = Vec::new();
+    for (db, database) in guard.keyspace().databases() {
+        for entry in database.iter() {
+            let value = entry.value();
+            let (key, sum) = (String::from_utf8_lossy(entry.key()), digest(value));
+            let expiry_ms = entry.expiry_ms();
+            let mut line = format!("{db} {key} {expiry_ms:?} {sum:x}");
+            if encodings {
+                // A number and its digits are one value, in two encodings.
+                line += &format!(" {} {}", value.encoding_name(), describe(value));
+            }
+            all.push(line);
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Does all that the log's threads have to do.
+fn settle(log: &Log) {
+    loop {
+        match log.next_action() {
+            Action::Drain => log.drain(),
+            Action::Roll => log.roll(),
+            Action::Heal => log.heal(),
+            Action::Sync => {
+                let ticket = log.begin_sync();
+                let result = ticket.sync();
+                log.finish_sync(ticket, result);
+            }
+            Action::Wait(_) | Action::Stop => return,
+        }
+    }
+}
+
+fn close(log: &Log) {
+    log.begin_close();
+    settle(log);
+    log.close().expect("nothing fails here");
+}
+
+struct World {
+    disk: SimDisk,
+    clock: Arc<SimClock>,
+    engine: Engine,
+    session: Session,
+    /// What was there at each LSN.
+    states: BTreeMap<Lsn, Vec<String>>,
+    /// A base was begun since the last start: it does not tell all encodings.
+    has_new_base: bool,
+    starts: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let (disk, clock) = (SimDisk::new(), SimClock::new(1_700_000_000_000));
+        let engine = open(&disk, &clock, 0).0;
+        let (session, states) = (Session::default(), BTreeMap::new());
+        let mut world =
+            Self { disk, clock, engine, session, states, has_new_base: false, starts: 0 };
+        world.note();
+        world
+    }
+
+    fn log(&self) -> Arc<Log> {
+        self.engine.log().expect("there is one")
+    }
+
+    fn note(&mut self) {
+        let lsn = self.engine.lock().lsn();
+        self.states.insert(lsn, contents(&self.engine, !self.has_new_base));
+    }
+
+    fn line(&mut self, line: &str) {
+        let args = words(line);
+        let (resolved, mut reply) = (resolve(args.as_args()), Vec::new());
+        let mut guard = self.engine.lock();
+        guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
+        if let Some(waiter) = self.session.waiter.take() {
+            guard.take_wait_reply(&waiter);
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Command(line) => self.line(line),
+            Step::Transaction(lines) => {
+                self.line("MULTI");
+                lines.iter().for_each(|line| self.line(line));
+                self.line("EXEC");
+            }
+            Step::Pause(ms) => self.clock.advance_us(ms * 1000),
+            Step::Expire => while self.engine.lock().expire_slice() {},
+            Step::Sync => {
+                self.log().request_sync();
+                settle(&self.log());
+            }
+            Step::Base => {
+                let old = self.engine.lock().end_log().expect("there is one");
+                close(&old);
+                drop(old);
+                self.engine.lock().begin_log(Path::new("d"), options()).expect("begun");
+                self.states.clear();
+                self.has_new_base = true;
+            }
+            Step::Restart(end) => return self.restart(*end),
+        }
+        self.note();
+        Ok(())
+    }
+
+    fn restart(&mut self, end: End) -> Result<(), TestCaseError> {
+        let log = self.log();
+        let disk = match end {
+            End::Close => {
+                close(&log);
+                self.disk.snapshot().after_kill()
+            }
+            End::Kill => {
+                log.drain();
+                self.disk.snapshot().after_kill()
+            }
+            End::PowerCut(seed) => {
+                log.drain();
+                let mut random = seeded_random(seed);
+                self.disk.snapshot().after_power_cut(|| random() & 1 == 0)
+            }
+        };
+        let (durable, appended) = (log.durable_lsn(), log.appended_lsn());
+        self.starts += 1;
+        let (engine, lsn) = open(&disk, &self.clock, self.starts);
+        prop_assert!((durable..=appended).contains(&lsn), "{durable} <= {lsn} <= {appended}");
+        if !matches!(end, End::PowerCut(_)) {
+            prop_assert_eq!(lsn, appended);
+        }
+        let expected = self.states.get(&lsn).expect("the end of a unit");
+        prop_assert_eq!(&contents(&engine, !self.has_new_base), expected);
+        (self.disk, self.engine, self.session) = (disk, engine, Session::default());
+        self.has_new_base = false;
+        self.states.clear();
+        self.note();
+        Ok(())
+    }
+}
+
+fn options() -> Options {
+    Options {
+        segment_bytes: 64 << 10,
+        compression_bytes_min: Some(64),
+        durability: Durability::EverySec,
+        ..Options::default()
+    }
+}
+
+fn open(disk: &SimDisk, clock: &Arc<SimClock>, start: u64) -> (Engine, Lsn) {
+    let machine = Machine {
+        disk: Arc::new(disk.clone()),
+        clock: clock.clone(),
+        // Another hash function with every start.
+        random: Arc::new(move || seeded_random(start)),
+    };
+    let mut settings = Settings::default();
+    let limits = &mut settings.limits;
+    // Collections change their encoding after a few elements.
+    limits.list_listpack_size = 4;
+    limits.set_intset_entries = 5;
+    limits.set_listpack_entries = 4;
+    limits.hash_listpack_entries = 6;
+    limits.sorted_set_listpack_entries = 4;
+    limits.sorted_set_listpack_value_bytes = 20;
+    limits.stream_node_entries = 4;
+    let dir = Path::new("d");
+    let (engine, recovery) = Engine::open(machine, dir, DATABASES, settings, options())
+        .expect("what was written is recovered");
+    (engine, recovery.lsn)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn a_start_finds_what_was_there(
+        steps in prop::collection::vec(step(), 1..150),
+        last in end(),
+    ) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step)?;
+        }
+        world.restart(last)?;
+        world.restart(End::Close)?;
+    }
+}
