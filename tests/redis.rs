@@ -3,43 +3,7 @@
 
 mod support;
 
-use std::process::{Child, Command, Stdio};
 use support::*;
-
-/// A real `redis-server` without persistence.
-struct Redis {
-    child: Child,
-    port: u16,
-    _dir: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start() -> Option<Self> {
-        if !command_exists("redis-server") {
-            skip("comparison with Redis", "redis-server is not installed");
-            return None;
-        }
-        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-        let mut command = Command::new("redis-server");
-        command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
-        command.args(["--enable-debug-command", "local"]);
-        command.arg("--port").arg(port.to_string()).arg("--dir").arg(dir.path());
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let redis = Self { child, port, _dir: dir };
-        eventually("redis-server listens", || {
-            let mut client = Client::try_connect(port).ok()?;
-            (client.call("PING") == status("PONG")).then_some(())
-        });
-        Some(redis)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 type Args = Vec<Vec<u8>>;
 

@@ -1,6 +1,6 @@
 //! What commands of several families do with the elements of collections.
 
-use super::{Context, Key};
+use super::{CommandError, Context, Key};
 use crate::data::listpack::Element;
 use crate::resp::Reply;
 
@@ -19,5 +19,20 @@ pub fn removed(ctx: &mut Context<'_>, key: &Key<'_>, is_empty: bool) {
         ctx.store.take(key);
     } else {
         ctx.store.changed(key);
+    }
+}
+
+/// The most elements that a random choice with repetitions gives: what a client may make us reply does not follow
+/// from how much there is. Redis takes any number.
+const REPEATS_MAX: u64 = 1 << 25;
+
+/// How many elements a random choice with repetitions is to give.
+///
+/// # Errors
+/// If they are too many.
+pub fn repeats(count: u64) -> Result<usize, CommandError> {
+    match count {
+        0..=REPEATS_MAX => Ok(count as usize),
+        _ => Err(CommandError::fixed("ERR value is out of range")),
     }
 }

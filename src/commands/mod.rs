@@ -30,6 +30,7 @@ mod replay_tests;
 pub mod scan;
 pub mod server;
 pub mod sets;
+pub mod sort;
 pub mod sorted_sets;
 pub mod spec;
 pub mod store;

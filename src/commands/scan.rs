@@ -51,7 +51,9 @@ pub enum Scanned {
     Keys,
     /// The fields of a hash: `NOVALUES` is an option.
     Fields,
-    /// The members of another collection.
+    /// The members of a sorted set: `NOSCORES` is an option, as in Valkey 8.
+    Scores,
+    /// The members of a set.
     Members,
 }
 
@@ -59,11 +61,11 @@ pub enum Scanned {
 pub struct Options<'a> {
     /// About how many elements to visit.
     pub count: usize,
-    /// What elements must match; see [`matches`].
+    /// What elements must match; see [`matches()`].
     pub pattern: &'a [u8],
     /// Of which type a key must be.
     pub type_name: Option<&'static str>,
-    /// Whether the values of a hash's fields are left out.
+    /// Whether the values of a hash's fields, or the scores of a sorted set's members, are left out.
     pub no_values: bool,
 }
 
@@ -82,6 +84,11 @@ impl<'a> Options<'a> {
                 if scanned != Scanned::Fields {
                     return Err(NOT_A_HASH);
                 }
+                options.no_values = true;
+                rest = rest.from(1);
+                continue;
+            }
+            if name.eq_ignore_ascii_case(b"NOSCORES") && scanned == Scanned::Scores {
                 options.no_values = true;
                 rest = rest.from(1);
                 continue;

@@ -242,6 +242,7 @@ pub enum ServerCommand {
     Hello,
     Info,
     LastSave,
+    Migrate,
     Quit,
     Reset,
     Role,

@@ -5,7 +5,7 @@ use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
     bitmaps, command, connection, databases, dump, expire, generic, geo, hashes, hyperloglog,
-    lists, memory, object, scan, server, sets, sorted_sets, streams, strings, transactions,
+    lists, memory, object, scan, server, sets, sort, sorted_sets, streams, strings, transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -28,6 +28,7 @@ static FAMILIES: &[&[Spec]] = &[
     &scan::COMMANDS,
     &server::COMMANDS,
     &sets::COMMANDS,
+    &sort::COMMANDS,
     &sorted_sets::COMMANDS,
     &streams::COMMANDS,
     &strings::COMMANDS,

@@ -16,7 +16,7 @@ pub mod list;
 pub mod listpack;
 mod malformed;
 pub mod partial_sort;
-mod salted;
+pub mod salted;
 pub mod sample;
 pub mod set;
 pub mod sorted_set;

@@ -8,11 +8,12 @@
 use super::execute::Outcome;
 use super::{Guard, Session};
 use crate::commands::store::{BlockRequest, Wants};
-use crate::commands::{Handler, Spec};
+use crate::commands::{CommandError, Handler, Spec};
 use crate::keyspace::Value;
 use crate::log::{Durability, Log};
 use crate::resp::{OwnedArgs, Protocol, Reply};
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -166,6 +167,7 @@ impl Guard<'_> {
             self.end_unit(start);
             return;
         }
+        self.count(waiter.spec, &result);
         if let Err(error) = result {
             bytes.clear();
             self.state.stats.error(error.code());
@@ -189,6 +191,11 @@ impl Guard<'_> {
             Unserved::TimedOut => reply.null_array(),
             Unserved::Unblocked => reply.error(UNBLOCKED),
         }
+        let result = match why {
+            Unserved::TimedOut => Ok(()),
+            Unserved::Unblocked => Err(CommandError::fixed(UNBLOCKED)),
+        };
+        self.count(waiter.spec, &result);
         // That nothing is there may be the doing of a command which is not yet durable.
         let outcome =
             Outcome { lsn: self.state.lsn, wrote: false, failed: why == Unserved::Unblocked };
@@ -216,8 +223,11 @@ impl Guard<'_> {
         }
     }
 
-    /// How many clients wait for keys, and for how many keys.
-    pub fn waiting(&self) -> (usize, usize) {
-        (self.state.waiters.len(), self.state.keyspace.waited.keys())
+    /// For how many keys clients wait, and for how many of them somebody who is also told when they are gone.
+    pub fn waited_keys(&self) -> (usize, usize) {
+        let told = self.state.waiters.values().filter(|waiter| waiter.wants == Wants::StreamGroup);
+        let told: HashSet<_> =
+            told.flat_map(|waiter| waiter.keys.iter().map(|key| (waiter.db, key))).collect();
+        (self.state.keyspace.waited.keys(), told.len())
     }
 }

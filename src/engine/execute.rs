@@ -106,7 +106,7 @@ impl Guard<'_> {
     }
 
     /// Counts a command that has just run. Time is taken once for its end and the next one's beginning.
-    fn count(&mut self, spec: &'static Spec, result: &CommandResult) {
+    pub(super) fn count(&mut self, spec: &'static Spec, result: &CommandResult) {
         let now_us = self.engine.machine.clock.monotonic_us();
         let took_us = now_us.saturating_sub(std::mem::replace(&mut self.mark_us, now_us));
         let stat = self.state.stats.command(spec);
@@ -125,7 +125,10 @@ impl Guard<'_> {
         server: &mut dyn ServerCommands,
     ) -> CommandResult {
         let result = self.run_uncounted(session, spec, args, reply, server);
-        self.count(spec, &result);
+        // A command that waits is counted once it has its reply.
+        if session.waiter.is_none() {
+            self.count(spec, &result);
+        }
         result
     }
 
@@ -237,6 +240,7 @@ impl Guard<'_> {
         if bytes > 0 {
             state.lsn += bytes as u64;
             unit.seen_lsn = state.lsn;
+            state.changes += unit.effect_count as u64;
             for slot in unit.touched.drain(..) {
                 state.keyspace.gate.wrote(slot, state.lsn);
             }
@@ -250,7 +254,7 @@ impl Guard<'_> {
 
 impl State {
     /// How accesses are noted now.
-    fn access(&mut self, now_ms: i64) -> Access {
+    pub(super) fn access(&mut self, now_ms: i64) -> Access {
         if self.settings.lfu {
             Access::Lfu {
                 minutes: (now_ms / 60_000) as u16,

@@ -13,11 +13,13 @@ mod replay;
 mod session;
 mod stats;
 mod transaction;
+mod transfer;
 
 pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
 pub use execute::{Outcome, ServerCommands};
 pub use session::Session;
 pub use stats::{CommandStat, Stats};
+pub use transfer::{Departed, Departure};
 
 use pause::Pause;
 
@@ -78,6 +80,8 @@ struct State {
     log: Option<Arc<Log>>,
     /// The log that was ended last, whose files a new one may replace.
     ended: Option<Arc<Log>>,
+    /// How many logs were begun: with each, LSNs count anew.
+    logs: u64,
     /// The LSN behind the last command executed, those in `unit` that are not yet in the log included.
     lsn: Lsn,
     unit: Unit,
@@ -86,6 +90,8 @@ struct State {
     /// Commands executed.
     commands: u64,
     stats: Stats,
+    /// Effects stated since the start.
+    changes: u64,
     /// `CLIENT PAUSE`.
     pause: Option<Pause>,
     /// Clients that wait for keys.
@@ -165,11 +171,13 @@ impl State {
             random,
             log: None,
             ended: None,
+            logs: 0,
             lsn: 0,
             unit: Unit::default(),
             expire_at: (0, 0),
             commands: 0,
             stats: Stats::default(),
+            changes: 0,
             pause: None,
             waiters: HashMap::new(),
             next_waiter: 0,
@@ -218,6 +226,11 @@ impl Guard<'_> {
     pub fn reset_stats(&mut self) {
         self.state.stats = Stats::default();
         self.state.keyspace.stats = Default::default();
+    }
+
+    /// Effects stated since the start.
+    pub fn changes(&self) -> u64 {
+        self.state.changes
     }
 
     /// Commands executed so far.
@@ -284,6 +297,7 @@ impl Guard<'_> {
             &mut |write| replay::dump(&state.keyspace, write),
         )?);
         state.ended = None;
+        state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;
         // LSNs count anew; no reader has anything to wait for.

@@ -8,7 +8,7 @@ use crate::commands::{Flags, Handler, Spec};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pause {
     /// When it ends, as Unix time in ms.
-    until_ms: i64,
+    pub(super) until_ms: i64,
     /// Whether all commands wait, and not only those that may write.
     all: bool,
 }

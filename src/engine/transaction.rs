@@ -3,8 +3,8 @@
 use super::execute::ServerCommands;
 use super::session::{Queued, Transaction, Watched};
 use super::{Guard, Session};
-use crate::commands::spec::EngineCommand;
-use crate::commands::{CommandError, CommandResult, Flags, Spec};
+use crate::commands::spec::{EngineCommand, ServerCommand};
+use crate::commands::{CommandError, CommandResult, Flags, Handler, Spec};
 use crate::keyspace::Gate;
 use crate::resp::{Args, Reply, write_command};
 use std::sync::atomic::Ordering;
@@ -20,7 +20,10 @@ impl Guard<'_> {
         spec: &'static Spec,
         args: Args<'_>,
     ) -> CommandResult {
-        let refused = if spec.flags.has(Flags::NO_MULTI) {
+        // `MIGRATE` waits for another server, which nothing does while the engine is held. Redis does not
+        // flag it so, and neither does `COMMAND INFO`.
+        let migrates = matches!(spec.handler, Handler::Server(ServerCommand::Migrate));
+        let refused = if migrates || spec.flags.has(Flags::NO_MULTI) {
             Err(CommandError::fixed("ERR Command not allowed inside a transaction"))
         } else if spec.is_write() {
             self.check_writable()
@@ -156,7 +159,7 @@ impl Guard<'_> {
             let args = queued.args.as_args();
             let result = match queued.spec.handler {
                 // The only one of them that can be queued; nothing is watched any more.
-                crate::commands::Handler::Engine(_) => {
+                Handler::Engine(_) => {
                     Reply::new(reply, session.protocol).ok();
                     Ok(())
                 }

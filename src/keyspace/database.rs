@@ -3,6 +3,7 @@
 use super::KeyHasher;
 use super::entry::{Entry, EntryBox, EntryMut};
 use crate::data::Value;
+use crate::data::salted::SaltedHasher;
 use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
 
 /// Segments of the table that one step of expiry passes at most.
@@ -10,15 +11,17 @@ const SWEEP_SEGMENTS_MAX: usize = 256;
 
 /// One database: keys with values and expiry times.
 pub struct Database {
-    entries: Table<EntryBox, KeyHasher>,
+    /// Each database has its keys in an order of its own, so that to copy keys from one to another as they come
+    /// is not to insert in order.
+    entries: Table<EntryBox, SaltedHasher>,
     expiring: usize,
     /// Whether there may be hashes with fields that expire.
     fields_may_expire: bool,
 }
 
-impl Rehash<EntryBox> for KeyHasher {
+impl Rehash<EntryBox> for SaltedHasher {
     fn rehash(&self, entry: Entry<'_>) -> u64 {
-        self.hash(entry.key())
+        self.own(self.hash(entry.key()))
     }
 }
 
@@ -40,7 +43,16 @@ fn next_field_expiry_ms(entry: Entry<'_>) -> Option<i64> {
 impl Database {
     /// An empty database whose keys are hashed by `hasher`.
     pub fn new(hasher: KeyHasher) -> Self {
-        Self { entries: Table::new(hasher), expiring: 0, fields_may_expire: false }
+        Self {
+            entries: Table::new(SaltedHasher::new(hasher, 0)),
+            expiring: 0,
+            fields_may_expire: false,
+        }
+    }
+
+    /// Where a key with this hash is in the table's order.
+    fn place(&self, hash: u64) -> u64 {
+        self.entries.hasher().own(hash)
     }
 
     /// How many keys there are, logically expired ones included.
@@ -65,7 +77,8 @@ impl Database {
 
     /// Notes that a field of the hash at `key` was given an expiry time.
     pub fn note_field_expiry(&mut self, hash: u64, key: &[u8]) {
-        let Some(mut found) = self.entries.find_mut(hash, |entry| entry.key() == key) else {
+        let Some(mut found) = self.entries.find_mut(self.place(hash), |entry| entry.key() == key)
+        else {
             return;
         };
         self.fields_may_expire |= next_field_expiry_ms(found.get()).is_some();
@@ -76,26 +89,30 @@ impl Database {
     /// The entry of `key`, whose hash is `hash`.
     pub fn find(&self, hash: u64, key: &[u8]) -> Option<Entry<'_>> {
         debug_assert_eq!(hash, self.entries.hasher().hash(key));
-        self.entries.find(hash, |entry| entry.key() == key)
+        self.entries.find(self.place(hash), |entry| entry.key() == key)
     }
 
     /// As [`Database::find`], to change the value in place. Whether it expires, and when, is changed
     /// with [`Database::set_expiry`] only.
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
-        let found = self.entries.find_mut(hash, |entry| entry.key() == key)?;
+        let found = self.entries.find_mut(self.place(hash), |entry| entry.key() == key)?;
         // SAFETY: the table, and with it the entry, stays mutably borrowed as long as the result.
         Some(unsafe { EntryMut::from_raw(found.raw()) })
     }
 
     /// Inserts an entry and gives back the one of the same key that it replaces.
     pub fn insert(&mut self, hash: u64, entry: EntryBox) -> Option<EntryBox> {
+        if self.entries.is_empty() {
+            let hasher = self.entries.hasher().hasher();
+            self.entries = Table::new(SaltedHasher::new(hasher, hash));
+        }
         let deadline = deadline(entry.view());
         self.expiring += usize::from(entry.view().expiry_ms().is_some());
         self.fields_may_expire |= next_field_expiry_ms(entry.view()).is_some();
         let key = entry.view();
-        match self.entries.find_mut(hash, |known| known.key() == key.key()) {
+        match self.entries.find_mut(self.place(hash), |known| known.key() == key.key()) {
             None => {
-                self.entries.insert_unique(hash, entry, deadline);
+                self.entries.insert_unique(self.place(hash), entry, deadline);
                 None
             }
             Some(mut found) => {
@@ -111,14 +128,15 @@ impl Database {
 
     /// Takes an entry out.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<EntryBox> {
-        let old = self.entries.remove(hash, |entry| entry.key() == key)?;
+        let old = self.entries.remove(self.place(hash), |entry| entry.key() == key)?;
         self.expiring -= usize::from(old.view().expiry_ms().is_some());
         Some(old)
     }
 
     /// Sets or clears the expiry time of a key; false if there is no such key.
     pub fn set_expiry(&mut self, hash: u64, key: &[u8], expiry_ms: Option<i64>) -> bool {
-        let Some(mut found) = self.entries.find_mut(hash, |entry| entry.key() == key) else {
+        let Some(mut found) = self.entries.find_mut(self.place(hash), |entry| entry.key() == key)
+        else {
             return false;
         };
         if let Some(at) = expiry_ms {

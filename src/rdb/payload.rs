@@ -5,7 +5,7 @@ use super::{Error, Reader, VERSION_MAX, decode_value, encode_value, version_of};
 use crate::data::{Limits, NewValue, Value};
 
 /// Bytes of version and checksum.
-const FOOTER_BYTES: usize = 10;
+pub const FOOTER_BYTES: usize = 10;
 
 /// Why a payload was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@
 use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::shared::Shared;
-use super::{client, info, logger, run};
+use super::{client, info, logger, migrate, run};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
@@ -24,6 +24,8 @@ pub enum Block {
     Key(Arc<Waiter>),
     /// For the log.
     Log(LogBlock),
+    /// For another server.
+    Migrate(migrate::Request),
 }
 
 /// A command that waits for the log.
@@ -144,6 +146,11 @@ impl ServerCommands for ServerState {
             C::Shutdown => self.shutdown(args)?,
             C::Wait => self.wait(engine, args, &mut out)?,
             C::WaitAof => self.wait_aof(engine, args, &mut out)?,
+            C::Migrate => {
+                debug_assert!(!engine.in_exec(), "it is not queued");
+                let request = migrate::Request::parse(session.db, session.no_touch, args)?;
+                self.block = Some(Block::Migrate(request));
+            }
             C::Role => {
                 out.array(3);
                 out.bulk(b"master");
@@ -413,12 +420,28 @@ impl ServerState {
         let hash = keyspace.hasher().hash(key);
         let found = keyspace.database(db).find(hash, key);
         let entry = found.ok_or(CommandError::NO_SUCH_KEY)?;
-        out.simple(&format!(
+        let mut payload = Vec::new();
+        crate::rdb::payload::dump(entry.value(), false, &mut payload);
+        let mut text = format!(
             "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
             entry.value().encoding_name(),
-            entry.memory_bytes(),
+            payload.len() - crate::rdb::payload::FOOTER_BYTES,
             entry.access(),
-        ));
+        );
+        if let Value::List(list) = entry.value()
+            && entry.value().encoding_name() == "quicklist"
+        {
+            let nodes = list.nodes().count();
+            let (config, per_node) = (self.shared.config.read(), list.len() as f64 / nodes as f64);
+            text += &format!(
+                " ql_nodes:{nodes} ql_avg_node:{per_node:.2} ql_listpack_max:{} ql_compressed:{} \
+                 ql_uncompressed_size:{}",
+                config.list_max_listpack_size,
+                u8::from(config.list_compress_depth != 0),
+                list.memory_bytes(),
+            );
+        }
+        out.simple(&text);
         Ok(())
     }
 

@@ -72,6 +72,8 @@ pub enum Blocked {
     Key(Arc<Waiter>),
     /// It waits for the log or a time.
     Log(Arc<Unblock>),
+    /// It waits for another server, which nobody can shorten.
+    Migrate,
 }
 
 /// Whether and how a client that waits for the log is told to go on.
@@ -93,6 +95,7 @@ impl Blocked {
                 unblock.wake.notify_one();
                 ended
             }
+            Blocked::Migrate => false,
         }
     }
 }

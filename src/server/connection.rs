@@ -5,6 +5,7 @@
 
 use super::admin::{Block, LogBlock, ServerState};
 use super::clients::{Blocked, Registered};
+use super::migrate;
 use super::shared::Shared;
 use super::waiters::Waiters;
 use crate::commands::{CommandError, Handler, Spec, table};
@@ -402,6 +403,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.client.info.state.lock().blocked = Some(match block {
                     Block::Key(waiter) => Blocked::Key(waiter.clone()),
                     Block::Log(_) => Blocked::Log(Arc::default()),
+                    Block::Migrate(_) => Blocked::Migrate,
                 });
             }
             lsn = lsn.max(outcome.lsn);
@@ -588,7 +590,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match block {
             Block::Key(waiter) => self.wait_for_key(&waiter).await,
             Block::Log(block) => self.wait_for_log(block).await,
+            Block::Migrate(request) => self.wait_for_migration(request).await,
         }
+    }
+
+    async fn wait_for_migration(&mut self, request: migrate::Request) -> bool {
+        // A task of its own: it goes on if the client goes away, so that what has arrived elsewhere does
+        // not stay here.
+        let (shared, waiters) = (self.shared.clone(), self.waiters.clone());
+        let mut task = tokio::spawn(migrate::run(shared, waiters, request));
+        let mut finished = None;
+        let done = |_: &Waiters, context: &mut Context<'_>| {
+            Pin::new(&mut task).poll(context).map(|result| finished = result.ok())
+        };
+        if !self.wait_until(None, done).await {
+            return false;
+        }
+        let Some(finished) = finished else { return false };
+        if finished.result.is_err() {
+            self.state.count_error();
+        }
+        let replies = usize::from(!self.state.mutes_reply());
+        if replies > 0 {
+            let mut reply = Reply::new(&mut self.output, self.session.protocol);
+            match &finished.result {
+                Ok(status) => reply.simple(status),
+                Err(error) => reply.error(error.text()),
+            }
+        }
+        let migrate::Finished { log, lsn, durability, wrote, .. } = finished;
+        self.settle(log, lsn, durability, wrote, replies);
+        true
     }
 
     async fn wait_for_key(&mut self, waiter: &Arc<Waiter>) -> bool {

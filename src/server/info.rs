@@ -117,7 +117,7 @@ fn server(shared: &Shared, _: &Guard<'_>, out: &mut String) {
     field(out, "io_threads_active", u8::from(shared.threads.len() > 1));
 }
 
-fn clients(shared: &Shared, _: &Guard<'_>, out: &mut String) {
+fn clients(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     let clients = shared.clients.list();
     let states: Vec<_> = clients.iter().map(|client| client.state.lock().clone()).collect();
     let largest = |value: fn(&super::clients::ClientState) -> usize| {
@@ -135,8 +135,9 @@ fn clients(shared: &Shared, _: &Guard<'_>, out: &mut String) {
     field(out, "clients_in_timeout_table", 0);
     let watched: usize = states.iter().map(|state| state.watched).sum();
     field(out, "total_watched_keys", watched);
-    field(out, "total_blocking_keys", 0);
-    field(out, "total_blocking_keys_on_nokey", 0);
+    let (waited, told) = engine.waited_keys();
+    field(out, "total_blocking_keys", waited);
+    field(out, "total_blocking_keys_on_nokey", told);
 }
 
 fn human(bytes: usize) -> String {
@@ -187,7 +188,7 @@ fn memory(shared: &Shared, _: &Guard<'_>, out: &mut String) {
 fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "loading", 0);
     field(out, "async_loading", 0);
-    field(out, "rdb_changes_since_last_save", 0);
+    field(out, "rdb_changes_since_last_save", engine.changes());
     field(out, "rdb_bgsave_in_progress", 0);
     field(out, "rdb_last_save_time", shared.last_save_s.load(Ordering::Relaxed));
     field(out, "rdb_last_bgsave_status", "ok");
@@ -258,6 +259,7 @@ fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "pubsubshard_channels", 0);
     field(out, "latest_fork_usec", 0);
     field(out, "total_forks", 0);
+    field(out, "migrate_cached_sockets", shared.peers.len());
     field(out, "total_error_replies", read(&counters.errors));
 }
 

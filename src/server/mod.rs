@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod info;
 pub mod listener;
 pub mod logger;
+pub mod migrate;
 pub mod run;
 pub mod shared;
 pub mod waiters;

@@ -137,6 +137,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         ending: false.into(),
         listeners: Mutex::new(Listeners::default()),
         active_expiry: true.into(),
+        peers: Default::default(),
         unpaused: Arc::default(),
     });
     if let Some(log) = shared.engine.log() {
@@ -379,6 +380,7 @@ async fn every_second(shared: Arc<Shared>) {
         let commands = shared.engine.lock().commands();
         counters.commands_per_s.store(commands - commands_before, Ordering::Relaxed);
         commands_before = commands;
+        shared.peers.release_idle();
         let timeout = shared.config.read().timeout;
         if timeout > 0 {
             for client in shared.clients.list() {

@@ -66,6 +66,8 @@ pub struct Shared {
     pub query_bytes_max: AtomicUsize,
     /// Whether keys are expired without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expiry: AtomicBool,
+    /// Connections to other servers that `MIGRATE` has used and may use again.
+    pub peers: super::migrate::Peers,
     /// Wakes connections that wait because of `CLIENT PAUSE`.
     pub unpaused: Arc<Notify>,
 }

@@ -4,9 +4,11 @@
 #![allow(dead_code, unused_imports)] // No test file uses all of it.
 
 mod client;
+mod redis;
 mod server;
 
 pub use client::{Client, Value, array, bulk, error, int, ok, status, words};
+pub use redis::Redis;
 pub use server::{Server, Setup, command_exists, free_port, info, run_to_end};
 
 use std::time::{Duration, Instant};

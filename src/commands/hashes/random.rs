@@ -1,17 +1,13 @@
 //! `HRANDFIELD`: any fields.
 
 use super::are_all_live;
-use crate::commands::elements::reply_element;
+use crate::commands::elements::{self, reply_element};
 use crate::commands::numbers::integer;
 use crate::commands::{CommandError, CommandResult, Context, ExpiryMode, Key, Store};
 use crate::data::Hash;
 use crate::data::hash::Field;
 use crate::resp::{Args, Protocol, Reply};
 use std::borrow::Cow;
-
-/// The most fields that a reply with repetitions may have. Redis begins to send a larger one, until it
-/// has no memory left or drops the client.
-const REPEATS_MAX: u64 = 1 << 25;
 
 /// `HRANDFIELD key [count [WITHVALUES]]`
 pub(super) fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
@@ -42,8 +38,11 @@ pub(super) fn hrandfield(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
     };
     let repeats = count < 0;
     let count = count.unsigned_abs();
-    if with_values && count > i64::MAX as u64 / 2 || repeats && count > REPEATS_MAX {
+    if with_values && count > i64::MAX as u64 / 2 {
         return Err(OUT_OF_RANGE);
+    }
+    if repeats {
+        elements::repeats(count)?;
     }
     let Some(hash) = pickable(&mut ctx.store, &key)? else {
         ctx.reply.array(0);

@@ -2,15 +2,12 @@
 
 use super::{CommandError, CommandResult, Context, Set, removed, reply_element, reply_members};
 use crate::commands::Key;
+use crate::commands::elements::repeats;
 use crate::commands::numbers::{at_least, symmetric_integer};
 use crate::resp::Args;
 
 /// How many members one effect takes out at most.
 const EFFECT_MEMBERS_MAX: usize = 1024;
-
-/// The most members that are returned with repeats. Redis has no such limit, and writes until its memory or the
-/// client's patience ends.
-const REPEATS_MAX: usize = 1 << 27;
 
 /// Members that were taken out: the arguments of the effects.
 struct Popped {
@@ -109,10 +106,7 @@ pub(super) fn srandmember(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResul
             None => reply.null(),
         },
         Some(count) if count < 0 => {
-            let count = absolute(count);
-            if count > REPEATS_MAX {
-                return Err(CommandError::fixed("ERR value is out of range"));
-            }
+            let count = repeats(count.unsigned_abs())?;
             reply.array(count);
             set.sample_with_repeats(count, ctx.random, |member| reply_element(reply, member));
         }

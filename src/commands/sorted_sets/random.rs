@@ -3,6 +3,7 @@
 use super::{
     CommandError, CommandResult, Context, SortedSet, reply_element, reply_entry, reply_header,
 };
+use crate::commands::elements::repeats;
 use crate::commands::numbers::symmetric_integer;
 use crate::data::sample::{Selection, below};
 use crate::resp::Args;
@@ -40,6 +41,7 @@ pub(super) fn zrandmember(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResul
     let len = set.len();
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 || wanted == 1 {
+        let wanted = repeats(count.unsigned_abs())?;
         reply_header(&mut ctx.reply, wanted, with_scores);
         for _ in 0..wanted {
             let entry = set.get(below(ctx.random, len)).expect("the rank is one of the set's");

@@ -105,7 +105,7 @@ fn count(
     Ok(())
 }
 
-/// `ZSCAN key cursor [MATCH pattern] [COUNT count]`
+/// `ZSCAN key cursor [MATCH pattern] [COUNT count] [NOSCORES]`
 pub(super) fn zscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let cursor = cursor(&args[2])?;
     let key = ctx.store.key(&args[1]);
@@ -113,7 +113,7 @@ pub(super) fn zscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         reply_scan(&mut ctx.reply, 0, 0, &[]);
         return Ok(());
     };
-    let options = Options::parse(args.from(3), Scanned::Members)?;
+    let options = Options::parse(args.from(3), Scanned::Scores)?;
     let (mut found, mut elements) = (0, Vec::new());
     let mut list = Reply::new(&mut elements, ctx.reply.protocol());
     let is_small = set.as_listpack().is_some();
@@ -122,13 +122,17 @@ pub(super) fn zscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             return;
         }
         reply_element(&mut list, entry.member);
+        found += 1;
+        if options.no_values {
+            return;
+        }
         // Scores are strings here, in RESP3 as well, and Redis prints those of big ones differently.
         if is_small {
             list.bulk(DoubleText::new(entry.score).as_bytes());
         } else {
             list.bulk(general_text(entry.score).as_bytes());
         }
-        found += 2;
+        found += 1;
     });
     reply_scan(&mut ctx.reply, next, found, &elements);
     Ok(())

@@ -462,6 +462,9 @@ fn walking() {
     bench.replies("ZSCAN none 0 nonsense", "*2 $1 0 *0");
     bench.replies("ZSCAN z x", "-ERR invalid cursor");
     bench.replies("ZSCAN z 0 COUNT 0", SYNTAX);
+    bench.replies("ZSCAN z 0 NOSCORES MATCH [ab]", "*2 $1 0 *2 $1 a $1 b");
+    bench.line("SADD members x");
+    bench.replies("SSCAN members 0 NOSCORES", SYNTAX);
     bench.replies("ZSCAN z 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN");
     bench.replies("ZSCAN z 0 TYPE zset", SYNTAX);
     bench.settings.limits.sorted_set_listpack_entries = 0;

@@ -2,11 +2,12 @@
 
 use super::field::{FieldBox, FieldRef};
 use crate::data::KeyHasher;
+use crate::data::salted::SaltedHasher;
 use crate::data::table::{Iter, Rehash, SweepLimits, Table, Verdict};
 
 /// A table of fields.
 pub(super) struct Fields {
-    table: Table<FieldBox, KeyHasher>,
+    table: Table<FieldBox, SaltedHasher>,
     /// Bytes allocated for the fields, without the table.
     bytes: usize,
     /// How many fields have an expiry time.
@@ -15,9 +16,9 @@ pub(super) struct Fields {
     next_expiry_ms: i64,
 }
 
-impl Rehash<FieldBox> for KeyHasher {
+impl Rehash<FieldBox> for SaltedHasher {
     fn rehash(&self, field: FieldRef<'_>) -> u64 {
-        self.hash(field.name())
+        self.own(self.hash(field.name()))
     }
 }
 
@@ -28,7 +29,14 @@ fn deadline(expiry_ms: Option<i64>) -> Option<u64> {
 
 impl Fields {
     pub(super) fn new(hasher: KeyHasher) -> Self {
-        Self { table: Table::new(hasher), bytes: 0, expiring: 0, next_expiry_ms: i64::MAX }
+        let table = Table::new(SaltedHasher::new(hasher, 0));
+        Self { table, bytes: 0, expiring: 0, next_expiry_ms: i64::MAX }
+    }
+
+    /// Where a field of this name is in the table's order.
+    fn place(&self, name: &[u8]) -> u64 {
+        let hasher = self.table.hasher();
+        hasher.own(hasher.hash(name))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -40,10 +48,10 @@ impl Fields {
     }
 
     pub(super) fn find(&self, name: &[u8]) -> Option<FieldRef<'_>> {
-        self.table.find(self.table.hasher().hash(name), |field| field.name() == name)
+        self.table.find(self.place(name), |field| field.name() == name)
     }
 
-    pub(super) fn iter(&self) -> Iter<'_, FieldBox, KeyHasher> {
+    pub(super) fn iter(&self) -> Iter<'_, FieldBox, SaltedHasher> {
         self.table.iter()
     }
 
@@ -86,7 +94,11 @@ impl Fields {
         value: &[u8],
         expiry: impl FnOnce(Option<i64>) -> Option<i64>,
     ) -> bool {
-        let hash = self.table.hasher().hash(name);
+        if self.table.is_empty() {
+            let hasher = self.table.hasher().hasher();
+            self.table = Table::new(SaltedHasher::new(hasher, hasher.hash(name)));
+        }
+        let hash = self.place(name);
         let Some(mut found) = self.table.find_mut(hash, |field| field.name() == name) else {
             let expiry_ms = expiry(None);
             let field = FieldBox::new(name, value, expiry_ms);
@@ -113,7 +125,7 @@ impl Fields {
 
     /// Sets or clears the expiry time of a field. False if there is no such field.
     pub(super) fn set_expiry(&mut self, name: &[u8], expiry_ms: Option<i64>) -> bool {
-        let hash = self.table.hasher().hash(name);
+        let hash = self.place(name);
         let Some(mut found) = self.table.find_mut(hash, |field| field.name() == name) else {
             return false;
         };
@@ -129,7 +141,7 @@ impl Fields {
     }
 
     pub(super) fn remove(&mut self, name: &[u8]) -> bool {
-        let hash = self.table.hasher().hash(name);
+        let hash = self.place(name);
         let Some(old) = self.table.remove(hash, |field| field.name() == name) else {
             return false;
         };
@@ -183,12 +195,10 @@ impl Fields {
 
 impl Clone for Fields {
     fn clone(&self) -> Self {
-        let mut table = Table::new(*self.table.hasher());
+        let mut copy = Self::new(self.table.hasher().hasher());
         for field in self.table.iter() {
-            let copy = FieldBox::new(field.name(), field.value(), field.expiry_ms());
-            let hash = table.hasher().hash(field.name());
-            table.insert_unique(hash, copy, deadline(field.expiry_ms()));
+            copy.set(field.name(), field.value(), |_| field.expiry_ms());
         }
-        Self { table, ..*self }
+        copy
     }
 }

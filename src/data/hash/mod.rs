@@ -17,6 +17,7 @@ mod tests;
 use super::KeyHasher;
 use super::limits::Limits;
 use super::listpack::{self, Element, Listpack, Position};
+use super::salted::SaltedHasher;
 use super::sample::{Selection, below};
 use super::table;
 use super::word::{Boxed, Form, Word};
@@ -373,7 +374,7 @@ pub enum Iter<'a> {
     Triples(listpack::Iter<'a>),
     /// Of a table.
     #[allow(private_interfaces)] // To be iterated over, not to be taken apart.
-    Table(table::Iter<'a, FieldBox, KeyHasher>),
+    Table(table::Iter<'a, FieldBox, SaltedHasher>),
 }
 
 impl<'a> Iterator for Iter<'a> {

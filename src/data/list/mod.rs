@@ -1,6 +1,6 @@
 //! Lists.
 //!
-//! A list is a listpack while it is small. A big one, a [`quicklist`], is a sequence of nodes: listpacks of some
+//! A list is a listpack while it is small. A big one, a `quicklist`, is a sequence of nodes: listpacks of some
 //! kilobytes, and elements that are too big for one.
 
 mod iter;

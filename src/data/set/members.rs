@@ -10,6 +10,21 @@ use std::collections::HashSet;
 /// How often it is tried to pick another member for each that is wanted.
 const TRIES_MAX: usize = 64;
 
+/// How many members are on their way from memory at the same time.
+pub(super) const BATCH: usize = 16;
+
+/// The next members, which are being fetched from memory. None at the end.
+pub(super) fn next_batch<'a>(
+    members: &mut table::Iter<'a, ThinBytes, SaltedHasher>,
+) -> impl Iterator<Item = ThinRef<'a>> + Clone + use<'a> {
+    let mut batch = [None; BATCH];
+    for (place, member) in batch.iter_mut().zip(members) {
+        member.prefetch();
+        *place = Some(member);
+    }
+    batch.into_iter().flatten()
+}
+
 /// The members of a big set: a table.
 pub struct Members {
     table: Table<ThinBytes, SaltedHasher>,
@@ -140,10 +155,21 @@ impl Clone for Members {
         let hasher = self.table.hasher();
         let first_hash = self.iter().next().map_or(0, |first| hasher.hash(first.as_slice()));
         let mut copy = Self::new(hasher.hasher(), first_hash);
-        for member in self.iter() {
-            let member = member.as_slice();
-            copy.insert_unique(self.hash(member), member);
+        let mut members = self.iter();
+        loop {
+            let batch = next_batch(&mut members);
+            let mut hashes = [0; BATCH];
+            for (hash, member) in hashes.iter_mut().zip(batch.clone()) {
+                *hash = self.hash(member.as_slice());
+                copy.prefetch(*hash);
+            }
+            let old_len = copy.len();
+            for (hash, member) in hashes.into_iter().zip(batch) {
+                copy.insert_unique(hash, member.as_slice());
+            }
+            if copy.len() == old_len {
+                return copy;
+            }
         }
-        copy
     }
 }

@@ -3,15 +3,12 @@
 //! The ways are those of Redis, so that results have the same encoding and small ones the same order. Members of big
 //! sets are taken in batches: the next ones are fetched from memory while the others are compared.
 
+use super::members::{BATCH, next_batch};
 use super::{Intset, Iter, Listpack, Set, View};
 use crate::data::listpack::Element;
-use crate::data::thin_bytes::ThinRef;
 use crate::data::{KeyHasher, Limits};
 use crate::resp::request::parse_i64;
 use std::ops::ControlFlow::{self, Continue};
-
-/// How many members are on their way from memory at the same time.
-const BATCH: usize = 16;
 
 /// A member of one set on its way to others.
 #[derive(Clone, Copy)]
@@ -40,12 +37,7 @@ impl<'a> Batches<'a> {
         };
         self.batch.clear();
         if let Iter::Table(members) = &mut self.members {
-            let mut refs: [Option<ThinRef<'a>>; BATCH] = [None; BATCH];
-            for (place, member) in refs.iter_mut().zip(members) {
-                member.prefetch();
-                *place = Some(member);
-            }
-            let elements = refs.iter().flatten().map(|member| Element::Bytes(member.as_slice()));
+            let elements = next_batch(members).map(|member| Element::Bytes(member.as_slice()));
             self.batch.extend(elements.map(candidate));
         } else {
             self.batch.extend(self.members.by_ref().take(BATCH).map(candidate));

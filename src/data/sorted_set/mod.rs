@@ -1,7 +1,7 @@
 //! Sorted sets.
 //!
 //! A small one is a listpack of members and scores in turn, in order, with the very bytes of Redis. A
-//! big one has every element once, in an allocation of its own ([`element`]), with two ways to it: a
+//! big one has every element once, in an allocation of its own (`element.rs`), with two ways to it: a
 //! table by member, which owns it, and a B+tree by score and member (`tree`), which knows ranks. It says
 //! that it is a "skiplist", because that is what programs know.
 

@@ -1,0 +1,402 @@
+//! `MIGRATE`: takes keys to another server.
+//!
+//! Nothing waits for the network while the engine is held, so other clients see and change the keys
+//! while they travel. Keys are written down under the engine in pieces, sent without it, and deleted
+//! under it again once the other server has acknowledged them. A key that was changed in between is not
+//! deleted but sent again, in another round, and one that was deleted is deleted there. If that does not come to
+//! rest the key stays, and the reply says so.
+//!
+//! In a transaction it is refused, as all that would have to wait.
+
+mod peer;
+
+pub use peer::Peers;
+
+use super::shared::Shared;
+use super::waiters::Waiters;
+use crate::commands::numbers::integer;
+use crate::commands::{CommandError, table};
+use crate::engine::{Departed, Guard};
+use crate::log::{self, Durability, Log, Lsn, Passage};
+use crate::resp::Args;
+use peer::{Failure, Peer, Place};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// What is written down at one taking of the engine, but for a single bigger value.
+const PIECE_BYTES: usize = 256 * 1024;
+/// Keys looked at, and keys deleted, at one taking of the engine.
+const PIECE_KEYS: usize = 64;
+/// How often keys are sent before one that keeps changing is given up.
+const ROUNDS_MAX: usize = 16;
+/// The timeout if none is given.
+const TIMEOUT_USUAL: Duration = Duration::from_secs(1);
+/// How long a pause of writes is slept through before it is looked at again.
+const PAUSE_STEP_MS: i64 = 100;
+
+const NO_CONNECTION: CommandError =
+    CommandError::fixed("IOERR error or timeout connecting to the client");
+const NOT_WRITTEN: CommandError =
+    CommandError::fixed("IOERR error or timeout writing to target instance");
+const NOT_READ: CommandError =
+    CommandError::fixed("IOERR error or timeout reading to target instance");
+const ENDING: CommandError = CommandError::fixed("ERR the server is shutting down");
+
+/// What a `MIGRATE` asks for.
+#[derive(Debug)]
+pub struct Request {
+    place: Place,
+    /// The database here, and whether looking at the keys is no access.
+    from: (usize, bool),
+    /// The database there.
+    to: i64,
+    timeout: Duration,
+    copy: bool,
+    replace: bool,
+    /// The arguments of `AUTH`.
+    auth: Option<Vec<Box<[u8]>>>,
+    keys: Vec<Box<[u8]>>,
+}
+
+impl Request {
+    /// Reads the arguments of a client that has database `db` selected.
+    ///
+    /// # Errors
+    /// The error reply.
+    pub fn parse(db: usize, no_touch: bool, args: Args<'_>) -> Result<Self, CommandError> {
+        let (mut copy, mut replace, mut auth) = (false, false, None);
+        let mut keys = vec![Box::from(args.at(3))];
+        let mut at = 6;
+        while let Some(option) = args.get(at) {
+            let mut take = |count: usize| {
+                let taken: Vec<_> = args.from(at + 1).iter().take(count).map(Box::from).collect();
+                at += count;
+                if taken.len() == count { Ok(taken) } else { Err(CommandError::SYNTAX) }
+            };
+            match &option.to_ascii_lowercase()[..] {
+                b"copy" => copy = true,
+                b"replace" => replace = true,
+                b"auth" => auth = Some(take(1)?),
+                b"auth2" => auth = Some(take(2)?),
+                b"keys" if !args.at(3).is_empty() => {
+                    return Err(CommandError::fixed(
+                        "ERR When using MIGRATE KEYS option, the key argument must be set to the \
+                         empty string",
+                    ));
+                }
+                b"keys" => {
+                    keys = args.from(at + 1).iter().map(Box::from).collect();
+                    break;
+                }
+                _ => return Err(CommandError::SYNTAX),
+            }
+            at += 1;
+        }
+        let timeout = match integer(args.at(5))? {
+            ms if ms > 0 => Duration::from_millis(ms.unsigned_abs()),
+            _ => TIMEOUT_USUAL,
+        };
+        let to = integer(args.at(4))?;
+        let place = (args.at(1).into(), args.at(2).into());
+        Ok(Self { place, from: (db, no_touch), to, timeout, copy, replace, auth, keys })
+    }
+}
+
+/// How a `MIGRATE` has ended.
+pub struct Finished {
+    /// The reply: a status or an error.
+    pub result: Result<&'static str, CommandError>,
+    /// Whether keys were deleted.
+    pub wrote: bool,
+    /// The reply depends on this LSN, in this log.
+    pub lsn: Lsn,
+    /// The log.
+    pub log: Option<Arc<Log>>,
+    /// The condition under which it leaves.
+    pub durability: Durability,
+}
+
+/// Carries one out. Dropped before it ends, it leaves keys that have arrived elsewhere here, too.
+pub async fn run(shared: Arc<Shared>, waiters: Arc<Waiters>, request: Request) -> Finished {
+    let mut migration = Migration {
+        shared,
+        waiters,
+        request,
+        wrote: false,
+        lsn: 0,
+        log: None,
+        durability: Durability::No,
+    };
+    let result = migration.run().await;
+    if let Err(error) = &result
+        && let Ok(mut engine) = migration.lock()
+        && let Some(spec) = table::by_name(b"migrate")
+    {
+        engine.count_late_error(spec, error);
+    }
+    let Migration { wrote, lsn, log, durability, .. } = migration;
+    Finished { result, wrote, lsn, log, durability }
+}
+
+struct Migration {
+    shared: Arc<Shared>,
+    waiters: Arc<Waiters>,
+    request: Request,
+    wrote: bool,
+    lsn: Lsn,
+    log: Option<Arc<Log>>,
+    durability: Durability,
+}
+
+/// What became of the keys of one round.
+#[derive(Default)]
+struct Round {
+    /// None of the keys was there.
+    nothing: bool,
+    /// Those that the other server has.
+    acknowledged: Vec<Departed>,
+    /// The first error that it replied with.
+    refusal: Option<String>,
+    /// The connection failed after the first reply.
+    broken: bool,
+}
+
+/// Why a round came to nothing.
+enum Stop {
+    /// The connection broke before anything was acknowledged.
+    Broken(CommandError),
+    /// Another try would not help.
+    Final(CommandError),
+}
+
+impl From<CommandError> for Stop {
+    fn from(error: CommandError) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// What a failure means while the first reply has not come.
+fn stop(failure: Failure, error: CommandError) -> Stop {
+    match failure {
+        Failure::TimedOut => Stop::Final(error),
+        Failure::Broken => Stop::Broken(error),
+    }
+}
+
+impl Migration {
+    async fn run(&mut self) -> Result<&'static str, CommandError> {
+        let mut keys = std::mem::take(&mut self.request.keys);
+        let mut refusal = None;
+        for round in 0..ROUNDS_MAX {
+            let outcome = self.round(&keys, round > 0).await?;
+            if outcome.nothing {
+                return Ok("NOKEY");
+            }
+            refusal = refusal.or(outcome.refusal);
+            keys.clear();
+            if !self.request.copy {
+                self.delete(outcome.acknowledged, &mut keys).await?;
+            }
+            if outcome.broken && refusal.is_none() {
+                return Err(NOT_READ);
+            }
+            if outcome.broken || keys.is_empty() {
+                break;
+            }
+        }
+        if let Some(text) = refusal {
+            return Err(CommandError::new(format!(
+                "ERR Target instance replied with error: {text}"
+            )));
+        }
+        match keys.first() {
+            None => Ok("OK"),
+            Some(key) => Err(CommandError::new(format!(
+                "ERR {} of the keys, '{}' among them, were changed every time while they were on \
+                 their way: they stay here, and the target instance has them as they were before",
+                keys.len(),
+                key.escape_ascii(),
+            ))),
+        }
+    }
+
+    /// Sends keys and reads what the other server says; with a new connection if it has closed the old one.
+    async fn round(&mut self, keys: &[Box<[u8]>], again: bool) -> Result<Round, CommandError> {
+        match self.try_round(keys, again).await {
+            Ok(round) => return Ok(round),
+            Err(Stop::Final(error)) => return Err(error),
+            Err(Stop::Broken(_)) => {}
+        }
+        match self.try_round(keys, again).await {
+            Ok(round) => Ok(round),
+            Err(Stop::Final(error) | Stop::Broken(error)) => Err(error),
+        }
+    }
+
+    async fn try_round(&mut self, keys: &[Box<[u8]>], again: bool) -> Result<Round, Stop> {
+        let mut round = Round::default();
+        let mut sent = Vec::new();
+        let mut connection = None;
+        let mut rest = keys;
+        let mut piece = Vec::new();
+        while !rest.is_empty() {
+            piece.clear();
+            let next = &rest[..rest.len().min(PIECE_KEYS)];
+            let departure = {
+                let (from, replace) = (self.request.from, self.request.replace);
+                let mut engine = self.lock()?;
+                let options = (replace, again);
+                let departure = engine.depart(from, next, options, PIECE_BYTES, &mut piece)?;
+                let about = About::new(&engine, departure.lsn, false);
+                drop(engine);
+                self.note(about);
+                departure
+            };
+            rest = &rest[departure.asked..];
+            if departure.keys.is_empty() {
+                continue;
+            }
+            self.wait_until_durable().await?;
+            let peer = match &mut connection {
+                Some(peer) => peer,
+                none => match self.connect().await? {
+                    Ok(peer) => none.insert(peer),
+                    Err(text) => {
+                        round.refusal = Some(text);
+                        return Ok(round);
+                    }
+                },
+            };
+            peer.write(&piece).await.map_err(|failure| stop(failure, NOT_WRITTEN))?;
+            sent.extend(departure.keys);
+        }
+        let Some(mut peer) = connection else {
+            round.nothing = true;
+            return Ok(round);
+        };
+        for (index, key) in sent.into_iter().enumerate() {
+            match peer.read_line().await {
+                Ok(Ok(())) => round.acknowledged.push(key),
+                Ok(Err(text)) => {
+                    round.refusal.get_or_insert(text);
+                }
+                Err(failure) if index == 0 => return Err(stop(failure, NOT_READ)),
+                Err(_) => {
+                    round.broken = true;
+                    return Ok(round);
+                }
+            }
+        }
+        self.shared.peers.keep(&self.request.place, peer);
+        Ok(round)
+    }
+
+    /// A connection that is authenticated and has the right database selected: whatever is sent after an error there
+    /// would end up in another. The inner error is the other server's.
+    async fn connect(&self) -> Result<Result<Peer, String>, Stop> {
+        let Request { place, timeout, to, auth, .. } = &self.request;
+        let mut peer = match self.shared.peers.take(place, *timeout) {
+            Some(peer) => peer,
+            None => Peer::connect(place, *timeout).await.map_err(|_| Stop::Final(NO_CONNECTION))?,
+        };
+        let mut refused = Ok(());
+        let not_read = |failure| stop(failure, NOT_READ);
+        if let Some(auth) = auth {
+            let mut words: Vec<&[u8]> = vec![b"AUTH"];
+            words.extend(auth.iter().map(|word| &**word));
+            refused = peer.call(&words).await.map_err(not_read)?;
+        }
+        if refused.is_ok() && peer.db != Some(*to) {
+            peer.db = None;
+            let mut digits = itoa::Buffer::new();
+            let words: [&[u8]; 2] = [b"SELECT", digits.format(*to).as_bytes()];
+            refused = peer.call(&words).await.map_err(not_read)?;
+        }
+        if let Err(text) = refused {
+            peer.db = None;
+            self.shared.peers.keep(place, peer);
+            return Ok(Err(text));
+        }
+        peer.db = Some(*to);
+        Ok(Ok(peer))
+    }
+
+    /// Deletes keys that have arrived; those that were changed meanwhile are added to `changed`.
+    async fn delete(
+        &mut self,
+        keys: Vec<Departed>,
+        changed: &mut Vec<Box<[u8]>>,
+    ) -> Result<(), CommandError> {
+        let mut keys = keys.into_iter().peekable();
+        while keys.peek().is_some() {
+            let waits_ms = {
+                let mut engine = self.lock()?;
+                match engine.writes_paused_until_ms() {
+                    Some(until_ms) => (until_ms - engine.now_ms()).clamp(1, PAUSE_STEP_MS),
+                    None => {
+                        let piece = keys.by_ref().take(PIECE_KEYS).collect();
+                        let outcome = engine.arrived(self.request.from.0, piece, changed)?;
+                        let about = About::new(&engine, outcome.lsn, outcome.wrote);
+                        drop(engine);
+                        self.note(about);
+                        0
+                    }
+                }
+            };
+            if waits_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(waits_ms.unsigned_abs())).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> Result<Guard<'_>, CommandError> {
+        let engine = self.shared.engine.lock();
+        if self.shared.ending.load(Ordering::Acquire) { Err(ENDING) } else { Ok(engine) }
+    }
+
+    fn note(&mut self, about: About) {
+        let same = self.log.as_ref().map(Arc::as_ptr) == about.log.as_ref().map(Arc::as_ptr);
+        // In another log all that was there before is below where it is now.
+        self.lsn = if same { self.lsn.max(about.lsn) } else { about.end };
+        self.log = about.log;
+        self.durability = about.durability;
+        self.wrote |= about.wrote;
+        self.waiters.executed();
+    }
+
+    /// Waits until what was written down may be shown to others.
+    async fn wait_until_durable(&self) -> Result<(), CommandError> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let gate = log::Gate { lsn: self.lsn, durability: self.durability };
+        let mut registered = false;
+        let passage =
+            poll_fn(|context| self.waiters.poll_passage(context, log, gate, &mut registered));
+        match passage.await {
+            Passage::Failed => {
+                let cause = log.refusal().unwrap_or_default();
+                Err(CommandError::new(format!("MISCONF Errors writing to the log: {cause}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a taking of the engine has to do with the log.
+struct About {
+    log: Option<Arc<Log>>,
+    durability: Durability,
+    lsn: Lsn,
+    /// The LSN behind everything.
+    end: Lsn,
+    wrote: bool,
+}
+
+impl About {
+    fn new(engine: &Guard<'_>, lsn: Lsn, wrote: bool) -> Self {
+        let (log, durability) = (engine.log().cloned(), engine.durability());
+        Self { log, durability, lsn, end: engine.lsn(), wrote }
+    }
+}

@@ -1,0 +1,172 @@
+//! Connections to other servers.
+
+use crate::resp::write_command;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// Connections kept at most, as in Redis.
+const PEERS_MAX: usize = 64;
+/// How long an unused one is kept, as in Redis.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// What is written under one timeout, as in Redis.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// No status or error of a server is longer.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Why talking to another server failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The time was over.
+    TimedOut,
+    /// The connection broke, or what came is no reply.
+    Broken,
+}
+
+impl From<io::Error> for Failure {
+    fn from(_: io::Error) -> Self {
+        Self::Broken
+    }
+}
+
+/// Where another server is: host and port as `MIGRATE` was given them.
+pub type Place = (Box<[u8]>, Box<[u8]>);
+
+/// A connection to another server.
+pub struct Peer {
+    stream: BufReader<TcpStream>,
+    /// The database selected there, if known.
+    pub db: Option<i64>,
+    timeout: Duration,
+}
+
+impl Peer {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If nobody answers in time.
+    pub async fn connect((host, port): &Place, timeout: Duration) -> Result<Self, Failure> {
+        let host = std::str::from_utf8(host).map_err(|_| Failure::Broken)?;
+        let port = std::str::from_utf8(port).ok().and_then(|port| port.parse::<u16>().ok());
+        let connect = TcpStream::connect((host, port.ok_or(Failure::Broken)?));
+        let stream = within(timeout, connect).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), db: None, timeout })
+    }
+
+    /// Sends bytes; the timeout counts for each piece.
+    ///
+    /// # Errors
+    /// If they cannot be sent in time.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        for chunk in bytes.chunks(CHUNK_BYTES) {
+            within(self.timeout, self.stream.write_all(chunk)).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the reply to a command that is answered with a line: `Err` of the text if it is an error.
+    ///
+    /// # Errors
+    /// If none comes in time.
+    pub async fn read_line(&mut self) -> Result<Result<(), String>, Failure> {
+        let line = within(self.timeout, read_line(&mut self.stream)).await?;
+        match line.split_first() {
+            Some((b'+' | b':', _)) => Ok(Ok(())),
+            Some((b'-', text)) => Ok(Err(String::from_utf8_lossy(text).into_owned())),
+            _ => Err(Failure::Broken),
+        }
+    }
+
+    /// Sends a command and reads its reply, which is a line.
+    ///
+    /// # Errors
+    /// As for both.
+    pub async fn call(&mut self, args: &[&[u8]]) -> Result<Result<(), String>, Failure> {
+        let mut bytes = Vec::new();
+        write_command(&mut bytes, args);
+        self.write(&bytes).await?;
+        self.read_line().await
+    }
+}
+
+async fn within<T>(
+    timeout: Duration,
+    work: impl Future<Output = io::Result<T>>,
+) -> Result<T, Failure> {
+    Ok(tokio::time::timeout(timeout, work).await.map_err(|_| Failure::TimedOut)??)
+}
+
+/// A line without its end.
+async fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    loop {
+        let bytes = stream.fill_buf().await?;
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let taken = end.map_or(bytes.len(), |end| end + 1);
+        if taken == 0 || line.len() + taken > LINE_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        line.extend_from_slice(&bytes[..taken]);
+        stream.consume(taken);
+        if end.is_some() {
+            line.truncate(line.trim_ascii_end().len());
+            return Ok(line);
+        }
+    }
+}
+
+/// Connections that nobody uses at the moment; at most one to each server.
+#[derive(Default)]
+pub struct Peers(Mutex<HashMap<Place, Idle>>);
+
+struct Idle {
+    stream: std::net::TcpStream,
+    db: Option<i64>,
+    since: Instant,
+}
+
+impl Peers {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the connection to `place`, if there is one.
+    pub(super) fn take(&self, place: &Place, timeout: Duration) -> Option<Peer> {
+        let Idle { stream, db, .. } = self.0.lock().remove(place)?;
+        let stream = BufReader::new(TcpStream::from_std(stream).ok()?);
+        Some(Peer { stream, db, timeout })
+    }
+
+    /// Keeps a connection to which nobody owes anything. It leaves its runtime, so that every I/O thread can
+    /// take it.
+    pub(super) fn keep(&self, place: &Place, peer: Peer) {
+        if !peer.stream.buffer().is_empty() {
+            return;
+        }
+        let Ok(stream) = peer.stream.into_inner().into_std() else { return };
+        let idle = Idle { stream, db: peer.db, since: Instant::now() };
+        let mut peers = self.0.lock();
+        if peers.len() >= PEERS_MAX && !peers.contains_key(place) {
+            let oldest = peers.iter().min_by_key(|(_, idle)| idle.since).map(|(place, _)| place);
+            if let Some(oldest) = oldest.cloned() {
+                peers.remove(&oldest);
+            }
+        }
+        peers.insert(place.clone(), idle);
+    }
+
+    /// Closes those that have not been used for a while.
+    pub fn release_idle(&self) {
+        self.0.lock().retain(|_, idle| idle.since.elapsed() <= IDLE_MAX);
+    }
+}

@@ -1,0 +1,47 @@
+//! A real Redis, to compare with.
+
+use super::{Client, command_exists, eventually, free_port, skip, status};
+use std::process::{Child, Command, Stdio};
+
+/// A real `redis-server` without persistence.
+pub struct Redis {
+    child: Child,
+    /// Its port.
+    pub port: u16,
+    _dir: tempfile::TempDir,
+}
+
+impl Redis {
+    /// Starts one: that of `MAINSTAY_TEST_REDIS`, or else the one that is installed.
+    pub fn start() -> Option<Self> {
+        let program = std::env::var("MAINSTAY_TEST_REDIS").unwrap_or("redis-server".into());
+        if !program.contains('/') && !command_exists(&program) {
+            skip("comparison with Redis", "redis-server is not installed");
+            return None;
+        }
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        let mut command = Command::new(program);
+        command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
+        command.args(["--enable-debug-command", "local"]);
+        command.arg("--port").arg(port.to_string()).arg("--dir").arg(dir.path());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let redis = Self { child, port, _dir: dir };
+        eventually("redis-server listens", || {
+            let mut client = Client::try_connect(port).ok()?;
+            (client.call("PING") == status("PONG")).then_some(())
+        });
+        Some(redis)
+    }
+
+    /// A new connection.
+    pub fn client(&self) -> Client {
+        Client::connect(self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
