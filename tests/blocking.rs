@@ -82,7 +82,7 @@ fn a_wait_ends_by_time_by_command_and_with_its_client() {
     let setup = Setup::new(&[]);
     let server = setup.start();
     let (mut client, mut waiting) = (server.client(), server.client());
-    assert_eq!(waiting.call("BLPOP none 0.05"), Value::Nil);
+    assert_eq!(waiting.call("BLPOP none 0.05"), Value::NilArray);
 
     let id = waiting.call("CLIENT ID").int();
     assert_eq!(client.call(&format!("CLIENT UNBLOCK {id}")), int(0));

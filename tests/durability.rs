@@ -184,7 +184,7 @@ fn nothing_shows_a_write_before_it_is_durable() {
             sight_of_change("SET d9 x", "APPEND d9 y", "STRLEN d9", |reply| *reply == int(2)),
             Sight {
                 prepare: &["WATCH e1", "MULTI", "PING"],
-                ..sight("SET e1 new", "EXEC", |reply| *reply == Value::Nil)
+                ..sight("SET e1 new", "EXEC", |reply| *reply == Value::NilArray)
             },
             Sight {
                 prepare: &["MULTI", "PING", "GET e2"],

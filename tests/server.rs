@@ -494,7 +494,7 @@ fn transactions_are_all_or_nothing_and_watch_aborts_them() {
     assert_eq!(replies[4], array([ok(), bulk("1")]));
     one.call_all(["WATCH k", "MULTI", "SET k 2"]);
     assert_eq!(two.call("SET k other"), ok());
-    assert_eq!(one.call("EXEC"), Value::Nil);
+    assert_eq!(one.call("EXEC"), Value::NilArray);
     assert_eq!(one.call("GET k"), bulk("other"));
     let replies = one.call_all(["MULTI", "SET k 3", "NO_SUCH", "EXEC", "GET k"]);
     assert!(replies[2].is_error("ERR unknown command 'NO_SUCH'"), "{replies:?}");
@@ -640,7 +640,7 @@ fn a_watched_key_that_expires_and_is_deleted_for_it_breaks_the_transaction() {
     assert_eq!(client.call_all(["SET k v PX 20", "WATCH k"]), [ok(), ok()]);
     eventually("the key is deleted", || (client.call("DBSIZE") == int(0)).then_some(()));
     let replies = client.call_all(["MULTI", "SET k x", "EXEC"]);
-    assert_eq!(replies[2], Value::Nil);
+    assert_eq!(replies[2], Value::NilArray);
     assert_eq!(client.call("EXISTS k"), int(0));
 }
 

@@ -251,8 +251,17 @@ fn sorted(
 fn number(text: &[u8]) -> Result<f64, CommandError> {
     const NO_NUMBER: CommandError =
         CommandError::fixed("ERR One or more scores can't be converted into double");
+    // Redis reads a C string: what is behind a NUL does not count.
+    let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let prefix = parse_double_prefix(text);
-    let whole = prefix.len == text.len() && !prefix.is_out_of_range && !prefix.number.is_nan();
+    // C says of a number too small for all of its digits that it is out of range.
+    let is_tiny = prefix.number.abs() < f64::MIN_POSITIVE
+        && text
+            .iter()
+            .take_while(|byte| !byte.eq_ignore_ascii_case(&b'e'))
+            .any(|byte| (b'1'..=b'9').contains(byte));
+    let is_out_of_range = prefix.is_out_of_range || is_tiny;
+    let whole = prefix.len == text.len() && !is_out_of_range && !prefix.number.is_nan();
     whole.then_some(prefix.number).ok_or(NO_NUMBER)
 }
 
@@ -354,6 +363,13 @@ mod tests {
         bench.replies("SORT l LIMIT -5 1", "*1 $2 -1");
         bench.line("RPUSH l x");
         bench.replies("SORT l", "-ERR One or more scores can't be converted into double");
+        for tiny in ["1e-400", "5e-324"] {
+            bench.line(&format!("RPUSH tiny{tiny} {tiny}"));
+            bench.replies(
+                &format!("SORT tiny{tiny}"),
+                "-ERR One or more scores can't be converted into double",
+            );
+        }
         bench.replies("SORT none", "*0");
         bench.replies("SORT_RO l STORE m", "-ERR syntax error");
         bench.line("SET s v");

@@ -40,6 +40,8 @@ pub enum NewValue<'a> {
     },
     /// A buffer to take over without a copy.
     Buffer(Box<Vec<u8>>),
+    /// Bytes that were not edited here: few of them are copied, many taken over.
+    Loaded(Vec<u8>),
     /// A list.
     List(List),
     /// A set.

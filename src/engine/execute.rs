@@ -56,6 +56,14 @@ impl Guard<'_> {
         let unit_start = self.begin_unit();
         let result = match resolved {
             Ok(spec) => self.dispatch(session, spec, args, reply, server),
+            // An `EXEC` that cannot be one ends the transaction all the same.
+            Err(error) if args.at(0).eq_ignore_ascii_case(b"exec") => {
+                self.forget_transaction(session);
+                let cause = error.text().strip_prefix("ERR ").unwrap_or(error.text());
+                Err(CommandError::new(format!(
+                    "EXECABORT Transaction discarded because of: {cause}"
+                )))
+            }
             Err(error) => {
                 session.break_transaction();
                 Err(error)

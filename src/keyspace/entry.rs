@@ -151,6 +151,12 @@ impl EntryBox {
             NewValue::Text { bytes, .. } => {
                 Self::new(key, NewValue::Buffer(Box::new(bytes.to_vec())), expiry_ms, access)
             }
+            NewValue::Loaded(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => {
+                Self::new(key, NewValue::Text { bytes: &bytes, edited: false }, expiry_ms, access)
+            }
+            NewValue::Loaded(bytes) => {
+                Self::new(key, NewValue::Buffer(Box::new(bytes)), expiry_ms, access)
+            }
             NewValue::Buffer(buffer) => {
                 let payload = Box::into_raw(buffer) as u64;
                 Self::with_payload(key, Kind::Buffer, payload, expiry_ms, access & ACCESS_MASK)

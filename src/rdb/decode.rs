@@ -27,7 +27,7 @@ pub fn decode_value(
             let bytes = reader.string()?;
             match parse_i64(&bytes) {
                 Some(number) => NewValue::Integer(number),
-                None => NewValue::Buffer(Box::new(bytes.into_owned())),
+                None => NewValue::Loaded(bytes.into_owned()),
             }
         }
         kind::LIST | kind::LIST_QUICKLIST_2 => NewValue::List(list(kind, reader, limits)?),
@@ -78,21 +78,18 @@ fn count(reader: &mut Reader<'_>, bytes_min: usize) -> Result<usize, Error> {
 
 fn list(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<List, Error> {
     let mut list = List::new();
-    let mut push = |element: &[u8]| {
+    let push = |list: &mut List, element: &[u8]| {
         list.make_room(1, element.len(), limits);
         list.push(Side::Right, element);
     };
     for _ in 0..count(reader, 1)? {
         if kind == kind::LIST {
-            push(&reader.string()?);
+            push(&mut list, &reader.string()?);
             continue;
         }
         match reader.number()? {
-            NODE_PLAIN => push(&reader.string()?),
-            NODE_PACKED => {
-                let elements = listpack(reader)?;
-                elements.iter().for_each(|element| element.with_bytes(&mut push));
-            }
+            NODE_PLAIN => push(&mut list, &reader.string()?),
+            NODE_PACKED => list.push_node(listpack(reader)?, limits),
             _ => return Err(reader.error("an unknown container of list elements")),
         }
     }
@@ -122,6 +119,10 @@ fn set(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Set, Error>
             let count = count(reader, 1)?;
             let first = reader.string()?;
             let mut set = Set::for_members(&first, count, limits);
+            // Redis does not ask here how many members a listpack may have.
+            if count > limits.set_intset_entries {
+                set.make_table(limits.hasher);
+            }
             set.insert(&first, limits);
             for _ in 1..count {
                 if !set.insert(&reader.string()?, limits) {

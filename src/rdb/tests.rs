@@ -25,7 +25,8 @@ fn view<'a>(value: &'a NewValue<'_>) -> Value<'a> {
     match value {
         NewValue::Integer(number) => Value::Integer(*number),
         NewValue::Text { bytes, edited } => Value::Text { bytes, edited: *edited },
-        NewValue::Buffer(bytes) => Value::Text { bytes, edited: false },
+        NewValue::Buffer(bytes) => Value::Text { bytes, edited: true },
+        NewValue::Loaded(bytes) => Value::Text { bytes, edited: false },
         NewValue::List(list) => Value::List(list),
         NewValue::Set(set) => Value::Set(set),
         NewValue::SortedSet(set) => Value::SortedSet(set),
@@ -56,7 +57,7 @@ fn value() -> impl Strategy<Value = NewValue<'static>> {
     prop_oneof![
         bytes().prop_map(|bytes| match crate::resp::request::parse_i64(&bytes) {
             Some(number) => NewValue::Integer(number),
-            None => NewValue::Buffer(Box::new(bytes)),
+            None => NewValue::Loaded(bytes),
         }),
         many().prop_map(|all| {
             let mut list = List::new();

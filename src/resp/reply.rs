@@ -64,6 +64,8 @@ impl<'a> Reply<'a> {
     /// `-text`; the text begins with its code (`ERR …`). Line ends inside become spaces, so that no
     /// argument quoted in a message can break the stream.
     pub fn error(&mut self, text: &str) {
+        // What a client sent may be quoted here: no line ends within the text, and none at its end counts.
+        let text = text.trim_end_matches(['\r', '\n']);
         self.out.push(b'-');
         self.out.extend(text.bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
         self.out.extend_from_slice(b"\r\n");

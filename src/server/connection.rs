@@ -529,6 +529,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.written == self.output.len() {
             self.output.clear();
             (self.written, self.ready) = (0, 0);
+            // What is held now has no reply: a command that waits, or one with its replies switched off.
+            self.held.iter_mut().for_each(|held| held.end = 0);
             if self.output.capacity() > KEPT_BYTES_MAX {
                 self.output = Vec::new();
             }

@@ -16,8 +16,10 @@ pub enum Value {
     Int(i64),
     /// `$`
     Bulk(Vec<u8>),
-    /// `$-1`, `*-1`
+    /// `$-1`
     Nil,
+    /// `*-1`
+    NilArray,
     /// `_`
     Null,
     /// `*`
@@ -268,7 +270,8 @@ impl Client {
             "+" => Value::Status(rest.into()),
             "-" => Value::Error(rest.into()),
             ":" => Value::Int(number()),
-            "$" | "*" if number() < 0 => Value::Nil,
+            "$" if number() < 0 => Value::Nil,
+            "*" if number() < 0 => Value::NilArray,
             "$" => Value::Bulk(self.blob(number() as usize)?),
             "=" => Value::Verbatim(self.blob(number() as usize)?.split_off(4)),
             "*" => Value::Array(self.values(number() as usize)?),

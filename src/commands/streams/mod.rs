@@ -11,6 +11,7 @@ mod read;
 #[cfg(test)]
 pub(in crate::commands) mod tests;
 
+use super::error::quoted;
 use super::spec::{Begin, Find, Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Store};
 use crate::commands::Key;
@@ -160,13 +161,13 @@ const fn row(
 
 /// The error for a group that does not exist, or its key does not.
 fn no_such_group(key: &[u8], group: &[u8], suffix: &str) -> CommandError {
-    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let (key, group) = (quoted(key, usize::MAX), quoted(group, usize::MAX));
     CommandError::new(format!("NOGROUP No such key '{key}' or consumer group '{group}'{suffix}"))
 }
 
 /// The error for a group that does not exist at a key that does.
 fn no_such_group_at(key: &[u8], group: &[u8]) -> CommandError {
-    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let (key, group) = (quoted(key, usize::MAX), quoted(group, usize::MAX));
     CommandError::new(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
 }
 

@@ -131,7 +131,12 @@ pub(super) fn xread(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         above.push(match arg {
             b"$" => last_id.unwrap_or(StreamId::MIN),
             // The last entry is to be among those above.
-            b"+" => last_id.and_then(StreamId::previous).unwrap_or(StreamId::MIN),
+            b"+" => match last_id {
+                None => StreamId::MIN,
+                Some(id) => id
+                    .previous()
+                    .ok_or(CommandError::fixed("ERR the stream last element ID is 0-0"))?,
+            },
             b">" => {
                 return Err(CommandError::fixed(
                     "ERR The > ID can be specified only when calling XREADGROUP using the GROUP \

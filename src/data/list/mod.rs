@@ -116,12 +116,31 @@ impl List {
         let ViewMut::Small(listpack) = self.view_mut() else { return };
         let bytes = listpack.byte_len().saturating_add(bytes);
         if limit.is_passed_by(bytes, listpack.len() + elements) {
-            let listpack = std::mem::take(listpack);
-            let mut quicklist = Quicklist::new(limit);
-            if !listpack.is_empty() {
-                quicklist.nodes.push_back(Node::packed(listpack));
-            }
-            self.0 = Word::second(Boxed::new(quicklist));
+            self.make_big(limit);
+        }
+    }
+
+    fn make_big(&mut self, limit: NodeLimit) {
+        let ViewMut::Small(listpack) = self.view_mut() else { return };
+        let listpack = std::mem::take(listpack);
+        let mut quicklist = Quicklist::new(limit);
+        if !listpack.is_empty() {
+            quicklist.nodes.push_back(Node::packed(listpack));
+        }
+        self.0 = Word::second(Boxed::new(quicklist));
+    }
+
+    /// Adds a node behind all elements: lists that were loaded keep the nodes that they had. The node must
+    /// not be empty.
+    pub fn push_node(&mut self, listpack: Listpack, limits: &Limits) {
+        debug_assert!(!listpack.is_empty());
+        if self.is_empty() {
+            *self = Self::of_listpack(listpack);
+            return;
+        }
+        self.make_big(NodeLimit::new(limits.list_listpack_size));
+        if let ViewMut::Big(quicklist) = self.view_mut() {
+            quicklist.nodes.push_back(Node::packed(listpack));
         }
     }
 
