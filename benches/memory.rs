@@ -12,6 +12,8 @@ use std::time::Duration;
 use support::{AnyError, Batch, Server, WorkDir, mixed};
 
 const BATCH_COMMANDS: u64 = 2000;
+/// Within about so long jemalloc, both servers' allocator, gives pages back that were freed.
+const SETTLE: Duration = Duration::from_secs(10);
 
 struct Row {
     name: &'static str,
@@ -108,8 +110,7 @@ fn measure(
 ) -> Result<Measured, AnyError> {
     let server = Server::in_memory(name, binary, dir)?;
     let snapshot = || -> Result<Measured, AnyError> {
-        // What a connection's buffers and freed pages took is given back within some time.
-        std::thread::sleep(Duration::from_millis(1500));
+        std::thread::sleep(SETTLE);
         let used_bytes = server.client()?.info("memory", "used_memory")?;
         Ok(Measured { used_bytes, rss_bytes: server.anonymous_rss_bytes()? })
     };
