@@ -110,6 +110,15 @@ fn keys_of_every_type_travel_to_and_from_a_real_redis() {
     everything_travels(&mut ours, &mut theirs, redis.port, too_new);
     theirs.call("FLUSHALL");
     everything_travels(&mut theirs, &mut ours, server.port, &[]);
+    // With a password, which goes before the keys.
+    theirs.call("CONFIG SET requirepass secret");
+    ours.call("SET text again");
+    let migrate = |auth: &str| format!("MIGRATE 127.0.0.1 {} text 5 5000 {auth}", redis.port);
+    let refused = ours.call(&migrate("AUTH wrong"));
+    assert!(refused.is_error("ERR Target instance replied with error: WRONGPASS"), "{refused:?}");
+    assert_eq!(ours.call(&migrate("AUTH secret COPY")), ok());
+    assert_eq!(ours.call(&migrate("REPLACE AUTH2 default secret")), ok());
+    assert_eq!(ours.call("EXISTS text"), int(0));
     let before = seen(&mut ours);
     server.kill();
     assert_eq!(seen(&mut setup.start().client()), before);
