@@ -12,8 +12,8 @@ use std::time::Duration;
 use support::{AnyError, Batch, Server, WorkDir, mixed};
 
 const BATCH_COMMANDS: u64 = 2000;
-/// Within about so long jemalloc, both servers' allocator, gives pages back that were freed.
-const SETTLE: Duration = Duration::from_secs(10);
+/// Within some time jemalloc, both servers' allocator, gives pages back that were freed.
+const SETTLE: Duration = Duration::from_secs(5);
 
 struct Row {
     name: &'static str,

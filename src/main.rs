@@ -7,6 +7,13 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// The allocator's settings, which it reads from this symbol. Pages that nobody uses go back to the
+/// system within one second: its ten would show as a tenth more resident memory after a million small inserts.
+// SAFETY: the name is the one that jemalloc declares as a pointer to a string that ends with a zero, and
+// a reference to an array is such a pointer.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static ALLOCATOR_SETTINGS: &[u8; 20] = b"dirty_decay_ms:1000\0";
+
 fn main() -> ExitCode {
     let sources = match args::of_process() {
         Invocation::Help => {
