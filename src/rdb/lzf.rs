@@ -82,9 +82,13 @@ pub fn decompress(input: &[u8], len: usize) -> Option<Vec<u8>> {
             if out.len() + copy > len {
                 return None;
             }
-            // The copy may reach into what it writes itself, and repeats it then.
-            for index in from..from + copy {
-                out.push(out[index]);
+            if copy <= distance {
+                out.extend_from_within(from..from + copy);
+            } else {
+                // It reaches into what it writes itself, and repeats it.
+                for index in from..from + copy {
+                    out.push(out[index]);
+                }
             }
         }
         if out.len() > len {
