@@ -1,6 +1,6 @@
 //! Clients that wait for a key: `BLPOP`, `XREAD BLOCK` and the like.
 //!
-//! Such a command runs as any other. If it finds nothing it asks to wait ([`Context::block`]), and the
+//! Such a command runs as any other. If it finds nothing it asks to wait ([`crate::commands::Context::block`]), and the
 //! engine remembers it. After each unit, those who wait for a key that the unit changed are served in
 //! order of arrival: the same command simply runs again, as a unit of its own behind the one that
 //! woke it. So what it does is logged as what it did, and nothing comes between.

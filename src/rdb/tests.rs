@@ -25,8 +25,8 @@ fn view<'a>(value: &'a NewValue<'_>) -> Value<'a> {
     match value {
         NewValue::Integer(number) => Value::Integer(*number),
         NewValue::Text { bytes, edited } => Value::Text { bytes, edited: *edited },
-        NewValue::Buffer(bytes) => Value::Text { bytes, edited: true },
         NewValue::Loaded(bytes) => Value::Text { bytes, edited: false },
+        NewValue::Buffer(bytes) => Value::Text { bytes, edited: true },
         NewValue::List(list) => Value::List(list),
         NewValue::Set(set) => Value::Set(set),
         NewValue::SortedSet(set) => Value::SortedSet(set),

@@ -1,0 +1,31 @@
+//! Sets.
+
+/// The forms of the commands; the grammar module says how to read them.
+pub const LINES: &[&str] = &[
+    "SADD $set { $member }",
+    "SADD $set many{ $member }",
+    "SADD $set { $int }",
+    "SADD $set many{ $number }",
+    "SREM $set { $member }",
+    "SREM $set many{ $member }",
+    "SCARD $set",
+    "SISMEMBER $set $member",
+    "SMISMEMBER $set { $member }",
+    "SMEMBERS $set",
+    "SMOVE $set $set $member",
+    "SPOP $set",
+    "SPOP $set $count",
+    "SRANDMEMBER $set",
+    "SRANDMEMBER $set $sample",
+    "SINTER { $set }",
+    "SUNION { $set }",
+    "SDIFF { $set }",
+    "SINTERSTORE $set { $set }",
+    "SUNIONSTORE $set { $set }",
+    "SDIFFSTORE $set { $set }",
+    "SINTERCARD #{ $set } [ LIMIT $count ]",
+    "SSCAN $set 0 << COUNT 100000 [ MATCH $pattern ] >>",
+    "SSCAN $set 0 [ MATCH $pattern ]",
+    "DEL $set",
+    "OBJECT ENCODING $set",
+];
