@@ -14,7 +14,6 @@ mod grammar;
 mod hashes;
 mod hyperloglog;
 mod lists;
-mod oracle;
 mod run;
 mod sets;
 mod sorted_sets;
@@ -25,8 +24,7 @@ mod support;
 mod transactions;
 mod words;
 
-use oracle::Redis;
-use support::{Random, Setup, full_scale, seed};
+use support::{Random, Redis, Setup, full_scale, seed};
 
 /// All families with the forms of their commands.
 const FAMILIES: [(&str, &[&str]); 11] = [

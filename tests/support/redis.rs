@@ -1,6 +1,6 @@
 //! A real Redis, to compare with.
 
-use super::{Client, command_exists, eventually, free_port, skip, status};
+use super::{Client, command_exists, eventually, free_port, info, skip, status};
 use std::process::{Child, Command, Stdio};
 
 /// A real `redis-server` without persistence.
@@ -8,6 +8,8 @@ pub struct Redis {
     child: Child,
     /// Its port.
     pub port: u16,
+    /// Major and minor version.
+    pub version: (u32, u32),
     _dir: tempfile::TempDir,
 }
 
@@ -22,14 +24,21 @@ impl Redis {
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
         let mut command = Command::new(program);
         command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]);
-        command.args(["--enable-debug-command", "local"]);
+        // Texts are compared byte by byte.
+        command.env("LC_ALL", "C");
+        // Blocked clients time out when its clock ticks.
+        command.args(["--enable-debug-command", "local", "--hz", "500"]);
         command.arg("--port").arg(port.to_string()).arg("--dir").arg(dir.path());
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let redis = Self { child, port, _dir: dir };
+        let mut redis = Self { child, port, version: (0, 0), _dir: dir };
         eventually("redis-server listens", || {
             let mut client = Client::try_connect(port).ok()?;
             (client.call("PING") == status("PONG")).then_some(())
         });
+        let version = info(&mut redis.client(), "redis_version");
+        let mut parts = version.split('.').map(|part| part.parse().expect("a number"));
+        redis.version = (parts.next().expect("a part"), parts.next().expect("two parts"));
+        eprintln!("Redis {version}");
         Some(redis)
     }
 

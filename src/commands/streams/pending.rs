@@ -3,6 +3,7 @@
 use super::ids::{self, IdText};
 use super::{CommandError, CommandResult, Context, Store, no_such_group, read_group, reply_entry};
 use crate::commands::Key;
+use crate::commands::error::quoted;
 use crate::commands::numbers::integer;
 use crate::data::Stream;
 use crate::data::stream::{ConsumerId, Group, Pending, StreamId};
@@ -228,7 +229,7 @@ impl ClaimOptions {
                 }
                 Some(arg) if is(b"LASTID") => options.last_id = ids::id(arg, 0)?,
                 _ => {
-                    let option = String::from_utf8_lossy(option);
+                    let option = quoted(option, usize::MAX);
                     let text = format!("ERR Unrecognized XCLAIM option '{option}'");
                     return Err(CommandError::new(text));
                 }
@@ -277,7 +278,8 @@ pub(super) fn xclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         };
         let deliveries = match pending {
             None if !options.force => continue,
-            None => 0,
+            // What is claimed without having been delivered counts as delivered.
+            None => 1,
             Some(pending)
                 if min_idle_ms > 0 && now_ms.saturating_sub(pending.delivered_ms) < min_idle_ms =>
             {

@@ -216,7 +216,11 @@ pub(super) fn xreadgroup(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
             b"$" => return Err(meaningless('$')),
             b"+" => return Err(meaningless('+')),
             b">" => From::New,
-            _ => From::Pending(ids::id(arg, 0)?),
+            // Nothing can come after the greatest id: Redis takes it for `>`.
+            _ => match ids::id(arg, 0)? {
+                StreamId::MAX => From::New,
+                id => From::Pending(id),
+            },
         });
     }
     let now_ms = ctx.store.now_ms;

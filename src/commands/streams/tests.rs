@@ -245,3 +245,17 @@ fn information() {
         "XSETID s 9 ENTRIESADDED 100 MAXDELETEDID 3",
     );
 }
+
+#[test]
+fn odd_arguments_mean_what_they_mean_in_redis() {
+    let mut bench = Bench::new();
+    bench.line("XGROUP CREATE s g 0 MKSTREAM");
+    bench.replies("XREAD STREAMS s +", "-ERR the stream last element ID is 0-0");
+    bench.line("XADD s 1-1 f v");
+    // What was never delivered counts as delivered once before it is claimed.
+    bench.line("XCLAIM s g c 0 1-1 FORCE TIME 5");
+    bench.replies(
+        "XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551615",
+        "*1 *2 $1 s *1 *2 $3 1-1 *2 $1 f $1 v",
+    );
+}
