@@ -7,6 +7,7 @@
 use super::CommandError;
 use crate::data::Hash;
 use crate::keyspace::entry::{Collection, NewValue};
+pub use crate::keyspace::waited::Wants;
 use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Value};
 use crate::resp::{Args, OwnedArgs, write_command};
 
@@ -60,19 +61,6 @@ pub struct Unit {
     pub(crate) block: Option<BlockRequest>,
     /// Whether the command may wait: not in a transaction.
     pub(crate) may_block: bool,
-}
-
-/// What a client that waits for a key wants to find there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// A list.
-    List,
-    /// A sorted set.
-    SortedSet,
-    /// A stream.
-    Stream,
-    /// A stream with a consumer group; the command also has something to say once it is gone.
-    StreamGroup,
 }
 
 /// A command's wish to wait until one of some keys was changed, and to run again then.

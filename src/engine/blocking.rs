@@ -13,7 +13,6 @@ use crate::keyspace::Value;
 use crate::log::{Durability, Log};
 use crate::resp::{OwnedArgs, Protocol, Reply};
 use parking_lot::Mutex;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -102,7 +101,7 @@ impl Guard<'_> {
         state.next_waiter += 1;
         let id = state.next_waiter;
         for key in &request.keys {
-            state.keyspace.waited.wait(session.db, key, id);
+            state.keyspace.waited.wait(session.db, key, request.wants, id);
         }
         let waiter = Arc::new(Waiter {
             id,
@@ -125,29 +124,28 @@ impl Guard<'_> {
         while let Some((db, key)) = self.state.keyspace.waited.next_ready() {
             // What took long may have outlived the key.
             self.now_ms = self.now_ms.max(self.engine.machine.clock.unix_ms());
-            let waiting: Vec<u64> = self.state.keyspace.waited.waiters(db, &key).collect();
-            for id in waiting {
+            let mut last = 0;
+            while let Some(id) = self.next_waiter(db, &key, last) {
                 let waiter = self.state.waiters[&id].clone();
-                if self.may_serve(db, &key, waiter.wants) {
-                    self.serve(&waiter);
-                }
+                self.serve(&waiter);
+                last = id;
             }
         }
     }
 
-    /// Whether a key holds what somebody wants, or their command has something to say although it
-    /// does not.
-    fn may_serve(&self, db: usize, key: &[u8], wants: Wants) -> bool {
+    /// The first to have come after waiter `after` of those who want what a key holds now, or whose
+    /// command has something to say whatever that is.
+    fn next_waiter(&self, db: usize, key: &[u8], after: u64) -> Option<u64> {
         let keyspace = &self.state.keyspace;
         let entry = keyspace.database(db).find(keyspace.hasher().hash(key), key);
         let entry = entry.filter(|entry| entry.expiry_ms().is_none_or(|at| at > self.now_ms));
-        let value = entry.map(|entry| entry.value());
-        match wants {
-            Wants::List => matches!(value, Some(Value::List(_))),
-            Wants::SortedSet => matches!(value, Some(Value::SortedSet(_))),
-            Wants::Stream => matches!(value, Some(Value::Stream(_))),
-            Wants::StreamGroup => true,
-        }
+        let wants: &[Wants] = match entry.map(|entry| entry.value()) {
+            Some(Value::List(_)) => &[Wants::List, Wants::StreamGroup],
+            Some(Value::SortedSet(_)) => &[Wants::SortedSet, Wants::StreamGroup],
+            Some(Value::Stream(_)) => &[Wants::Stream, Wants::StreamGroup],
+            _ => &[Wants::StreamGroup],
+        };
+        keyspace.waited.next_waiter(db, key, wants, after)
     }
 
     /// Runs a waiting command again, and ends the wait unless it finds nothing still.
@@ -213,7 +211,7 @@ impl Guard<'_> {
     fn finish_wait(&mut self, waiter: &Arc<Waiter>, bytes: Vec<u8>, outcome: Outcome) {
         let (log, durability) = (self.state.log.clone(), self.durability());
         for key in &waiter.keys {
-            self.state.keyspace.waited.forget(waiter.db, key, waiter.id);
+            self.state.keyspace.waited.forget(waiter.db, key, waiter.wants, waiter.id);
         }
         self.state.waiters.remove(&waiter.id);
         let mut end = waiter.end.lock();
@@ -225,9 +223,7 @@ impl Guard<'_> {
 
     /// For how many keys clients wait, and for how many of them somebody who is also told when they are gone.
     pub fn waited_keys(&self) -> (usize, usize) {
-        let told = self.state.waiters.values().filter(|waiter| waiter.wants == Wants::StreamGroup);
-        let told: HashSet<_> =
-            told.flat_map(|waiter| waiter.keys.iter().map(|key| (waiter.db, key))).collect();
-        (self.state.keyspace.waited.keys(), told.len())
+        let waited = &self.state.keyspace.waited;
+        (waited.keys(), waited.keys_wanted_as(Wants::StreamGroup))
     }
 }

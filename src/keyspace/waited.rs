@@ -1,11 +1,27 @@
 //! Keys that clients wait for.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 
-/// Those who wait for one key, in order of arrival.
+/// What a client that waits for a key wants to find there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// A list.
+    List,
+    /// A sorted set.
+    SortedSet,
+    /// A stream.
+    Stream,
+    /// A stream with a consumer group; the command also has something to say once it is gone.
+    StreamGroup,
+}
+
+/// Those who wait for one key.
 #[derive(Default)]
 struct Queue {
-    waiters: VecDeque<u64>,
+    /// For each of [`Wants`], the waiters in order of arrival, which is that of their numbers. So
+    /// nobody has to be asked who wants something else.
+    waiters: [BTreeSet<u64>; 4],
     /// The key is in the list of ready ones.
     is_ready: bool,
 }
@@ -29,21 +45,18 @@ impl Waited {
         self.by_db.values().map(HashMap::len).sum()
     }
 
-    /// Registers a waiter for a key, behind those who already wait; once is enough however often it is
-    /// asked for.
-    pub fn wait(&mut self, db: usize, key: &[u8], waiter: u64) {
+    /// Registers a waiter for a key. Who comes later has a higher number.
+    pub fn wait(&mut self, db: usize, key: &[u8], wants: Wants, waiter: u64) {
         let queue = self.by_db.entry(db).or_default().entry(key.into()).or_default();
-        if !queue.waiters.contains(&waiter) {
-            queue.waiters.push_back(waiter);
-        }
+        queue.waiters[wants as usize].insert(waiter);
     }
 
     /// Takes a waiter off a key.
-    pub fn forget(&mut self, db: usize, key: &[u8], waiter: u64) {
+    pub fn forget(&mut self, db: usize, key: &[u8], wants: Wants, waiter: u64) {
         let Some(keys) = self.by_db.get_mut(&db) else { return };
         let Some(queue) = keys.get_mut(key) else { return };
-        queue.waiters.retain(|&known| known != waiter);
-        if queue.waiters.is_empty() {
+        queue.waiters[wants as usize].remove(&waiter);
+        if queue.waiters.iter().all(BTreeSet::is_empty) {
             keys.remove(key);
             if keys.is_empty() {
                 self.by_db.remove(&db);
@@ -81,10 +94,19 @@ impl Waited {
         Some((db, key))
     }
 
-    /// Who waits for a key, in order of arrival.
-    pub fn waiters(&self, db: usize, key: &[u8]) -> impl Iterator<Item = u64> {
-        let queue = self.by_db.get(&db).and_then(|keys| keys.get(key));
-        queue.into_iter().flat_map(|queue| queue.waiters.iter().copied())
+    /// The first to have come after waiter `after` of those who want one of `wants` at a key.
+    pub fn next_waiter(&self, db: usize, key: &[u8], wants: &[Wants], after: u64) -> Option<u64> {
+        let queue = self.by_db.get(&db)?.get(key)?;
+        let later = |&wants: &Wants| {
+            queue.waiters[wants as usize].range((Excluded(after), Unbounded)).next().copied()
+        };
+        wants.iter().filter_map(later).min()
+    }
+
+    /// How many keys somebody waits for who wants this.
+    pub fn keys_wanted_as(&self, wants: Wants) -> usize {
+        let queues = self.by_db.values().flat_map(HashMap::values);
+        queues.filter(|queue| !queue.waiters[wants as usize].is_empty()).count()
     }
 }
 
@@ -96,25 +118,40 @@ mod tests {
     fn ready_keys_come_in_the_order_of_changes_and_waiters_in_that_of_arrival() {
         let mut waited = Waited::default();
         waited.touch(0, b"nobody waits for this");
-        for (key, waiter) in [(b"a", 3), (b"b", 1), (b"a", 2), (b"a", 3)] {
-            waited.wait(0, key, waiter);
+        let (list, group) = (Wants::List, Wants::StreamGroup);
+        for (key, wants, waiter) in
+            [(b"b", list, 1), (b"a", list, 2), (b"a", group, 3), (b"a", list, 4), (b"a", list, 4)]
+        {
+            waited.wait(0, key, wants, waiter);
         }
-        waited.wait(1, b"a", 9);
+        waited.wait(1, b"a", list, 9);
         assert_eq!(waited.keys(), 3);
         waited.touch(0, b"b");
         waited.touch(0, b"a");
         waited.touch(0, b"b");
         assert_eq!(waited.next_ready(), Some((0, Box::from(&b"b"[..]))));
         waited.touch(0, b"b");
-        assert_eq!(waited.waiters(0, b"a").collect::<Vec<_>>(), [3, 2]);
+        for (wants, after, next) in [
+            (&[list][..], 0, Some(2)),
+            (&[list], 2, Some(4)),
+            (&[list, group], 2, Some(3)),
+            (&[list, group], 4, None),
+            (&[Wants::Stream], 0, None),
+        ] {
+            assert_eq!(waited.next_waiter(0, b"a", wants, after), next);
+        }
+        assert_eq!(waited.keys_wanted_as(group), 1);
         assert_eq!(waited.next_ready(), Some((0, Box::from(&b"a"[..]))));
         assert_eq!(waited.next_ready(), Some((0, Box::from(&b"b"[..]))));
         assert_eq!(waited.next_ready(), None);
         waited.touch_all(1);
         assert_eq!(waited.next_ready(), Some((1, Box::from(&b"a"[..]))));
-        for (db, key, waiter) in [(0, b"a", 2), (0, b"a", 3), (0, b"b", 1), (1, b"a", 9)] {
-            waited.forget(db, key, waiter);
+        for (key, wants, waiter) in
+            [(b"a", list, 2), (b"a", group, 3), (b"a", list, 4), (b"b", list, 1)]
+        {
+            waited.forget(0, key, wants, waiter);
         }
+        waited.forget(1, b"a", list, 9);
         assert!(waited.is_empty());
     }
 }
