@@ -8,12 +8,9 @@ use crate::data::{Hash, List, Set, SortedSet, Value};
 pub(super) const NODE_PLAIN: u64 = 1;
 pub(super) const NODE_PACKED: u64 = 2;
 
-/// Appends the kind of a value and the value; gives the kind. Strings are compressed if `compress` says so.
-pub fn encode_value(value: Value<'_>, compress: bool, out: &mut Vec<u8>) -> u8 {
-    let kind_at = out.len();
-    out.push(0);
-    let mut writer = Writer::new(out, compress);
-    let kind = match value {
+/// Appends a value; gives its kind, which belongs before it.
+pub fn encode_value(value: Value<'_>, writer: &mut Writer<'_>) -> u8 {
+    match value {
         Value::Integer(number) => {
             writer.integer(number);
             kind::STRING
@@ -22,14 +19,12 @@ pub fn encode_value(value: Value<'_>, compress: bool, out: &mut Vec<u8>) -> u8 {
             writer.string(bytes);
             kind::STRING
         }
-        Value::List(list) => encode_list(list, &mut writer),
-        Value::Set(set) => encode_set(set, &mut writer),
-        Value::SortedSet(set) => encode_sorted_set(set, &mut writer),
-        Value::Hash(hash) => encode_hash(hash, &mut writer),
-        Value::Stream(stream) => stream::encode(stream, &mut writer),
-    };
-    out[kind_at] = kind;
-    kind
+        Value::List(list) => encode_list(list, writer),
+        Value::Set(set) => encode_set(set, writer),
+        Value::SortedSet(set) => encode_sorted_set(set, writer),
+        Value::Hash(hash) => encode_hash(hash, writer),
+        Value::Stream(stream) => stream::encode(stream, writer),
+    }
 }
 
 fn encode_list(list: &List, writer: &mut Writer<'_>) -> u8 {

@@ -5,6 +5,7 @@
 //! as deeply as its use demands.
 
 pub mod checksum;
+mod chunk;
 mod decode;
 mod encode;
 pub mod lzf;
@@ -15,10 +16,11 @@ mod stream;
 mod tests;
 mod writer;
 
+pub use chunk::Chunk;
 pub use decode::decode_value;
 pub use encode::encode_value;
 pub use reader::Reader;
-pub use writer::Writer;
+pub use writer::{Compression, Writer};
 
 /// The newest version that is read.
 pub const VERSION_MAX: u16 = 12;

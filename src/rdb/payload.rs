@@ -1,7 +1,7 @@
 //! What `DUMP` gives and `RESTORE` takes: a value with its kind before it, a version and a checksum behind.
 
 use super::checksum::checksum;
-use super::{Error, Reader, VERSION_MAX, decode_value, encode_value, version_of};
+use super::{Error, Reader, VERSION_MAX, Writer, decode_value, encode_value, version_of};
 use crate::data::{Limits, NewValue, Value};
 
 /// Bytes of version and checksum.
@@ -24,7 +24,9 @@ pub enum PayloadError {
 /// Writes a value.
 pub fn dump(value: Value<'_>, compress: bool, out: &mut Vec<u8>) {
     let start = out.len();
-    let kind = encode_value(value, compress, out);
+    out.push(0);
+    let kind = encode_value(value, &mut Writer::new(out, compress));
+    out[start] = kind;
     out.extend_from_slice(&version_of(kind).to_le_bytes());
     let sum = checksum(&out[start..]);
     out.extend_from_slice(&sum.to_le_bytes());
