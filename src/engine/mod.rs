@@ -13,6 +13,7 @@ mod recovery_tests;
 mod reload;
 mod replay;
 mod session;
+pub mod snapshot;
 mod stats;
 mod transaction;
 mod transfer;
@@ -100,6 +101,9 @@ struct State {
     waiters: HashMap<u64, Arc<Waiter>>,
     /// The number of the last one.
     next_waiter: u64,
+    /// The snapshot at hand.
+    snapshot: Option<snapshot::Running>,
+    snapshot_stats: snapshot::SnapshotStats,
 }
 
 impl Engine {
@@ -183,6 +187,8 @@ impl State {
             pause: None,
             waiters: HashMap::new(),
             next_waiter: 0,
+            snapshot: None,
+            snapshot_stats: snapshot::SnapshotStats::default(),
         }
     }
 }

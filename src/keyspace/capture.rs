@@ -11,8 +11,10 @@
 
 use super::entry::{EntryBox, EntryMut};
 use super::pieces;
+use crate::env::Clock;
 use crate::rdb::Chunk;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// Old values are handed on in chunks of this size.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -40,10 +42,10 @@ impl Big {
     }
 
     /// Appends the next pieces of the value to `chunk`. True once its record is complete.
-    fn give(&mut self, entry: EntryMut<'_>, chunk: &mut Chunk) -> bool {
+    fn give(&mut self, mut entry: EntryMut<'_>, chunk: &mut Chunk) -> bool {
         debug_assert_eq!(self.db, chunk.db);
         if !self.begun {
-            pieces::begin(chunk, &self.key, self.expiry_ms, entry.view());
+            pieces::begin(chunk, &self.key, self.expiry_ms, entry.reborrow());
             self.begun = true;
         }
         pieces::give(chunk, entry, PIECE_BYTES)
@@ -88,11 +90,13 @@ pub struct Capture {
     current: Option<Box<[u8]>>,
     orphans: VecDeque<Orphan>,
     orphan_bytes: usize,
+    clock: Arc<dyn Clock>,
+    keep_us_max: u64,
 }
 
 impl Capture {
     /// Begins for database `db`.
-    pub(super) fn new(db: u32, compress: bool) -> Self {
+    pub(super) fn new(db: u32, compress: bool, clock: Arc<dyn Clock>) -> Self {
         Self {
             db,
             compress,
@@ -105,12 +109,14 @@ impl Capture {
             current: None,
             orphans: VecDeque::new(),
             orphan_bytes: 0,
+            clock,
+            keep_us_max: 0,
         }
     }
 
     /// For a database that is empty and began later.
     pub(super) fn of_nothing(&self) -> Self {
-        Self { cursor: None, ..Self::new(self.db, self.compress) }
+        Self { cursor: None, ..Self::new(self.db, self.compress, self.clock.clone()) }
     }
 
     /// Whether everything was given out.
@@ -132,8 +138,19 @@ impl Capture {
         self.current.is_some() || self.orphans.front().is_some_and(|orphan| orphan.big.begun)
     }
 
+    /// The longest time that keeping one old value took, in µs.
+    pub(super) fn keep_us_max(&self) -> u64 {
+        self.keep_us_max
+    }
+
     /// Records an entry that is about to change and has no record yet.
-    pub(super) fn keep(&mut self, mut entry: EntryMut<'_>) {
+    pub(super) fn keep(&mut self, entry: EntryMut<'_>) {
+        let start_us = self.clock.monotonic_us();
+        self.keep_untimed(entry);
+        self.keep_us_max = self.keep_us_max.max(self.clock.monotonic_us() - start_us);
+    }
+
+    fn keep_untimed(&mut self, entry: EntryMut<'_>) {
         if pieces::fits(entry.view()) {
             let view = entry.view();
             self.kept.put(view.key(), view.expiry_ms(), view.value());
@@ -142,10 +159,10 @@ impl Capture {
             }
             return;
         }
-        pieces::begin_saving(&mut entry);
         let key: Box<[u8]> = entry.view().key().into();
-        self.next.push_back(key.clone());
         let expiry_ms = entry.view().expiry_ms();
+        pieces::begin_saving(entry);
+        self.next.push_back(key.clone());
         self.bigs.insert(key.clone(), Big { db: self.db, key, expiry_ms, begun: false });
     }
 

@@ -7,7 +7,9 @@ use super::pieces;
 use crate::data::Value;
 use crate::data::salted::SaltedHasher;
 use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
+use crate::env::Clock;
 use crate::rdb::Chunk;
+use std::sync::Arc;
 
 /// Segments of the table that one step of expiry passes at most.
 const SWEEP_SEGMENTS_MAX: usize = 256;
@@ -104,10 +106,10 @@ impl Database {
     }
 
     /// Begins to remember what is here now, as database `db`. No entry may carry `epoch` yet.
-    pub(super) fn begin_capture(&mut self, db: u32, epoch: u8, compress: bool) {
+    pub(super) fn begin_capture(&mut self, db: u32, epoch: u8, compress: bool, clock: Arc<dyn Clock>) {
         debug_assert!(self.capture.is_none());
         self.epoch = epoch;
-        let mut capture = Capture::new(db, compress);
+        let mut capture = Capture::new(db, compress, clock);
         if self.entries.is_empty() {
             capture.cursor = None;
         }

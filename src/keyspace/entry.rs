@@ -457,6 +457,11 @@ impl<'a> EntryMut<'a> {
         Entry(self.0, PhantomData)
     }
 
+    /// Borrows the entry for a shorter time.
+    pub(super) fn reborrow(&mut self) -> EntryMut<'_> {
+        Self(self.0, PhantomData)
+    }
+
     /// Gives the exclusive borrow up for a shared one.
     pub fn into_view(self) -> Entry<'a> {
         Entry(self.0, PhantomData)

@@ -3,18 +3,10 @@
 //! Each database remembers for itself (`capture.rs`); here is what concerns all of them.
 
 use super::{Database, Keyspace, Saved};
+use crate::rdb::blocks::Count;
+use crate::env::Clock;
 use std::collections::VecDeque;
-
-/// How many keys a database had when a snapshot began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// The database.
-    pub db: u32,
-    /// Its keys.
-    pub keys: u64,
-    /// How many of them had an expiry time.
-    pub expiring: u64,
-}
+use std::sync::Arc;
 
 /// The snapshot at hand, and what is left of earlier ones.
 #[derive(Default)]
@@ -41,11 +33,11 @@ impl State {
 
 impl Keyspace {
     /// Begins a snapshot of what is there now. Gives the counts of databases that are not empty.
-    /// Strings are prepared for being compressed if `compress` says so.
+    /// Strings are prepared for being compressed if `compress` says so; `clock` measures what keeping old values takes.
     ///
     /// # Panics
     /// If one is running already.
-    pub fn begin_snapshot(&mut self, compress: bool) -> Vec<Count> {
+    pub fn begin_snapshot(&mut self, compress: bool, clock: Arc<dyn Clock>) -> Vec<Count> {
         assert!(!self.snapshot.is_running, "there is one snapshot at a time");
         let state = &mut self.snapshot;
         if state.unfinished == u8::MAX - 1 {
@@ -63,7 +55,7 @@ impl Keyspace {
                 let (keys, expiring) = (database.len() as u64, database.expiring() as u64);
                 counts.push(Count { db: db as u32, keys, expiring });
             }
-            database.begin_capture(db as u32, state.epoch, compress);
+            database.begin_capture(db as u32, state.epoch, compress, clock.clone());
         }
         counts
     }
@@ -106,6 +98,12 @@ impl Keyspace {
     pub fn unsaved_bytes(&self) -> usize {
         let captures = self.databases.iter().filter_map(Database::capture);
         captures.map(|capture| capture.waiting_bytes()).sum()
+    }
+
+    /// The longest time that one old value took to be kept since the snapshot began, in µs.
+    pub fn keep_us_max(&self) -> u64 {
+        let captures = self.databases.iter().filter_map(Database::capture);
+        captures.map(|capture| capture.keep_us_max()).max().unwrap_or(0)
     }
 
     /// Ends the snapshot, whether all of it was given out or not.

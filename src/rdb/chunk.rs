@@ -13,12 +13,8 @@ const EXPIRE_TIME_MS: u8 = 252;
 pub struct Chunk {
     /// The database.
     pub db: u32,
-    /// How many records end in it.
-    pub keys: u64,
     /// Whether its first bytes belong to the record with which the chunk before it ended.
-    pub continues: bool,
-    /// Whether its last record ends with it.
-    pub ends: bool,
+    continues: bool,
     /// Where each record in it ends.
     ends_at: Vec<usize>,
     bytes: Vec<u8>,
@@ -30,14 +26,23 @@ pub struct Chunk {
 impl Chunk {
     /// An empty one.
     pub fn new(db: u32, compress: bool) -> Self {
-        Self { db, compress, ends: true, ..Self::default() }
+        Self { db, compress, ..Self::default() }
     }
 
     /// The same, for what goes on in it.
     pub fn continued(mut self) -> Self {
         self.continues = true;
-        self.ends = false;
         self
+    }
+
+    /// Whether its first bytes belong to the record with which the chunk before it ended.
+    pub fn continues(&self) -> bool {
+        self.continues
+    }
+
+    /// How many records end in it.
+    pub fn keys(&self) -> u64 {
+        self.ends_at.len() as u64
     }
 
     /// How many bytes it holds.
@@ -82,13 +87,10 @@ impl Chunk {
     pub fn begin_pieces(&mut self, key: &[u8], expiry_ms: Option<i64>, kind: u8) {
         let kind_at = self.begin(key, expiry_ms);
         self.bytes[kind_at] = kind;
-        self.ends = false;
     }
 
     /// Ends a record.
     pub fn end(&mut self) {
-        self.keys += 1;
-        self.ends = true;
         self.ends_at.push(self.bytes.len());
     }
 
@@ -99,21 +101,15 @@ impl Chunk {
         Writer::new(&mut self.bytes, compression)
     }
 
-    /// Compresses what can be and appends everything to `out`; `record_end` is told where each record ends in
-    /// that.
-    pub fn pack(
-        &self,
-        packer: &mut lzf::Packer,
-        out: &mut Vec<u8>,
-        mut record_end: impl FnMut(&mut Vec<u8>),
-    ) {
-        let mut ends = self.ends_at.iter().copied().peekable();
+    /// Compresses what can be and appends everything to `out`, and to `ends` where in that each record ends.
+    pub fn pack(&self, packer: &mut lzf::Packer, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        let mut record_ends = self.ends_at.iter().copied().peekable();
         let mut at = 0;
         let mut copy = |out: &mut Vec<u8>, at: &mut usize, to: usize| {
-            while let Some(end) = ends.next_if(|&end| end <= to) {
+            while let Some(end) = record_ends.next_if(|&end| end <= to) {
                 out.extend_from_slice(&self.bytes[*at..end]);
                 *at = end;
-                record_end(out);
+                ends.push(out.len());
             }
             out.extend_from_slice(&self.bytes[*at..to]);
             *at = to;
