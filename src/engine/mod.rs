@@ -5,8 +5,10 @@
 //! caller holds the reply back until the log lets it pass.
 
 mod blocking;
+pub mod compact;
 mod execute;
 mod expire;
+mod load;
 mod pause;
 #[cfg(test)]
 mod recovery_tests;
@@ -125,7 +127,7 @@ impl Engine {
         options: Options,
     ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
-        let mut replay = replay::Replayer::new(&mut state);
+        let mut replay = replay::Replayer::new(&mut state, machine.clock.unix_ms());
         let (log, recovery) = log::attach(
             machine.disk.clone(),
             dir,
@@ -293,7 +295,9 @@ impl Guard<'_> {
     pub fn begin_log(&mut self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
         assert!(self.state.log.is_none(), "there is one log at a time");
         self.flush_effects();
+        self.abort_snapshot();
         let machine = &self.engine.machine;
+        let now_ms = self.now_ms;
         let state = &mut *self.state;
         let log = Arc::new(log::begin(
             machine.disk.clone(),
@@ -302,7 +306,7 @@ impl Guard<'_> {
             machine.clock.clone(),
             (machine.random)(),
             state.ended.as_deref(),
-            &mut |write| replay::dump(&state.keyspace, write),
+            &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
         )?);
         state.ended = None;
         state.logs += 1;

@@ -8,7 +8,7 @@ use super::{Guard, State};
 use crate::env::Clock;
 use crate::keyspace::Saved;
 use crate::log::Lsn;
-use crate::rdb::Chunk;
+use crate::rdb::{Chunk, Format};
 use crate::rdb::blocks::Count;
 use parking_lot::{Condvar, Mutex};
 use std::collections::VecDeque;
@@ -20,13 +20,6 @@ const PARTS_BYTES_PAUSE: usize = 4 << 20;
 /// While more than this is kept for a snapshot, commands that write wait before they take the engine.
 const KEPT_BYTES_MAX: usize = 32 << 20;
 
-/// What a snapshot is to contain.
-#[derive(Clone, Copy, Debug)]
-pub struct SnapshotOptions {
-    /// Whether strings are to be compressed.
-    pub compress: bool,
-}
-
 /// A snapshot that has begun.
 pub struct Begun {
     /// What it is of: the keyspace behind this LSN. 0 in memory-only mode.
@@ -37,8 +30,8 @@ pub struct Begun {
     pub time_ms: i64,
     /// How many keys there are.
     pub counts: Vec<Count>,
-    /// Whether strings are to be compressed.
-    pub compress: bool,
+    /// How it is to be written.
+    pub format: Format,
     /// Where its parts come.
     pub parts: Arc<Parts>,
 }
@@ -138,11 +131,11 @@ impl Parts {
 }
 
 /// Gives `sink` everything that is in a part.
-pub fn unpack(part: Saved, compress: bool, sink: &mut dyn FnMut(Chunk)) {
+pub fn unpack(part: Saved, format: Format, sink: &mut dyn FnMut(Chunk)) {
     match part {
         Saved::Chunk(chunk) => sink(chunk),
-        Saved::Orphan(orphan) => orphan.save(compress, sink),
-        Saved::Flushed(mut database) => database.save_rest(compress, sink),
+        Saved::Orphan(orphan) => orphan.save(format, sink),
+        Saved::Flushed(mut database) => database.save_rest(format, sink),
     }
 }
 
@@ -166,14 +159,14 @@ pub(super) struct Running {
 
 impl Guard<'_> {
     /// Begins a snapshot of what is in memory now. `None` in the middle of a transaction, or if one is running.
-    pub fn begin_snapshot(&mut self, options: SnapshotOptions) -> Option<Begun> {
+    pub fn begin_snapshot(&mut self, format: Format) -> Option<Begun> {
         if self.in_exec || self.state.snapshot.is_some() {
             return None;
         }
         self.flush_effects();
         let clock = self.engine.machine.clock.clone();
         let state = &mut *self.state;
-        let counts = state.keyspace.begin_snapshot(options.compress, clock);
+        let counts = state.keyspace.begin_snapshot(format, clock);
         let parts = Arc::new(Parts::default());
         state.snapshot = Some(Running { parts: parts.clone() });
         state.snapshot_stats = SnapshotStats {
@@ -185,7 +178,7 @@ impl Guard<'_> {
             db: state.unit.stream_db.unwrap_or(0) as u32,
             time_ms: self.now_ms,
             counts,
-            compress: options.compress,
+            format,
             parts,
         })
     }

@@ -12,7 +12,7 @@
 use super::entry::{EntryBox, EntryMut};
 use super::pieces;
 use crate::env::Clock;
-use crate::rdb::Chunk;
+use crate::rdb::{Chunk, Format};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ pub struct Big {
 
 impl Big {
     /// A chunk for its next pieces.
-    fn chunk(&self, compress: bool) -> Chunk {
-        let chunk = Chunk::new(self.db, compress);
+    fn chunk(&self, format: Format) -> Chunk {
+        let chunk = Chunk::new(self.db, format);
         if self.begun { chunk.continued() } else { chunk }
     }
 
@@ -60,9 +60,9 @@ pub struct Orphan {
 
 impl Orphan {
     /// Gives out all that is left.
-    pub fn save(mut self, compress: bool, sink: &mut dyn FnMut(Chunk)) {
+    pub fn save(mut self, format: Format, sink: &mut dyn FnMut(Chunk)) {
         loop {
-            let mut chunk = self.big.chunk(compress);
+            let mut chunk = self.big.chunk(format);
             let whole = self.big.give(self.entry.view_mut(), &mut chunk);
             sink(chunk);
             if whole {
@@ -75,7 +75,7 @@ impl Orphan {
 /// What one database was; see the module's page.
 pub struct Capture {
     db: u32,
-    compress: bool,
+    format: Format,
     /// The first hash that the walk has not reached; `None` once it is through.
     pub(super) cursor: Option<u64>,
     /// Old values, encoded.
@@ -96,12 +96,12 @@ pub struct Capture {
 
 impl Capture {
     /// Begins for database `db`.
-    pub(super) fn new(db: u32, compress: bool, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(db: u32, format: Format, clock: Arc<dyn Clock>) -> Self {
         Self {
             db,
-            compress,
+            format,
             cursor: Some(0),
-            kept: Chunk::new(db, compress),
+            kept: Chunk::new(db, format),
             full: VecDeque::new(),
             full_bytes: 0,
             bigs: HashMap::new(),
@@ -116,7 +116,7 @@ impl Capture {
 
     /// For a database that is empty and began later.
     pub(super) fn of_nothing(&self) -> Self {
-        Self { cursor: None, ..Self::new(self.db, self.compress, self.clock.clone()) }
+        Self { cursor: None, ..Self::new(self.db, self.format, self.clock.clone()) }
     }
 
     /// Whether everything was given out.
@@ -169,7 +169,7 @@ impl Capture {
     /// Puts the old values so far with those that are ready.
     fn turn(&mut self) {
         if !self.kept.is_empty() {
-            let full = std::mem::replace(&mut self.kept, Chunk::new(self.db, self.compress));
+            let full = std::mem::replace(&mut self.kept, Chunk::new(self.db, self.format));
             self.full_bytes += full.len();
             self.full.push_back(full);
         }
@@ -232,7 +232,7 @@ impl Capture {
     /// Gives the next pieces of the big value at `key`, which is `entry`.
     pub(super) fn give(&mut self, key: &[u8], entry: EntryMut<'_>) -> Chunk {
         let big = self.bigs.get_mut(key).expect("it is one of those that are being saved");
-        let mut chunk = big.chunk(self.compress);
+        let mut chunk = big.chunk(self.format);
         if big.give(entry, &mut chunk) {
             self.bigs.remove(key);
             self.current = None;
@@ -260,6 +260,6 @@ impl Capture {
 
     /// An empty chunk for the walk.
     pub(super) fn chunk(&self) -> Chunk {
-        Chunk::new(self.db, self.compress)
+        Chunk::new(self.db, self.format)
     }
 }

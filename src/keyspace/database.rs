@@ -8,7 +8,7 @@ use crate::data::Value;
 use crate::data::salted::SaltedHasher;
 use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
 use crate::env::Clock;
-use crate::rdb::Chunk;
+use crate::rdb::{Chunk, Format};
 use std::sync::Arc;
 
 /// Segments of the table that one step of expiry passes at most.
@@ -106,10 +106,10 @@ impl Database {
     }
 
     /// Begins to remember what is here now, as database `db`. No entry may carry `epoch` yet.
-    pub(super) fn begin_capture(&mut self, db: u32, epoch: u8, compress: bool, clock: Arc<dyn Clock>) {
+    pub(super) fn begin_capture(&mut self, db: u32, epoch: u8, format: Format, clock: Arc<dyn Clock>) {
         debug_assert!(self.capture.is_none());
         self.epoch = epoch;
-        let mut capture = Capture::new(db, compress, clock);
+        let mut capture = Capture::new(db, format, clock);
         if self.entries.is_empty() {
             capture.cursor = None;
         }
@@ -139,11 +139,11 @@ impl Database {
     }
 
     /// Gives out the rest of what was here when the snapshot began, for whoever owns the database by now.
-    pub fn save_rest(&mut self, compress: bool, sink: &mut dyn FnMut(Chunk)) {
+    pub fn save_rest(&mut self, format: Format, sink: &mut dyn FnMut(Chunk)) {
         while let Some(saved) = self.next_saved(true, &mut || true) {
             match saved {
                 Saved::Chunk(chunk) => sink(chunk),
-                Saved::Orphan(orphan) => orphan.save(compress, sink),
+                Saved::Orphan(orphan) => orphan.save(format, sink),
                 Saved::Flushed(_) => unreachable!("a database gives out no other one"),
             }
         }
@@ -332,6 +332,20 @@ impl Database {
                 drop(self.adopted(old));
             }
         }
+    }
+
+    /// Inserts an entry whose key is not there yet; false if it is, and nothing is changed.
+    pub fn insert_new(&mut self, hash: u64, entry: EntryBox) -> bool {
+        let is_new = self.find(hash, entry.view().key()).is_none();
+        if is_new {
+            self.insert(hash, entry);
+        }
+        is_new
+    }
+
+    /// Asks the processor to fetch the place of a key.
+    pub fn prefetch(&self, hash: u64) {
+        self.entries.prefetch(self.place(hash));
     }
 
     /// Takes an entry out.

@@ -59,18 +59,18 @@ pub(super) fn begin(chunk: &mut Chunk, key: &[u8], expiry_ms: Option<i64>, entry
         Big::Hash(hash) => {
             let head = hash.saving_head();
             let kind = if head.next_expiry_ms.is_some() { kind::HASH_METADATA } else { kind::HASH };
-            chunk.begin_pieces(key, expiry_ms, kind);
+            chunk.begin(key, expiry_ms, kind);
             if let Some(at) = head.next_expiry_ms {
                 chunk.writer().milliseconds(at);
             }
             chunk.writer().number(head.len as u64);
         }
         Big::Set(set) => {
-            chunk.begin_pieces(key, expiry_ms, kind::SET);
+            chunk.begin(key, expiry_ms, kind::SET);
             chunk.writer().number(set.saving_head() as u64);
         }
         Big::SortedSet(set) => {
-            chunk.begin_pieces(key, expiry_ms, kind::ZSET_2);
+            chunk.begin(key, expiry_ms, kind::ZSET_2);
             chunk.writer().number(set.saving_head() as u64);
         }
     }

@@ -3,6 +3,7 @@
 //! Each database remembers for itself (`capture.rs`); here is what concerns all of them.
 
 use super::{Database, Keyspace, Saved};
+use crate::rdb::Format;
 use crate::rdb::blocks::Count;
 use crate::env::Clock;
 use std::collections::VecDeque;
@@ -37,7 +38,7 @@ impl Keyspace {
     ///
     /// # Panics
     /// If one is running already.
-    pub fn begin_snapshot(&mut self, compress: bool, clock: Arc<dyn Clock>) -> Vec<Count> {
+    pub fn begin_snapshot(&mut self, format: Format, clock: Arc<dyn Clock>) -> Vec<Count> {
         assert!(!self.snapshot.is_running, "there is one snapshot at a time");
         let state = &mut self.snapshot;
         if state.unfinished == u8::MAX - 1 {
@@ -55,7 +56,7 @@ impl Keyspace {
                 let (keys, expiring) = (database.len() as u64, database.expiring() as u64);
                 counts.push(Count { db: db as u32, keys, expiring });
             }
-            database.begin_capture(db as u32, state.epoch, compress, clock.clone());
+            database.begin_capture(db as u32, state.epoch, format, clock.clone());
         }
         counts
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// What was written is synced this often, so that the kernel does not have to write all of it at once,
 /// which the log's own syncs would wait for.
-const SYNC_BYTES: u64 = 4 << 20;
+pub const SYNC_BYTES: u64 = 4 << 20;
 
 /// Where the frames' header begins in a base whose preamble has so many bytes.
 pub fn frames_header_offset(preamble_bytes: u64) -> u64 {

@@ -1,11 +1,18 @@
 //! Key records on their way into a file.
 
+use super::file::{Access, KeyNotHeld, record_head};
 use super::writer::{Compressible, Compression, Writer};
-use super::{encode_value, lzf};
+use super::{NotHeld, Target, encode_contents, kind_of, lzf};
 use crate::data::Value;
 
-/// The opcode before an expiry time in ms.
-const EXPIRE_TIME_MS: u8 = 252;
+/// How records are to be written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Format {
+    /// For which servers.
+    pub target: Target,
+    /// Whether strings are compressed.
+    pub compress: bool,
+}
 
 /// Records of one database, as they are encoded under the engine's lock: in haste, with their strings not
 /// compressed yet. What a big value goes on with in the next chunk, does not end here.
@@ -20,13 +27,29 @@ pub struct Chunk {
     bytes: Vec<u8>,
     /// Strings that may be compressed.
     strings: Vec<Compressible>,
-    compress: bool,
+    format: Format,
+    refused: Option<KeyNotHeld>,
 }
 
 impl Chunk {
     /// An empty one.
-    pub fn new(db: u32, compress: bool) -> Self {
-        Self { db, compress, ..Self::default() }
+    pub fn new(db: u32, format: Format) -> Self {
+        Self { db, format, ..Self::default() }
+    }
+
+    /// For which servers its records are.
+    pub fn target(&self) -> Target {
+        self.format.target
+    }
+
+    /// The first key whose value they cannot hold, if there is one. It is not in the chunk.
+    pub fn refused(&self) -> Option<&KeyNotHeld> {
+        self.refused.as_ref()
+    }
+
+    /// Notes that a value cannot be held.
+    pub fn refuse(&mut self, key: &[u8], reason: NotHeld) {
+        self.refused.get_or_insert_with(|| KeyNotHeld { key: key.into(), reason });
     }
 
     /// The same, for what goes on in it.
@@ -64,29 +87,20 @@ impl Chunk {
 
     /// Appends a whole record.
     pub fn put(&mut self, key: &[u8], expiry_ms: Option<i64>, value: Value<'_>) {
-        let kind_at = self.begin(key, expiry_ms);
-        let kind = encode_value(value, &mut self.writer());
-        self.bytes[kind_at] = kind;
-        self.end();
-    }
-
-    /// Appends what stands before a record's value, and gives the place of the value's kind.
-    fn begin(&mut self, key: &[u8], expiry_ms: Option<i64>) -> usize {
-        if let Some(at) = expiry_ms {
-            self.bytes.push(EXPIRE_TIME_MS);
-            self.bytes.extend_from_slice(&at.to_le_bytes());
+        match kind_of(value, self.format.target) {
+            Ok(kind) => {
+                self.begin(key, expiry_ms, kind);
+                encode_contents(value, kind, &mut self.writer());
+                self.end();
+            }
+            Err(reason) => self.refuse(key, reason),
         }
-        let kind_at = self.bytes.len();
-        self.bytes.push(0);
-        self.writer().string(key);
-        kind_at
     }
 
-    /// Begins the record of a value of this kind that is given in pieces: [`Chunk::writer`] takes what
-    /// follows, and [`Chunk::end`] ends it.
-    pub fn begin_pieces(&mut self, key: &[u8], expiry_ms: Option<i64>, kind: u8) {
-        let kind_at = self.begin(key, expiry_ms);
-        self.bytes[kind_at] = kind;
+    /// Begins the record of a value of this kind: [`Chunk::writer`] takes what follows, and [`Chunk::end`] ends
+    /// it.
+    pub fn begin(&mut self, key: &[u8], expiry_ms: Option<i64>, kind: u8) {
+        record_head(kind, key, expiry_ms, Access::None, false, &mut self.bytes);
     }
 
     /// Ends a record.
@@ -97,7 +111,7 @@ impl Chunk {
     /// Appends elements.
     pub fn writer(&mut self) -> Writer<'_> {
         let compression =
-            if self.compress { Compression::Later(&mut self.strings) } else { Compression::Off };
+            if self.format.compress { Compression::Later(&mut self.strings) } else { Compression::Off };
         Writer::new(&mut self.bytes, compression)
     }
 
