@@ -56,7 +56,9 @@ fn del(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 
 /// `UNLINK key [key …]`
 fn unlink(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    delete_each(ctx, args, |removed| drop(removed.into_entry().map(lazyfree::discard_entry)))
+    delete_each(ctx, args, |removed| {
+        let _ = removed.into_entry().map(lazyfree::discard_entry);
+    })
 }
 
 /// Deletes all keys in `args`; `free` takes what they held.

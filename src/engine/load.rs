@@ -167,7 +167,10 @@ pub(super) fn load(
     let tail_range = preamble.index_offset..preamble.bytes;
     let tail = read(file, tail_range, TAIL_BYTES_MAX)?;
     if crc32fast::hash(&tail) != preamble.tail_checksum {
-        return Err(damage(preamble.index_offset, "the index of blocks does not match its checksum"));
+        return Err(damage(
+            preamble.index_offset,
+            "the index of blocks does not match its checksum",
+        ));
     }
     let blocks = read_index(&tail, preamble.index_offset)
         .map_err(|error| damage(preamble.index_offset, error.to_string()))?;

@@ -16,6 +16,8 @@ mod reload;
 mod replay;
 mod session;
 pub mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 mod stats;
 mod transaction;
 mod transfer;
@@ -299,16 +301,23 @@ impl Guard<'_> {
         let machine = &self.engine.machine;
         let now_ms = self.now_ms;
         let state = &mut *self.state;
-        let log = Arc::new(log::begin(
+        let ended = state.ended.take();
+        let begun = log::begin(
             machine.disk.clone(),
             dir,
             options,
             machine.clock.clone(),
             (machine.random)(),
-            state.ended.as_deref(),
+            ended.as_deref(),
             &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
-        )?);
-        state.ended = None;
+        );
+        let log = match begun {
+            Ok(log) => Arc::new(log),
+            Err(error) => {
+                state.ended = ended;
+                return Err(error);
+            }
+        };
         state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;

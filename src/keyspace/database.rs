@@ -14,8 +14,8 @@ use std::sync::Arc;
 /// Segments of the table that one step of expiry passes at most.
 const SWEEP_SEGMENTS_MAX: usize = 256;
 
-/// Entries that a snapshot's walk takes at once.
-const SAVED_AT_ONCE: usize = 16;
+/// Entries that a snapshot's walk takes at once. Tests have few, and want something to happen in between.
+const SAVED_AT_ONCE: usize = if cfg!(test) { 2 } else { 16 };
 
 /// One database: keys with values and expiry times.
 pub struct Database {
@@ -106,7 +106,13 @@ impl Database {
     }
 
     /// Begins to remember what is here now, as database `db`. No entry may carry `epoch` yet.
-    pub(super) fn begin_capture(&mut self, db: u32, epoch: u8, format: Format, clock: Arc<dyn Clock>) {
+    pub(super) fn begin_capture(
+        &mut self,
+        db: u32,
+        epoch: u8,
+        format: Format,
+        clock: Arc<dyn Clock>,
+    ) {
         debug_assert!(self.capture.is_none());
         self.epoch = epoch;
         let mut capture = Capture::new(db, format, clock);

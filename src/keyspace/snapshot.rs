@@ -3,9 +3,9 @@
 //! Each database remembers for itself (`capture.rs`); here is what concerns all of them.
 
 use super::{Database, Keyspace, Saved};
+use crate::env::Clock;
 use crate::rdb::Format;
 use crate::rdb::blocks::Count;
-use crate::env::Clock;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

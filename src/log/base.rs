@@ -1,12 +1,12 @@
 //! The base: what the log starts from. An RDB of everything as of an LSN, the *preamble*, and behind it the frames
 //! up to where the first segment begins. One file; `storage-format.md` has the bytes.
 
+use super::Lsn;
 use super::frame::{self, Codec, FrameHeader, FrameKind, checksum};
 use super::manifest::{BaseLine, Manifest};
 use super::reader::FrameReader;
 use super::segment::{self, FileKind, SegmentHeader};
 use super::writer::{Segment, put_frame};
-use super::Lsn;
 use crate::disk::Disk;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -96,11 +96,8 @@ impl BaseWriter {
     /// Those of the disk.
     pub fn end_preamble(&mut self, index_offset: u64, tail_checksum: u32) -> io::Result<()> {
         self.preamble_bytes = self.place.offset;
-        self.header.preamble = Some(segment::Preamble {
-            bytes: self.preamble_bytes,
-            index_offset,
-            tail_checksum,
-        });
+        self.header.preamble =
+            Some(segment::Preamble { bytes: self.preamble_bytes, index_offset, tail_checksum });
         let at = frames_header_offset(self.preamble_bytes);
         self.place.file.write_at(&self.header.encode(), at)?;
         self.place.offset = at + segment::HEADER_BYTES as u64;

@@ -70,9 +70,8 @@ impl Log {
     pub fn finish_base(&self, mut base: BaseWriter, db: u32) -> io::Result<()> {
         let manifest = self.writer.lock().manifest.clone();
         let end_lsn = manifest.segments.last().map_or(0, |segment| segment.first_lsn);
-        let copied = base
-            .copy_frames(&self.dir, &manifest, end_lsn, db)
-            .and_then(|()| base.finish());
+        let copied =
+            base.copy_frames(&self.dir, &manifest, end_lsn, db).and_then(|()| base.finish());
         let line = match copied {
             Ok(line) => line,
             Err(error) => {

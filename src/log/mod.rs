@@ -28,7 +28,9 @@ mod writer;
 
 pub use base::BaseWriter;
 pub use begin::begin;
-pub use open::{Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, attach, holds_data, reread};
+pub use open::{
+    Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, attach, holds_data, reread,
+};
 pub use stats::SyncStats;
 pub use worker::{Action, SyncTicket};
 

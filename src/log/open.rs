@@ -1,10 +1,10 @@
 //! Recovery: from the files of a data set to its commands and a log that can be appended to.
 
+use super::base;
 use super::commit::Commit;
 use super::frame::{FrameDamage, FrameHeader, FrameKind};
 use super::manifest::{self, BaseLine, Manifest, ManifestError, SegmentEnd, SegmentLine};
 use super::reader::FrameReader;
-use super::base;
 use super::segment::{self, FileKind, HeaderError, Identity, Preamble, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, WriteError, Writer};
 use super::{Log, Lsn, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId};

@@ -126,12 +126,16 @@ impl FileWriter {
     /// Those of the sink.
     pub fn chunk(&mut self, chunk: &Chunk, sink: &mut Sink<'_>) -> Result<(), WriteError> {
         let amid_record = self.block.written > 0 || self.pending.len() > self.whole_bytes;
-        assert!(chunk.continues() == amid_record || chunk.is_empty(), "a record's pieces follow each other");
+        assert!(
+            chunk.continues() == amid_record || chunk.is_empty(),
+            "a record's pieces follow each other"
+        );
         if !amid_record && (self.blocks.is_empty() || chunk.db != self.block.db) {
             self.cut(sink)?;
             self.block.db = chunk.db;
             file::select_database(chunk.db, &mut self.pending);
-            let known = self.counts.iter().find(|(count, written)| count.db == chunk.db && *written == 0);
+            let known =
+                self.counts.iter().find(|(count, written)| count.db == chunk.db && *written == 0);
             if let Some((count, _)) = known {
                 file::resize_database(count.keys, count.expiring, &mut self.pending);
             }
@@ -140,7 +144,8 @@ impl FileWriter {
         if let Some((_, written)) = self.counts.iter_mut().find(|(count, _)| count.db == chunk.db) {
             *written += chunk.keys();
         }
-        let (mut packed, mut ends) = (std::mem::take(&mut self.packed), std::mem::take(&mut self.ends));
+        let (mut packed, mut ends) =
+            (std::mem::take(&mut self.packed), std::mem::take(&mut self.ends));
         packed.clear();
         ends.clear();
         chunk.pack(&mut self.packer, &mut packed, &mut ends);
@@ -242,9 +247,12 @@ pub fn read_index(tail: &[u8], index_offset: u64) -> Result<Vec<Block>, Error> {
         return Err(reader.error("no index of blocks"));
     }
     let text = reader.string()?;
-    let index = BASE64_STANDARD.decode(&*text).map_err(|_| reader.error("an index that is not base64"))?;
+    let index =
+        BASE64_STANDARD.decode(&*text).map_err(|_| reader.error("an index that is not base64"))?;
     let (entries, rest) = index.as_chunks::<ENTRY_BYTES>();
-    let u32_at = |entry: &[u8], at: usize| u32::from_le_bytes(entry[at..at + 4].try_into().expect("4 bytes"));
+    let u32_at = |entry: &[u8], at: usize| {
+        u32::from_le_bytes(entry[at..at + 4].try_into().expect("4 bytes"))
+    };
     let blocks: Vec<Block> = entries
         .iter()
         .map(|entry| Block {

@@ -110,8 +110,11 @@ impl Chunk {
 
     /// Appends elements.
     pub fn writer(&mut self) -> Writer<'_> {
-        let compression =
-            if self.format.compress { Compression::Later(&mut self.strings) } else { Compression::Off };
+        let compression = if self.format.compress {
+            Compression::Later(&mut self.strings)
+        } else {
+            Compression::Off
+        };
         Writer::new(&mut self.bytes, compression)
     }
 
