@@ -21,7 +21,7 @@ pub const PIECE_BYTES_MAX: usize = 256 * 1024;
 
 /// What a step passes over at most without showing a piece: elements that are new, stretches of a table that are
 /// empty.
-const PASSED_OVER_MAX: usize = 256;
+pub(super) const PASSED_OVER_MAX: usize = 256;
 
 /// A value that remembers what it was when its saving began, and gives that out in pieces, while it goes on
 /// changing.

@@ -5,7 +5,8 @@ use crate::data::hash::{Field, FieldExpiry, HashHead};
 use crate::data::list::{ListHead, NodeView, Side};
 use crate::data::listpack::Element;
 use crate::data::sorted_set::Entry;
-use crate::data::{Hash, KeyHasher, Limits, List, Set, SortedSet};
+use crate::data::stream::{Bound, Counters, Group, Pending, StreamId, StreamPiece};
+use crate::data::{Hash, KeyHasher, Limits, List, Set, SortedSet, Stream};
 use proptest::prelude::*;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -301,6 +302,95 @@ fn list_limits() -> Limits {
     Limits { list_listpack_size: 4, ..limits() }
 }
 
+/// Names are indexes of entries, except when one is added.
+impl Subject for Stream {
+    const IS_ORDERED: bool = true;
+
+    fn new() -> Self {
+        Stream::new()
+    }
+
+    fn set(&mut self, number: u32, value: u32) {
+        let last = self.entries.last_id();
+        let id = if value.is_multiple_of(3) {
+            StreamId::new(last.ms + 1, 0)
+        } else {
+            last.next().expect("it is not the highest one")
+        };
+        let (field, value) = (name(number % 3), bytes_of(value));
+        self.entries.append(id, [(&field[..], &value[..])].into_iter(), &stream_limits());
+        if number.is_multiple_of(20) {
+            let group = self.groups.entry(name(number % 100).into());
+            let group = group.or_insert_with(|| Group::new(StreamId::MIN, None));
+            let consumer = match group.find(&field) {
+                Some(consumer) => consumer,
+                None => group.add(&field, 1, None),
+            };
+            group.deliver(id, Pending { consumer, delivered_ms: 2, deliveries: 1 });
+        }
+    }
+
+    fn remove(&mut self, number: u32) {
+        let mut range = self.entries.range(StreamId::new(u64::from(number), 0), StreamId::MAX);
+        let id = range.next().map(|(id, _)| id);
+        // Beyond all ids, from the end.
+        let id = id.or_else(|| self.entries.top_id());
+        if let Some(id) = id {
+            self.entries.delete(id);
+            self.groups.values_mut().for_each(|group| {
+                group.acknowledge(id);
+            });
+        }
+        if self.is_empty() && number.is_multiple_of(2) {
+            // New entries come where others were.
+            let last_id = StreamId::new(u64::from(number), 0).min(self.entries.last_id());
+            let counters = self.entries.counters();
+            self.entries.set_counters(Counters { last_id, ..counters });
+        }
+    }
+
+    fn change(&mut self, kind: u8, at: u32, count: usize) {
+        let bound = if kind.is_multiple_of(2) {
+            Bound::Len(self.entries.len().saturating_sub(count as u64))
+        } else {
+            let first = self.entries.first_id();
+            Bound::Id(StreamId::new(first.ms + count as u64 / 4, u64::from(at % 3)))
+        };
+        self.entries.trim(bound, kind % 4 < 2, None);
+        self.groups.remove(&name(at % 100)[..]);
+    }
+
+    fn pieces(&self) -> Vec<String> {
+        let nodes = self.entries.nodes().iter();
+        let nodes = nodes.map(|(&key, node)| Self::show(StreamPiece::Node(key, node)));
+        let tail = self.entries.tail(self.groups.clone());
+        nodes.chain([Self::show(StreamPiece::Tail(&tail))]).collect()
+    }
+
+    fn show(piece: StreamPiece<'_>) -> String {
+        match piece {
+            StreamPiece::Node(key, node) => format!("{key} {:?}", node.as_bytes()),
+            StreamPiece::Tail(tail) => format!("{tail:?}"),
+        }
+    }
+
+    fn check_head(nodes: usize, pieces: &[String]) {
+        assert_eq!(nodes + 1, pieces.len());
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memory_bytes()
+    }
+
+    fn is_ready_for_saving(&self) -> bool {
+        true
+    }
+}
+
+fn stream_limits() -> Limits {
+    Limits { stream_node_entries: 5, ..limits() }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Set { at: u32, count: u32, value: u32 },
@@ -458,6 +548,14 @@ proptest! {
         is_empty_at_end in any::<bool>(),
     ) {
         try_steps::<List>(steps, is_empty_at_end);
+    }
+
+    #[test]
+    fn streams_are_saved_as_they_were(
+        steps in prop::collection::vec(step(), 1..60),
+        is_empty_at_end in any::<bool>(),
+    ) {
+        try_steps::<Stream>(steps, is_empty_at_end);
     }
 
     #[test]
