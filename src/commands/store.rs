@@ -5,7 +5,7 @@
 //! change has an effect in the log.
 
 use super::CommandError;
-use crate::data::Hash;
+use crate::data::{Buffer, Hash};
 use crate::keyspace::entry::{Collection, NewValue};
 pub use crate::keyspace::waited::Wants;
 use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Removed, Value};
@@ -468,12 +468,11 @@ impl<'a> Store<'a> {
         self.set(key, value, expiry_ms);
     }
 
-    /// The bytes of a string that exists, to change them in place; the value becomes `raw`. The
-    /// caller states the effect.
+    /// A string that exists, to change it in place; the value becomes `raw`. The caller states the effect.
     ///
     /// # Panics
     /// If the key does not exist: the caller has looked.
-    pub fn string_mut(&mut self, key: &Key<'_>) -> &mut Vec<u8> {
+    pub fn string_mut(&mut self, key: &Key<'_>) -> &mut Buffer {
         self.touch(key);
         let database = self.keyspace.database_mut(key.db);
         let entry = database.find(key.hash, key.bytes).expect("the caller has looked");
@@ -483,7 +482,7 @@ impl<'a> Store<'a> {
                 Value::Text { bytes, .. } => bytes.to_vec(),
                 other => unreachable!("the caller has looked, but it is a {}", other.type_name()),
             };
-            let value = NewValue::Buffer(Box::new(bytes));
+            let value = NewValue::Buffer(Box::new(bytes.into()));
             let entry = EntryBox::new(key.bytes, value, entry.expiry_ms(), entry.access());
             database.insert(key.hash, entry);
         }

@@ -5,6 +5,7 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 mod block;
+mod buffer;
 pub mod digest;
 pub mod geohash;
 pub mod hash;
@@ -29,6 +30,7 @@ pub mod thin_bytes;
 mod value;
 pub mod word;
 
+pub use buffer::Buffer;
 pub use hash::Hash;
 pub use hasher::KeyHasher;
 pub use limits::Limits;

@@ -212,9 +212,10 @@ impl Guard<'_> {
     }
 
     /// Whether so much is kept for the snapshot at hand that writers are to wait before they take the engine.
-    pub fn is_snapshot_crowded(&self) -> bool {
-        self.state.snapshot.as_ref().is_some_and(|running| {
-            running.parts.bytes() + self.state.keyspace.unsaved_bytes() > KEPT_BYTES_MAX
+    pub fn is_snapshot_crowded(&mut self) -> bool {
+        let state = &mut *self.state;
+        state.snapshot.as_ref().is_some_and(|running| {
+            running.parts.bytes() + state.keyspace.unsaved_bytes() > KEPT_BYTES_MAX
         })
     }
 }

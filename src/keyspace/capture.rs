@@ -12,7 +12,7 @@
 use super::entry::{EntryBox, EntryMut};
 use super::pieces;
 use crate::env::Clock;
-use crate::rdb::{Chunk, Format};
+use crate::rdb::{Chunk, Format, kind_of};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub struct Big {
     key: Box<[u8]>,
     /// When it expired, as of the beginning.
     expiry_ms: Option<i64>,
+    /// What kind of value it was.
+    kind: u8,
     /// Whether its record has been begun.
     begun: bool,
 }
@@ -45,10 +47,11 @@ impl Big {
     fn give(&mut self, mut entry: EntryMut<'_>, chunk: &mut Chunk) -> bool {
         debug_assert_eq!(self.db, chunk.db);
         if !self.begun {
-            pieces::begin(chunk, &self.key, self.expiry_ms, entry.reborrow());
+            chunk.begin(&self.key, self.expiry_ms, self.kind);
+            pieces::begin(chunk, self.kind, entry.reborrow());
             self.begun = true;
         }
-        pieces::give(chunk, entry, PIECE_BYTES)
+        pieces::give(chunk, self.kind, entry, PIECE_BYTES)
     }
 }
 
@@ -160,10 +163,14 @@ impl Capture {
             return;
         }
         let key: Box<[u8]> = entry.view().key().into();
+        let kind = match kind_of(entry.view().value(), self.format.target) {
+            Ok(kind) => kind,
+            Err(reason) => return self.kept.refuse(&key, reason),
+        };
         let expiry_ms = entry.view().expiry_ms();
         pieces::begin_saving(entry);
         self.next.push_back(key.clone());
-        self.bigs.insert(key.clone(), Big { db: self.db, key, expiry_ms, begun: false });
+        self.bigs.insert(key.clone(), Big { db: self.db, key, expiry_ms, kind, begun: false });
     }
 
     /// Puts the old values so far with those that are ready.

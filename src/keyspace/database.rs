@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Segments of the table that one step of expiry passes at most.
 const SWEEP_SEGMENTS_MAX: usize = 256;
 
+/// If more big values than this are being saved, what they keep is estimated from so many.
+const BIGS_LOOKED_AT: usize = 64;
+
 /// Entries that a snapshot's walk takes at once. Tests have few, and want something to happen in between.
 const SAVED_AT_ONCE: usize = if cfg!(test) { 2 } else { 16 };
 
@@ -137,6 +140,21 @@ impl Database {
     /// What is being remembered, if anything is.
     pub(super) fn capture(&self) -> Option<&Capture> {
         self.capture.as_deref()
+    }
+
+    /// Bytes of old values that wait for being given out, about.
+    pub(super) fn unsaved_bytes(&mut self) -> usize {
+        let Some(capture) = self.capture.as_deref() else { return 0 };
+        let count = capture.big_keys().count();
+        let mut bytes = 0;
+        for key in capture.big_keys().take(BIGS_LOOKED_AT) {
+            let place = self.entries.hasher().own(self.entries.hasher().hash(key));
+            if let Some(found) = self.entries.find_mut(place, |entry| entry.key() == key) {
+                // SAFETY: as in `find_mut`.
+                bytes += pieces::saving_bytes(unsafe { EntryMut::from_raw(found.raw()) });
+            }
+        }
+        capture.waiting_bytes() + bytes * count.div_ceil(BIGS_LOOKED_AT).max(1)
     }
 
     /// Whether the last part that was given out ended amid a record.

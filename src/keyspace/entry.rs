@@ -17,7 +17,7 @@
 //! An entry with a 16-byte key and a 3-byte value takes 28 bytes, which the allocator rounds to 32.
 
 use crate::data::table::{Item, prefetch};
-use crate::data::{Hash, List, Set, SortedSet, Stream};
+use crate::data::{Buffer, Hash, List, Set, SortedSet, Stream};
 pub use crate::data::{NewValue, Value};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
@@ -150,13 +150,14 @@ impl EntryBox {
                 Self::build(key, kind, 0, bytes, expiry_ms, access & ACCESS_MASK)
             }
             NewValue::Text { bytes, .. } => {
-                Self::new(key, NewValue::Buffer(Box::new(bytes.to_vec())), expiry_ms, access)
+                let buffer = Box::new(Buffer::from(bytes.to_vec()));
+                Self::new(key, NewValue::Buffer(buffer), expiry_ms, access)
             }
             NewValue::Loaded(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => {
                 Self::new(key, NewValue::Text { bytes: &bytes, edited: false }, expiry_ms, access)
             }
             NewValue::Loaded(bytes) => {
-                Self::new(key, NewValue::Buffer(Box::new(bytes)), expiry_ms, access)
+                Self::new(key, NewValue::Buffer(Box::new(bytes.into())), expiry_ms, access)
             }
             NewValue::Buffer(buffer) => {
                 let payload = Box::into_raw(buffer) as u64;
@@ -415,12 +416,17 @@ impl<'a> Entry<'a> {
         self.kind() == Kind::Buffer
     }
 
-    fn buffer_pointer(self) -> *mut Vec<u8> {
-        assert_eq!(self.kind(), Kind::Buffer);
-        self.word(self.payload_offset()) as *mut Vec<u8>
+    /// The buffer of a string that has one.
+    pub(super) fn buffer_of(self) -> Option<&'a Buffer> {
+        self.has_buffer().then(|| self.buffer())
     }
 
-    fn buffer(self) -> &'a Vec<u8> {
+    fn buffer_pointer(self) -> *mut Buffer {
+        assert_eq!(self.kind(), Kind::Buffer);
+        self.word(self.payload_offset()) as *mut Buffer
+    }
+
+    fn buffer(self) -> &'a Buffer {
         // SAFETY: the payload of this kind came from `Box::into_raw` and is freed with the entry.
         unsafe { &*self.buffer_pointer() }
     }
@@ -429,9 +435,7 @@ impl<'a> Entry<'a> {
     pub fn memory_bytes(self) -> usize {
         let outside = match self.value() {
             Value::Integer(_) => 0,
-            Value::Text { .. } if self.has_buffer() => {
-                size_of::<Vec<u8>>() + self.buffer().capacity()
-            }
+            Value::Text { .. } if self.has_buffer() => self.buffer().memory_bytes(),
             Value::Text { .. } => 0,
             Value::List(list) => list.memory_bytes(),
             Value::Set(set) => set.memory_bytes(),
@@ -483,7 +487,7 @@ impl<'a> EntryMut<'a> {
     }
 
     /// The buffer of a string that has one, to change it in place.
-    pub fn into_buffer(self) -> Option<&'a mut Vec<u8>> {
+    pub fn into_buffer(self) -> Option<&'a mut Buffer> {
         // SAFETY: as in `Entry::buffer`; the borrow is exclusive.
         self.view().has_buffer().then(|| unsafe { &mut *self.view().buffer_pointer() })
     }

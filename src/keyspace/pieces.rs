@@ -2,34 +2,60 @@
 
 use super::entry::{Collection, Entry, EntryMut};
 use crate::data::saving::Saving;
-use crate::data::{Hash, Set, SortedSet, Value};
-use crate::rdb::{Chunk, kind};
+use crate::data::stream::StreamPiece;
+use crate::data::{Buffer, Hash, List, Set, SortedSet, Stream, Value};
+use crate::rdb::{
+    Chunk, encode_entry, encode_field, encode_node, encode_stream_node, encode_tail, kind,
+};
 use std::ops::ControlFlow;
 
 /// Whether a value is so small that it is encoded in one go.
 pub(super) fn fits(entry: Entry<'_>) -> bool {
     match entry.value() {
+        Value::Integer(_) => true,
+        Value::Text { .. } => entry.buffer_of().is_none_or(Buffer::fits_one_piece),
+        Value::List(list) => list.fits_one_piece(),
         Value::Hash(hash) => hash.fits_one_piece(),
         Value::Set(set) => set.fits_one_piece(),
         Value::SortedSet(set) => set.fits_one_piece(),
-        Value::Integer(_) | Value::Text { .. } | Value::List(_) | Value::Stream(_) => true,
+        Value::Stream(stream) => stream.fits_one_piece(),
     }
 }
 
-/// A big value, to do something with it as one that is [`Saving`].
+/// A big value.
 enum Big<'a> {
+    String(&'a mut Buffer),
+    List(&'a mut List),
     Hash(&'a mut Hash),
     Set(&'a mut Set),
     SortedSet(&'a mut SortedSet),
+    Stream(&'a mut Stream),
+}
+
+/// Does the same with a big value of any type.
+macro_rules! each {
+    ($big:expr, $value:ident => $result:expr) => {
+        match $big {
+            Big::String($value) => $result,
+            Big::List($value) => $result,
+            Big::Hash($value) => $result,
+            Big::Set($value) => $result,
+            Big::SortedSet($value) => $result,
+            Big::Stream($value) => $result,
+        }
+    };
 }
 
 impl<'a> Big<'a> {
     fn of(entry: EntryMut<'a>) -> Self {
         let big = match entry.view().value() {
+            Value::Integer(_) => None,
+            Value::Text { .. } => entry.into_buffer().map(Self::String),
+            Value::List(_) => List::of_mut(entry).map(Self::List),
             Value::Hash(_) => Hash::of_mut(entry).map(Self::Hash),
             Value::Set(_) => Set::of_mut(entry).map(Self::Set),
             Value::SortedSet(_) => SortedSet::of_mut(entry).map(Self::SortedSet),
-            _ => None,
+            Value::Stream(_) => Stream::of_mut(entry).map(Self::Stream),
         };
         big.expect("a value that does not fit in one piece")
     }
@@ -37,62 +63,62 @@ impl<'a> Big<'a> {
 
 /// Begins the saving of a big value.
 pub(super) fn begin_saving(entry: EntryMut<'_>) {
-    match Big::of(entry) {
-        Big::Hash(hash) => hash.begin_saving(),
-        Big::Set(set) => set.begin_saving(),
-        Big::SortedSet(set) => set.begin_saving(),
-    }
+    each!(Big::of(entry), value => value.begin_saving());
 }
 
 /// Forgets it.
 pub(super) fn end_saving(entry: EntryMut<'_>) {
-    match Big::of(entry) {
-        Big::Hash(hash) => hash.end_saving(),
-        Big::Set(set) => set.end_saving(),
-        Big::SortedSet(set) => set.end_saving(),
-    }
+    each!(Big::of(entry), value => value.end_saving());
 }
 
-/// Appends the head of a big value's record.
-pub(super) fn begin(chunk: &mut Chunk, key: &[u8], expiry_ms: Option<i64>, entry: EntryMut<'_>) {
-    match Big::of(entry) {
+/// Bytes that a big value keeps for being saved.
+pub(super) fn saving_bytes(entry: EntryMut<'_>) -> usize {
+    each!(Big::of(entry), value => value.saving_bytes())
+}
+
+/// Appends what stands before the pieces of a big value of this kind.
+pub(super) fn begin(chunk: &mut Chunk, kind: u8, entry: EntryMut<'_>) {
+    let count = match Big::of(entry) {
+        Big::String(string) => string.saving_head(),
+        Big::List(list) if kind == kind::LIST => list.saving_head().len,
+        Big::List(list) => list.saving_head().nodes,
         Big::Hash(hash) => {
             let head = hash.saving_head();
-            let kind = if head.next_expiry_ms.is_some() { kind::HASH_METADATA } else { kind::HASH };
-            chunk.begin(key, expiry_ms, kind);
-            if let Some(at) = head.next_expiry_ms {
-                chunk.writer().milliseconds(at);
+            if kind == kind::HASH_METADATA {
+                chunk.writer().milliseconds(head.next_expiry_ms.unwrap_or(0));
             }
-            chunk.writer().number(head.len as u64);
+            head.len
         }
-        Big::Set(set) => {
-            chunk.begin(key, expiry_ms, kind::SET);
-            chunk.writer().number(set.saving_head() as u64);
-        }
-        Big::SortedSet(set) => {
-            chunk.begin(key, expiry_ms, kind::ZSET_2);
-            chunk.writer().number(set.saving_head() as u64);
-        }
-    }
+        Big::Set(set) => set.saving_head(),
+        Big::SortedSet(set) => set.saving_head(),
+        Big::Stream(stream) => stream.saving_head(),
+    };
+    chunk.writer().number(count as u64);
 }
 
 /// Appends the next pieces of a big value until there are `bytes_max` bytes or more. True once it is complete.
-pub(super) fn give(chunk: &mut Chunk, entry: EntryMut<'_>, bytes_max: usize) -> bool {
+pub(super) fn give(chunk: &mut Chunk, kind: u8, entry: EntryMut<'_>, bytes_max: usize) -> bool {
     let more = |chunk: &Chunk| match chunk.len() < bytes_max {
         true => ControlFlow::Continue(()),
         false => ControlFlow::Break(()),
     };
     let complete = match Big::of(entry) {
+        Big::String(string) => string.save_next(&mut |bytes| {
+            chunk.writer().raw(bytes);
+            more(chunk)
+        }),
+        Big::List(list) => list.save_next(&mut |node| {
+            encode_node(node, kind, &mut chunk.writer());
+            more(chunk)
+        }),
         Big::Hash(hash) => {
-            let next_expiry_ms = hash.saving_head().next_expiry_ms;
+            let head = hash.is_saving().then(|| hash.saving_head());
+            let expiry_min_ms = match head {
+                Some(head) if kind == kind::HASH_METADATA => head.next_expiry_ms.or(Some(0)),
+                _ => None,
+            };
             hash.save_next(&mut |field| {
-                let mut writer = chunk.writer();
-                if let Some(min) = next_expiry_ms {
-                    // Relative to the first one, and one more, because zero says that the field does not expire.
-                    writer.number(field.expiry_ms.map_or(0, |at| (at - min) as u64 + 1));
-                }
-                field.name.with_bytes(|bytes| writer.string(bytes));
-                field.value.with_bytes(|bytes| writer.string(bytes));
+                encode_field(field, kind, expiry_min_ms, &mut chunk.writer());
                 more(chunk)
             })
         }
@@ -101,9 +127,18 @@ pub(super) fn give(chunk: &mut Chunk, entry: EntryMut<'_>, bytes_max: usize) -> 
             more(chunk)
         }),
         Big::SortedSet(set) => set.save_next(&mut |entry| {
+            encode_entry(entry, &mut chunk.writer());
+            more(chunk)
+        }),
+        Big::Stream(stream) => stream.save_next(&mut |piece| {
             let mut writer = chunk.writer();
-            entry.member.with_bytes(|bytes| writer.string(bytes));
-            writer.double(entry.score);
+            match piece {
+                StreamPiece::Node(key, node) => encode_stream_node(key, node, &mut writer),
+                StreamPiece::Tail(tail) => {
+                    let (counters, len, first_id) = (tail.counters, tail.len, tail.first_id);
+                    encode_tail(counters, len, first_id, &tail.groups, kind, &mut writer);
+                }
+            }
             more(chunk)
         }),
     };

@@ -95,10 +95,9 @@ impl Keyspace {
         self.snapshot.flushed.is_empty() && self.databases.iter().all(is_done)
     }
 
-    /// Bytes of old values that wait for being given out.
-    pub fn unsaved_bytes(&self) -> usize {
-        let captures = self.databases.iter().filter_map(Database::capture);
-        captures.map(|capture| capture.waiting_bytes()).sum()
+    /// Bytes of old values that wait for being given out, about.
+    pub fn unsaved_bytes(&mut self) -> usize {
+        self.databases.iter_mut().map(Database::unsaved_bytes).sum()
     }
 
     /// The longest time that one old value took to be kept since the snapshot began, in µs.

@@ -73,9 +73,9 @@ impl Chunk {
         self.bytes.len()
     }
 
-    /// Whether nothing is in it.
+    /// Whether nothing is in it, and nothing was refused.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && self.refused.is_none()
     }
 
     /// Bytes of memory that it takes.

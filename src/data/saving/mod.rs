@@ -14,14 +14,14 @@ pub(super) use elements::{Elements, Named};
 use std::ops::ControlFlow;
 
 /// A value is given out in one piece if it has no more elements or nodes than this.
-pub const PIECE_ELEMENTS_MAX: usize = 256;
+pub const PIECE_ELEMENTS_MAX: usize = if cfg!(test) { 8 } else { 256 };
 
 /// A value is given out in one piece if it has no more bytes than this.
 pub const PIECE_BYTES_MAX: usize = 256 * 1024;
 
 /// What a step passes over at most without showing a piece: elements that are new, stretches of a table that are
 /// empty.
-const PASSED_OVER_MAX: usize = 256;
+pub(super) const PASSED_OVER_MAX: usize = 256;
 
 /// A value that remembers what it was when its saving began, and gives that out in pieces, while it goes on
 /// changing.
