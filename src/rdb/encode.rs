@@ -1,6 +1,6 @@
 //! Values as RDB has them.
 
-use super::{Writer, kind, stream};
+use super::{NotHeld, Target, Writer, kind, stream};
 use crate::data::list::NodeView;
 use crate::data::{Hash, List, Set, SortedSet, Value};
 
@@ -9,30 +9,82 @@ pub(super) const NODE_PLAIN: u64 = 1;
 pub(super) const NODE_PACKED: u64 = 2;
 
 /// Appends the kind of a value and the value; gives the kind. Strings are compressed if `compress` says so.
-pub fn encode_value(value: Value<'_>, compress: bool, out: &mut Vec<u8>) -> u8 {
-    let kind_at = out.len();
-    out.push(0);
-    let mut writer = Writer::new(out, compress);
-    let kind = match value {
-        Value::Integer(number) => {
-            writer.integer(number);
-            kind::STRING
-        }
-        Value::Text { bytes, .. } => {
-            writer.string(bytes);
-            kind::STRING
-        }
-        Value::List(list) => encode_list(list, &mut writer),
-        Value::Set(set) => encode_set(set, &mut writer),
-        Value::SortedSet(set) => encode_sorted_set(set, &mut writer),
-        Value::Hash(hash) => encode_hash(hash, &mut writer),
-        Value::Stream(stream) => stream::encode(stream, &mut writer),
-    };
-    out[kind_at] = kind;
-    kind
+///
+/// # Errors
+/// If the target cannot hold the value; nothing is appended then.
+pub fn encode_value(
+    value: Value<'_>,
+    target: Target,
+    compress: bool,
+    out: &mut Vec<u8>,
+) -> Result<u8, NotHeld> {
+    let kind = kind_of(value, target)?;
+    out.push(kind);
+    encode_contents(value, kind, &mut Writer::new(out, compress));
+    Ok(kind)
 }
 
-fn encode_list(list: &List, writer: &mut Writer<'_>) -> u8 {
+/// The kind that a value has in a target.
+///
+/// # Errors
+/// If there is none.
+pub fn kind_of(value: Value<'_>, target: Target) -> Result<u8, NotHeld> {
+    Ok(match value {
+        Value::Integer(_) | Value::Text { .. } => kind::STRING,
+        Value::List(_) if target < Target::V10 => kind::LIST,
+        Value::List(_) => kind::LIST_QUICKLIST_2,
+        Value::Set(set) if set.as_intset().is_some() => kind::SET_INTSET,
+        Value::Set(set) if set.as_listpack().is_some() && target >= Target::V11 => {
+            kind::SET_LISTPACK
+        }
+        Value::Set(_) => kind::SET,
+        Value::SortedSet(set) if set.as_listpack().is_some() && target >= Target::V10 => {
+            kind::ZSET_LISTPACK
+        }
+        Value::SortedSet(_) => kind::ZSET_2,
+        Value::Hash(hash) => return kind_of_hash(hash, target),
+        Value::Stream(_) => match target {
+            Target::V9 => kind::STREAM_LISTPACKS,
+            Target::V10 => kind::STREAM_LISTPACKS_2,
+            _ => kind::STREAM_LISTPACKS_3,
+        },
+    })
+}
+
+fn kind_of_hash(hash: &Hash, target: Target) -> Result<u8, NotHeld> {
+    let expires = hash.next_expiry_ms().is_some();
+    Ok(match target {
+        Target::V12 if hash.as_expiring_listpack().is_some() => kind::HASH_LISTPACK_EX,
+        Target::V12 if expires => kind::HASH_METADATA,
+        Target::Valkey80 if expires => kind::HASH_2,
+        _ if expires => return Err(NotHeld { target, what: "a hash of which fields expire" }),
+        Target::V9 => kind::HASH,
+        _ if hash.as_listpack().is_some() => kind::HASH_LISTPACK,
+        _ => kind::HASH,
+    })
+}
+
+/// Appends a value without its kind, which is one that [`kind_of`] has given for it.
+pub fn encode_contents(value: Value<'_>, kind: u8, writer: &mut Writer<'_>) {
+    match value {
+        Value::Integer(number) => writer.integer(number),
+        Value::Text { bytes, .. } => writer.string(bytes),
+        Value::List(list) => encode_list(list, kind, writer),
+        Value::Set(set) => encode_set(set, kind, writer),
+        Value::SortedSet(set) => encode_sorted_set(set, kind, writer),
+        Value::Hash(hash) => encode_hash(hash, kind, writer),
+        Value::Stream(stream) => stream::encode(stream, kind, writer),
+    }
+}
+
+fn encode_list(list: &List, kind: u8, writer: &mut Writer<'_>) {
+    if kind == kind::LIST {
+        writer.number(list.len() as u64);
+        for element in list {
+            element.with_bytes(|bytes| writer.string(bytes));
+        }
+        return;
+    }
     writer.number(list.nodes().count() as u64);
     for node in list.nodes() {
         match node {
@@ -48,29 +100,24 @@ fn encode_list(list: &List, writer: &mut Writer<'_>) -> u8 {
             }
         }
     }
-    kind::LIST_QUICKLIST_2
 }
 
-fn encode_set(set: &Set, writer: &mut Writer<'_>) -> u8 {
-    if let Some(listpack) = set.as_listpack() {
-        writer.string(listpack.as_bytes());
-        return kind::SET_LISTPACK;
+fn encode_set(set: &Set, kind: u8, writer: &mut Writer<'_>) {
+    match (kind, set.as_listpack(), set.as_intset()) {
+        (kind::SET_LISTPACK, Some(listpack), _) => writer.string(listpack.as_bytes()),
+        (kind::SET_INTSET, _, Some(intset)) => writer.string(intset.as_bytes()),
+        _ => {
+            writer.number(set.len() as u64);
+            for member in set.iter() {
+                member.with_bytes(|bytes| writer.string(bytes));
+            }
+        }
     }
-    if let Some(intset) = set.as_intset() {
-        writer.string(intset.as_bytes());
-        return kind::SET_INTSET;
-    }
-    writer.number(set.len() as u64);
-    for member in set.iter() {
-        member.with_bytes(|bytes| writer.string(bytes));
-    }
-    kind::SET
 }
 
-fn encode_sorted_set(set: &SortedSet, writer: &mut Writer<'_>) -> u8 {
-    if let Some(listpack) = set.as_listpack() {
-        writer.string(listpack.as_bytes());
-        return kind::ZSET_LISTPACK;
+fn encode_sorted_set(set: &SortedSet, kind: u8, writer: &mut Writer<'_>) {
+    if let (kind::ZSET_LISTPACK, Some(listpack)) = (kind, set.as_listpack()) {
+        return writer.string(listpack.as_bytes());
     }
     writer.number(set.len() as u64);
     // From the highest to the lowest: so Redis appends to its list, when it loads them, at the cheap end.
@@ -78,31 +125,34 @@ fn encode_sorted_set(set: &SortedSet, writer: &mut Writer<'_>) -> u8 {
         entry.member.with_bytes(|bytes| writer.string(bytes));
         writer.double(entry.score);
     }
-    kind::ZSET_2
 }
 
-fn encode_hash(hash: &Hash, writer: &mut Writer<'_>) -> u8 {
-    let expiry_min_ms = hash.iter().filter_map(|field| field.expiry_ms).min();
-    if let Some(listpack) = hash.as_listpack() {
-        writer.string(listpack.as_bytes());
-        return kind::HASH_LISTPACK;
-    }
-    if let Some(triples) = hash.as_expiring_listpack() {
-        writer.milliseconds(expiry_min_ms.unwrap_or(0));
-        writer.string(triples.as_bytes());
-        return kind::HASH_LISTPACK_EX;
-    }
-    if let Some(expiry_min_ms) = expiry_min_ms {
-        writer.milliseconds(expiry_min_ms);
-    }
-    writer.number(hash.len() as u64);
-    for field in hash.iter() {
-        if let Some(expiry_min_ms) = expiry_min_ms {
-            // Relative to the first one, and one more, because zero says that the field does not expire.
-            writer.number(field.expiry_ms.map_or(0, |at| (at - expiry_min_ms) as u64 + 1));
+fn encode_hash(hash: &Hash, kind: u8, writer: &mut Writer<'_>) {
+    let expiry_min_ms = || hash.iter().filter_map(|field| field.expiry_ms).min().unwrap_or(0);
+    match (kind, hash.as_listpack(), hash.as_expiring_listpack()) {
+        (kind::HASH_LISTPACK, Some(pairs), _) => writer.string(pairs.as_bytes()),
+        (kind::HASH_LISTPACK_EX, _, Some(triples)) => {
+            writer.milliseconds(expiry_min_ms());
+            writer.string(triples.as_bytes());
         }
-        field.name.with_bytes(|bytes| writer.string(bytes));
-        field.value.with_bytes(|bytes| writer.string(bytes));
+        _ => {
+            let expiry_min_ms = (kind == kind::HASH_METADATA).then(expiry_min_ms);
+            if let Some(expiry_min_ms) = expiry_min_ms {
+                writer.milliseconds(expiry_min_ms);
+            }
+            writer.number(hash.len() as u64);
+            for field in hash.iter() {
+                if let Some(expiry_min_ms) = expiry_min_ms {
+                    // Relative to the first one, and one more, because zero says that the field does not expire.
+                    let after = field.expiry_ms.map(|at| (at - expiry_min_ms) as u64 + 1);
+                    writer.number(after.unwrap_or(0));
+                }
+                field.name.with_bytes(|bytes| writer.string(bytes));
+                field.value.with_bytes(|bytes| writer.string(bytes));
+                if kind == kind::HASH_2 {
+                    writer.milliseconds(field.expiry_ms.unwrap_or(-1));
+                }
+            }
+        }
     }
-    if expiry_min_ms.is_some() { kind::HASH_METADATA } else { kind::HASH }
 }
