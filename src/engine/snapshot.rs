@@ -4,6 +4,7 @@
 //! a thread of its own, takes what they have encoded from [`Parts`], compresses it and writes it. It never
 //! takes the engine.
 
+use super::functions::Functions;
 use super::{Guard, State};
 use crate::env::Clock;
 use crate::keyspace::Saved;
@@ -30,6 +31,8 @@ pub struct Begun {
     pub time_ms: i64,
     /// How many keys there are.
     pub counts: Vec<Count>,
+    /// The libraries of functions.
+    pub functions: Functions,
     /// How it is to be written.
     pub format: Format,
     /// Where its parts come.
@@ -178,6 +181,7 @@ impl Guard<'_> {
             db: state.unit.stream_db.unwrap_or(0) as u32,
             time_ms: self.now_ms,
             counts,
+            functions: state.functions.clone(),
             format,
             parts,
         })
