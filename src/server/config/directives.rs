@@ -363,8 +363,8 @@ directives! {
     "appendfilename" => appendfilename: String = "appendonly.aof".into(), LOG_FILE, IMMUTABLE, Works;
     "appenddirname" => appenddirname: String = "appendonlydir".into(), LOG_DIR, IMMUTABLE, Works;
     "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, BOOL, MUTABLE, Kept(reason::FORK);
-    "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: i32 = 100, COUNT, MUTABLE, Kept(reason::FORK);
-    "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MIB, SIZE, MUTABLE, Kept(reason::FORK);
+    "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: i32 = 100, COUNT, MUTABLE, Works;
+    "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MIB, SIZE, MUTABLE, Works;
     "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
     "aof-load-truncated" => aof_load_truncated: bool = true, BOOL, MUTABLE, Works;
     "import-skip-modules" => import_skip_modules: bool = false, BOOL, MUTABLE, Works;
