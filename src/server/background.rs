@@ -320,6 +320,11 @@ fn save_idle_slice(shared: &Shared) -> bool {
 /// Begins what was scheduled, and a rewrite once the log has grown as much as the configuration allows. To be
 /// called now and then.
 pub fn tick(shared: &Arc<Shared>) {
+    if let Some(log) = shared.engine.log()
+        && let Err(error) = log.forget_retired()
+    {
+        log_warning!("Files that are not to be kept any longer could not be removed: {error}");
+    }
     let (rewrite, save) = {
         let state = shared.background.state.lock();
         if state.running.is_some() {
