@@ -30,7 +30,7 @@ pub(super) fn encode(stream: &Stream, writer: &mut Writer<'_>) -> u8 {
         write_id(writer, group.last_id);
         writer.number(group.entries_read.unwrap_or(UNKNOWN));
         writer.number(group.pending().len() as u64);
-        for (id, pending) in group.pending() {
+        for (id, pending) in group.pending().iter() {
             writer.raw(&id.to_bytes());
             writer.milliseconds(pending.delivered_ms);
             writer.number(pending.deliveries);
@@ -41,7 +41,7 @@ pub(super) fn encode(stream: &Stream, writer: &mut Writer<'_>) -> u8 {
             writer.milliseconds(consumer.seen_ms);
             writer.milliseconds(consumer.active_ms.unwrap_or(-1));
             writer.number(consumer.pending().len() as u64);
-            for id in consumer.pending() {
+            for (id, ()) in consumer.pending().iter() {
                 writer.raw(&id.to_bytes());
             }
         }
