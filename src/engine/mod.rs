@@ -5,24 +5,34 @@
 //! caller holds the reply back until the log lets it pass.
 
 mod blocking;
+pub mod compact;
 mod execute;
 mod expire;
+pub mod functions;
+pub mod import;
+mod load;
 mod pause;
+mod progress;
 #[cfg(test)]
 mod recovery_tests;
 mod reload;
 mod replay;
 mod session;
+pub mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 mod stats;
 mod transaction;
 mod transfer;
 
 pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
-pub use execute::{Outcome, ServerCommands};
+pub use execute::{LOADING, Outcome, ServerCommands};
+pub use progress::Progress;
 pub use session::Session;
 pub use stats::{CommandStat, Stats};
 pub use transfer::{Departed, Departure};
 
+use functions::Functions;
 use pause::Pause;
 
 use crate::commands::context::Settings;
@@ -77,6 +87,7 @@ pub struct Engine {
 /// What the lock protects.
 struct State {
     keyspace: Keyspace,
+    functions: Functions,
     settings: Settings,
     random: Random,
     log: Option<Arc<Log>>,
@@ -96,10 +107,15 @@ struct State {
     changes: u64,
     /// `CLIENT PAUSE`.
     pause: Option<Pause>,
+    /// The data are still being loaded, elsewhere: only some commands run.
+    loading: bool,
     /// Clients that wait for keys.
     waiters: HashMap<u64, Arc<Waiter>>,
     /// The number of the last one.
     next_waiter: u64,
+    /// The snapshot at hand.
+    snapshot: Option<snapshot::Running>,
+    snapshot_stats: snapshot::SnapshotStats,
 }
 
 impl Engine {
@@ -107,6 +123,36 @@ impl Engine {
     pub fn in_memory(machine: Machine, databases: usize, settings: Settings) -> Self {
         let state = State::new(&machine, databases, settings);
         Self { state: Mutex::new(state), log: Mutex::new(None), machine }
+    }
+
+    /// An engine that stands for another one while that is being loaded: it refuses the commands that Redis
+    /// refuses meanwhile, until [`Engine::adopt`].
+    pub fn loading(machine: Machine, databases: usize, settings: Settings) -> Self {
+        let engine = Self::in_memory(machine, databases, settings);
+        engine.state.lock().loading = true;
+        engine
+    }
+
+    /// Takes over the data and the log of an engine that has been loaded. Sessions, counts and settings stay
+    /// what they are here.
+    ///
+    /// # Panics
+    /// If this is not an engine that stands for another one.
+    pub fn adopt(&self, loaded: Engine) {
+        let loaded = loaded.state.into_inner();
+        let mut state = self.state.lock();
+        assert!(state.loading, "only an engine without data takes some over");
+        let before = std::mem::replace(&mut state.keyspace, loaded.keyspace);
+        state.keyspace.watches = before.watches;
+        state.keyspace.waited = before.waited;
+        state.settings.limits.hasher = state.keyspace.hasher();
+        state.functions = loaded.functions;
+        state.logs = loaded.logs;
+        state.lsn = loaded.lsn;
+        state.unit = loaded.unit;
+        state.loading = false;
+        *self.log.lock() = loaded.log.clone();
+        state.log = loaded.log;
     }
 
     /// Opens the data set in `dir`, or makes an empty one there.
@@ -120,8 +166,26 @@ impl Engine {
         settings: Settings,
         options: Options,
     ) -> Result<(Self, Recovery), OpenError> {
+        let progress = Arc::new(Progress::default());
+        Self::open_watched(machine, dir, databases, settings, options, &progress)
+    }
+
+    /// As [`Engine::open`], for somebody who watches how far it has come.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_watched(
+        machine: Machine,
+        dir: &Path,
+        databases: usize,
+        settings: Settings,
+        options: Options,
+        progress: &Arc<Progress>,
+    ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
-        let mut replay = replay::Replayer::new(&mut state);
+        progress.begin(log_bytes(&*machine.disk, dir));
+        let mut replay = replay::Replayer::new(&mut state, machine.clock.unix_ms());
+        replay.watch(progress.clone());
         let (log, recovery) = log::attach(
             machine.disk.clone(),
             dir,
@@ -169,6 +233,7 @@ impl State {
         settings.limits.hasher = keyspace.hasher();
         Self {
             keyspace,
+            functions: Functions::default(),
             settings,
             random,
             log: None,
@@ -181,8 +246,11 @@ impl State {
             stats: Stats::default(),
             changes: 0,
             pause: None,
+            loading: false,
             waiters: HashMap::new(),
             next_waiter: 0,
+            snapshot: None,
+            snapshot_stats: snapshot::SnapshotStats::default(),
         }
     }
 }
@@ -250,6 +318,11 @@ impl Guard<'_> {
         self.in_exec
     }
 
+    /// Whether the data are still being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.state.loading
+    }
+
     /// Notes that the reply at hand says something about all keys.
     pub fn look_at_all(&mut self) {
         self.state.unit.seen_all = true;
@@ -287,18 +360,27 @@ impl Guard<'_> {
     pub fn begin_log(&mut self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
         assert!(self.state.log.is_none(), "there is one log at a time");
         self.flush_effects();
+        self.abort_snapshot();
         let machine = &self.engine.machine;
+        let now_ms = self.now_ms;
         let state = &mut *self.state;
-        let log = Arc::new(log::begin(
+        let ended = state.ended.take();
+        let begun = log::begin(
             machine.disk.clone(),
             dir,
             options,
             machine.clock.clone(),
             (machine.random)(),
-            state.ended.as_deref(),
-            &mut |write| replay::dump(&state.keyspace, write),
-        )?);
-        state.ended = None;
+            ended.as_deref(),
+            &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
+        );
+        let log = match begun {
+            Ok(log) => Arc::new(log),
+            Err(error) => {
+                state.ended = ended;
+                return Err(error);
+            }
+        };
         state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;
@@ -347,6 +429,13 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.flush_effects();
     }
+}
+
+/// How many bytes a log's files have, about: what was reserved counts, too.
+fn log_bytes(disk: &dyn Disk, dir: &Path) -> u64 {
+    let names = disk.list(dir).unwrap_or_default();
+    let ours = names.iter().filter(|name| log::segment::parse_name(name).is_some());
+    ours.filter_map(|name| disk.open_to_read(&dir.join(name)).ok()?.len().ok()).sum()
 }
 
 /// The directory of the data set's files inside the configured `dir`.

@@ -1,64 +1,102 @@
 //! Values out of RDB.
 
 use super::encode::{NODE_PACKED, NODE_PLAIN};
-use super::{Error, Reader, kind, stream};
+use super::reader::Text;
+use super::{Dialect, Error, Problem, Reader, kind, module, stream, ziplist, zipmap};
 use crate::data::hash::FieldExpiry;
 use crate::data::intset::Intset;
 use crate::data::list::Side;
 use crate::data::listpack::{Element, Listpack};
+use crate::data::sorted_set::Builder;
 use crate::data::{Hash, Limits, List, Malformed, NewValue, Set, SortedSet};
 use crate::resp::request::parse_i64;
-use std::collections::HashSet;
 
 /// No field expires later than this, in ms.
-const FIELD_EXPIRY_MAX_MS: i64 = 0xffff_ffff_ffff;
+const FIELD_EXPIRY_MAX_MS: u64 = 0xffff_ffff_ffff;
 
-/// Reads a value of this kind.
+const ELEMENT: &str = "a list's element";
+const NODE: &str = "a list's node";
+const MEMBER: &str = "a set's member";
+const SCORED: &str = "a sorted set's member";
+const SCORE: &str = "a score";
+const FIELD: &str = "a hash's field";
+const FIELD_VALUE: &str = "the value of a hash's field";
+const FIELD_EXPIRY: &str = "the expiry time of a hash's field";
+
+/// Reads a value of this kind. What another encoding would be used for here is converted, as Redis does when it
+/// loads.
 ///
 /// # Errors
-/// If it is damaged, empty, or of a kind that is not known.
-pub fn decode_value(
+/// If it is damaged, empty ([`Problem::Empty`]), a module's, or of a kind that is not known.
+pub fn decode_value<'a>(
     kind: u8,
-    reader: &mut Reader<'_>,
+    reader: &mut Reader<'a>,
+    dialect: Dialect,
     limits: &Limits,
-) -> Result<NewValue<'static>, Error> {
-    Ok(match kind {
-        kind::STRING => {
-            let bytes = reader.string()?;
-            match parse_i64(&bytes) {
-                Some(number) => NewValue::Integer(number),
-                None => NewValue::Loaded(bytes.into_owned()),
-            }
+) -> Result<NewValue<'a>, Error> {
+    match kind {
+        kind::STRING => string(reader),
+        kind::LIST | kind::LIST_ZIPLIST | kind::LIST_QUICKLIST | kind::LIST_QUICKLIST_2 => {
+            list(kind, reader, limits).map(NewValue::List)
         }
-        kind::LIST | kind::LIST_QUICKLIST_2 => NewValue::List(list(kind, reader, limits)?),
         kind::SET | kind::SET_INTSET | kind::SET_LISTPACK => {
-            NewValue::Set(set(kind, reader, limits)?)
+            set(kind, reader, limits).map(NewValue::Set)
         }
-        kind::ZSET | kind::ZSET_2 | kind::ZSET_LISTPACK => {
-            NewValue::SortedSet(sorted_set(kind, reader, limits)?)
+        kind::ZSET | kind::ZSET_2 | kind::ZSET_ZIPLIST | kind::ZSET_LISTPACK => {
+            sorted_set(kind, reader, limits).map(NewValue::SortedSet)
         }
-        kind::HASH | kind::HASH_METADATA | kind::HASH_LISTPACK | kind::HASH_LISTPACK_EX => {
-            NewValue::Hash(hash(kind, reader, limits)?)
+        kind::HASH | kind::HASH_ZIPMAP | kind::HASH_ZIPLIST | kind::HASH_LISTPACK => {
+            hash(kind, reader, limits).map(NewValue::Hash)
         }
         kind::STREAM_LISTPACKS | kind::STREAM_LISTPACKS_2 | kind::STREAM_LISTPACKS_3 => {
-            NewValue::Stream(stream::decode(kind, reader)?)
+            stream::decode(kind, reader).map(NewValue::Stream)
         }
-        _ => return Err(reader.error("an unknown kind of value")),
-    })
+        kind::MODULE_PRE_GA | kind::MODULE_2 => Err(module::refuse(reader)),
+        _ => match (dialect, kind) {
+            (Dialect::Valkey, kind::HASH_2) => big_hash(Expiry::Behind, reader, limits),
+            (Dialect::Redis, kind::HASH_METADATA_PRE_GA) => {
+                big_hash(Expiry::Absolute, reader, limits)
+            }
+            (Dialect::Redis, kind::HASH_METADATA) => {
+                reader.reading(FIELD_EXPIRY);
+                let min_ms = u64::from_le_bytes(reader.array()?);
+                big_hash(Expiry::Relative { min_ms }, reader, limits)
+            }
+            (Dialect::Redis, kind::HASH_LISTPACK_EX | kind::HASH_LISTPACK_EX_PRE_GA) => {
+                expiring_hash(kind, reader, limits)
+            }
+            _ => Err(reader.problem(Problem::Unknown(kind))),
+        }
+        .map(NewValue::Hash),
+    }
 }
 
 fn malformed(reader: &Reader<'_>, malformed: Malformed) -> Error {
     reader.error(malformed.what)
 }
 
-/// A listpack, which has at least one element. What could be an integer in it is one, so that equal elements are
-/// equal bytes.
+fn empty(reader: &Reader<'_>) -> Error {
+    reader.problem(Problem::Empty)
+}
+
+fn string<'a>(reader: &mut Reader<'a>) -> Result<NewValue<'a>, Error> {
+    use std::borrow::Cow;
+    reader.reading("a string");
+    Ok(match reader.text()? {
+        Text::Integer(number) => NewValue::Integer(number),
+        Text::Bytes(bytes) => match (parse_i64(&bytes), bytes) {
+            (Some(number), _) => NewValue::Integer(number),
+            (None, Cow::Borrowed(bytes)) => NewValue::Text { bytes, edited: false },
+            (None, Cow::Owned(bytes)) => NewValue::Loaded(bytes),
+        },
+    })
+}
+
+/// A listpack, which may be empty. What could be an integer in it is one, so that equal elements are equal
+/// bytes.
 fn listpack(reader: &mut Reader<'_>) -> Result<Listpack, Error> {
     let bytes = reader.string()?;
     let listpack = Listpack::from_bytes(&bytes).map_err(|error| malformed(reader, error))?;
-    if listpack.is_empty() {
-        return Err(reader.error("an empty value"));
-    }
     let is_odd = |element| matches!(element, Element::Bytes(bytes) if parse_i64(bytes).is_some());
     if !listpack.iter().any(is_odd) {
         return Ok(listpack);
@@ -68,10 +106,22 @@ fn listpack(reader: &mut Reader<'_>) -> Result<Listpack, Error> {
     Ok(rebuilt)
 }
 
+/// A listpack of what was a ziplist, which may be empty.
+fn listpack_of_ziplist(reader: &mut Reader<'_>) -> Result<Listpack, Error> {
+    let bytes = reader.string()?;
+    ziplist::to_listpack(&bytes).map_err(|error| malformed(reader, error))
+}
+
+/// A listpack, or what was a ziplist; not empty.
+fn small(is_ziplist: bool, reader: &mut Reader<'_>) -> Result<Listpack, Error> {
+    let listpack = if is_ziplist { listpack_of_ziplist(reader)? } else { listpack(reader)? };
+    if listpack.is_empty() { Err(empty(reader)) } else { Ok(listpack) }
+}
+
 /// How many elements follow: at least one.
 fn count(reader: &mut Reader<'_>, bytes_min: usize) -> Result<usize, Error> {
     match reader.count(bytes_min)? {
-        0 => Err(reader.error("an empty value")),
+        0 => Err(empty(reader)),
         count => Ok(count),
     }
 }
@@ -82,16 +132,45 @@ fn list(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<List, Erro
         list.make_room(1, element.len(), limits);
         list.push(Side::Right, element);
     };
-    for _ in 0..count(reader, 1)? {
-        if kind == kind::LIST {
-            push(&mut list, &reader.string()?);
-            continue;
+    reader.reading(NODE);
+    match kind {
+        kind::LIST => {
+            for _ in 0..count(reader, 1)? {
+                reader.reading(ELEMENT);
+                push(&mut list, &reader.string()?);
+            }
         }
-        match reader.number()? {
-            NODE_PLAIN => push(&mut list, &reader.string()?),
-            NODE_PACKED => list.push_node(listpack(reader)?, limits),
-            _ => return Err(reader.error("an unknown container of list elements")),
+        kind::LIST_ZIPLIST => {
+            let bytes = reader.string()?;
+            let pushed = ziplist::for_each(&bytes, |element| {
+                element.with_bytes(|bytes| push(&mut list, bytes));
+                Ok(())
+            });
+            pushed.map_err(|error| malformed(reader, error))?;
         }
+        _ => {
+            for _ in 0..count(reader, 1)? {
+                let container = match kind {
+                    kind::LIST_QUICKLIST => NODE_PACKED,
+                    _ => reader.number()?,
+                };
+                let node = match container {
+                    NODE_PLAIN => {
+                        push(&mut list, &reader.string()?);
+                        continue;
+                    }
+                    NODE_PACKED if kind == kind::LIST_QUICKLIST => listpack_of_ziplist(reader)?,
+                    NODE_PACKED => listpack(reader)?,
+                    _ => return Err(reader.error("an unknown container of elements")),
+                };
+                if !node.is_empty() {
+                    list.push_node(node, limits);
+                }
+            }
+        }
+    }
+    if list.is_empty() {
+        return Err(empty(reader));
     }
     list.settle(limits);
     Ok(list)
@@ -99,17 +178,20 @@ fn list(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<List, Erro
 
 fn set(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Set, Error> {
     const TWICE: &str = "a set with a member twice";
-    let small = match kind {
+    reader.reading(MEMBER);
+    let (mut set, fits) = match kind {
         kind::SET_INTSET => {
             let bytes = reader.string()?;
             let intset = Intset::from_bytes(&bytes).map_err(|error| malformed(reader, error))?;
+            if intset.is_empty() {
+                return Err(reader.error("an intset without integers"));
+            }
             let fits = intset.len() <= limits.set_intset_entries;
             (Set::of_intset(intset), fits)
         }
         kind::SET_LISTPACK => {
-            let members = listpack(reader)?;
-            let mut seen = HashSet::new();
-            if !members.iter().all(|member| seen.insert(member.to_vec())) {
+            let members = small(false, reader)?;
+            if members.has_repeats(1) {
                 return Err(reader.error(TWICE));
             }
             let fits = members.len() <= limits.set_listpack_entries;
@@ -132,85 +214,143 @@ fn set(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Set, Error>
             return Ok(set);
         }
     };
-    match small {
-        (set, _) if set.is_empty() => Err(reader.error("an empty value")),
-        (set, true) => Ok(set),
-        (mut set, false) => {
-            set.make_table(limits.hasher);
-            Ok(set)
-        }
+    if !fits {
+        set.make_table(limits.hasher);
     }
+    Ok(set)
 }
 
 fn sorted_set(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<SortedSet, Error> {
-    if kind == kind::ZSET_LISTPACK {
-        let elements = listpack(reader)?;
+    reader.reading(SCORED);
+    if matches!(kind, kind::ZSET_LISTPACK | kind::ZSET_ZIPLIST) {
+        let elements = small(kind == kind::ZSET_ZIPLIST, reader)?;
         let len = elements.len() / 2;
         let mut set =
             SortedSet::from_listpack(elements).map_err(|error| malformed(reader, error))?;
         set.grow_for(len, limits);
         return Ok(set);
     }
-    let count = count(reader, 2)?;
-    // What a server wrote in this form was too big for a listpack, or it knew none.
-    let mut set: Option<SortedSet> = None;
-    for known in 0..count {
+    let mut builder = Builder::new(limits);
+    for known in 0..count(reader, 2)? {
+        reader.reading(SCORED);
         let member = reader.string()?;
+        reader.reading(SCORE);
         let score = if kind == kind::ZSET { reader.text_double()? } else { reader.double()? };
         if score.is_nan() {
             return Err(reader.error("a score that is no number"));
         }
-        let set = set.get_or_insert_with(|| SortedSet::new(count, member.len(), limits));
-        set.set(&member, score, limits);
-        if set.len() == known {
+        builder.merge(&member, score, |before| before);
+        if builder.len() == known {
             return Err(reader.error("a sorted set with a member twice"));
         }
     }
-    set.ok_or(reader.error("an empty value"))
+    Ok(builder.finish())
 }
 
 fn hash(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Hash, Error> {
-    let has_expiry = matches!(kind, kind::HASH_METADATA | kind::HASH_LISTPACK_EX);
-    let expiry_min_ms = if has_expiry { reader.milliseconds()? } else { 0 };
-    let mut hash = match kind {
-        kind::HASH_LISTPACK => {
-            let pairs = listpack(reader)?;
-            Hash::from_listpack(pairs).map_err(|error| malformed(reader, error))?
+    reader.reading(FIELD);
+    let (pairs, longest) = match kind {
+        kind::HASH => return big_hash(Expiry::Never, reader, limits),
+        kind::HASH_ZIPMAP => {
+            let bytes = reader.string()?;
+            zipmap::to_listpack(&bytes).map_err(|error| malformed(reader, error))?
         }
-        kind::HASH_LISTPACK_EX => {
-            let triples = listpack(reader)?;
-            Hash::from_expiring_listpack(&triples).map_err(|error| malformed(reader, error))?
-        }
-        _ => return big_hash(has_expiry, expiry_min_ms, reader, limits),
+        _ => (small(kind == kind::HASH_ZIPLIST, reader)?, 0),
     };
+    let mut hash = Hash::from_listpack(pairs).map_err(|error| malformed(reader, error))?;
+    hash.settle(limits);
+    if longest > limits.hash_listpack_value_bytes {
+        hash.make_table(limits.hasher);
+    }
+    Ok(hash)
+}
+
+/// A listpack of names, values and expiry times, with the first of these before it.
+fn expiring_hash(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Hash, Error> {
+    reader.reading(FIELD_EXPIRY);
+    if kind == kind::HASH_LISTPACK_EX {
+        reader.milliseconds()?;
+    }
+    reader.reading(FIELD);
+    let triples = small(false, reader)?;
+    let hash = Hash::from_expiring_listpack(&triples);
+    let mut hash = hash.map_err(|error| malformed(reader, error))?;
     hash.settle(limits);
     Ok(hash)
 }
 
-fn big_hash(
-    has_expiry: bool,
-    expiry_min_ms: i64,
-    reader: &mut Reader<'_>,
-    limits: &Limits,
-) -> Result<Hash, Error> {
+/// Where the expiry time of a field is, and what it counts from.
+#[derive(Clone, Copy)]
+enum Expiry {
+    /// There are none.
+    Never,
+    /// Before the field: 0, or a Unix time in ms.
+    Absolute,
+    /// Before the field: 0, or 1 and how much later than the first it is.
+    Relative { min_ms: u64 },
+    /// Behind the value: -1, or a Unix time in ms, in eight bytes.
+    Behind,
+}
+
+impl Expiry {
+    /// What a field takes at least.
+    fn field_bytes_min(self) -> usize {
+        match self {
+            Expiry::Never => 2,
+            Expiry::Absolute | Expiry::Relative { .. } => 3,
+            Expiry::Behind => 10,
+        }
+    }
+
+    /// The time before a field.
+    fn before(self, reader: &mut Reader<'_>) -> Result<FieldExpiry, Error> {
+        let number = match self {
+            Expiry::Never | Expiry::Behind => return Ok(FieldExpiry::Clear),
+            Expiry::Absolute | Expiry::Relative { .. } => {
+                reader.reading(FIELD_EXPIRY);
+                reader.number()?
+            }
+        };
+        match (self, number) {
+            (_, 0) => Ok(FieldExpiry::Clear),
+            (Expiry::Relative { min_ms }, after) => at(min_ms.checked_add(after - 1), reader),
+            _ => at(Some(number), reader),
+        }
+    }
+
+    /// The time behind a value.
+    fn behind(self, before: FieldExpiry, reader: &mut Reader<'_>) -> Result<FieldExpiry, Error> {
+        let Expiry::Behind = self else { return Ok(before) };
+        reader.reading(FIELD_EXPIRY);
+        match reader.milliseconds()? {
+            -1 => Ok(FieldExpiry::Clear),
+            ms => at(u64::try_from(ms).ok(), reader),
+        }
+    }
+}
+
+fn at(ms: Option<u64>, reader: &Reader<'_>) -> Result<FieldExpiry, Error> {
+    match ms {
+        Some(ms @ 1..=FIELD_EXPIRY_MAX_MS) => Ok(FieldExpiry::At(ms as i64)),
+        _ => Err(reader.error("a time that is none")),
+    }
+}
+
+fn big_hash(expiry: Expiry, reader: &mut Reader<'_>, limits: &Limits) -> Result<Hash, Error> {
     let mut hash = Hash::new();
-    let count = count(reader, if has_expiry { 3 } else { 2 })?;
+    reader.reading(FIELD);
+    let count = count(reader, expiry.field_bytes_min())?;
     if count > limits.hash_listpack_entries {
         hash.make_table(limits.hasher);
     }
     for _ in 0..count {
-        let mut expiry = FieldExpiry::Clear;
-        if has_expiry {
-            let after = reader.number()?;
-            if after > 0 {
-                let at = expiry_min_ms.checked_add_unsigned(after - 1);
-                let at = at.filter(|at| (1..=FIELD_EXPIRY_MAX_MS).contains(at));
-                let wrong = reader.error("an expiry time of a field that is none");
-                expiry = FieldExpiry::At(at.ok_or(wrong)?);
-            }
-        }
-        let (name, value) = (reader.string()?, reader.string()?);
-        if !hash.set(&name, &value, expiry, limits) {
+        let time = expiry.before(reader)?;
+        reader.reading(FIELD);
+        let name = reader.string()?;
+        reader.reading(FIELD_VALUE);
+        let value = reader.string()?;
+        let time = expiry.behind(time, reader)?;
+        if !hash.set(&name, &value, time, limits) {
             return Err(reader.error("a hash with a field twice"));
         }
     }

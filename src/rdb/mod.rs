@@ -1,27 +1,75 @@
-//! RDB, Redis's format of values: what `DUMP` gives and `RESTORE` takes.
+//! RDB, Redis's format of values and of whole data sets.
 //!
-//! Formats and their constants are those of Redis's `rdb.h` and `rdb.c`. Nothing here trusts what it reads: lengths
-//! are compared with what is there before anything is allocated for them, and every value is checked
+//! A value alone is what `DUMP` gives and `RESTORE` takes ([`payload`]); a data set is a file ([`file`]).
+//!
+//! | file | what |
+//! |---|---|
+//! | `reader.rs`, `writer.rs` | lengths, strings, numbers |
+//! | `decode.rs`, `encode.rs`, `stream.rs` | values |
+//! | `ziplist.rs`, `zipmap.rs` | small collections as servers before 7.0 and 2.6 kept them, which become listpacks |
+//! | `module.rs` | values of modules, which can only be passed over |
+//! | `file/` | records, files, their checksums and versions |
+//!
+//! Formats and their constants are those of `rdb.h` and `rdb.c` of Redis 7.4 and Valkey 9. Nothing here trusts what it
+//! reads: lengths are compared with what is there before anything is allocated for them, and every value is checked
 //! as deeply as its use demands.
 
+pub mod blocks;
 pub mod checksum;
+mod chunk;
 mod decode;
 mod encode;
+pub mod file;
 pub mod lzf;
+mod module;
 pub mod payload;
 mod reader;
 mod stream;
+mod target;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod writer;
+pub mod ziplist;
+pub mod zipmap;
 
+pub use chunk::{Chunk, Format};
 pub use decode::decode_value;
-pub use encode::encode_value;
+pub use encode::{
+    encode_contents, encode_entry, encode_field, encode_node, encode_value, kind_of,
+};
+pub use module::ModuleName;
 pub use reader::Reader;
-pub use writer::Writer;
+pub use stream::{encode_stream_node, encode_tail};
+pub use target::{NotHeld, Target};
+pub use writer::{Compression, Writer};
 
-/// The newest version that is read.
+/// The newest of Redis's versions that is read.
 pub const VERSION_MAX: u16 = 12;
+
+/// Valkey's first version of its own, and the only one that is read.
+pub const VALKEY_VERSION: u16 = 80;
+
+/// Whose numbers for kinds of values: Redis 7.4 and Valkey 9 have used the same one for different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Redis's, and Valkey's before version 80.
+    Redis,
+    /// Valkey's from version 80 on.
+    Valkey,
+}
+
+impl Dialect {
+    /// The dialect of a version; `None` if it is none that is read.
+    pub fn of_version(version: u16) -> Option<Self> {
+        match version {
+            1..=VERSION_MAX => Some(Dialect::Redis),
+            VALKEY_VERSION => Some(Dialect::Valkey),
+            _ => None,
+        }
+    }
+}
 
 /// What a value is and how it is encoded: the byte before it. The names are Redis's.
 #[allow(missing_docs)]
@@ -32,7 +80,14 @@ pub mod kind {
     pub const ZSET: u8 = 3;
     pub const HASH: u8 = 4;
     pub const ZSET_2: u8 = 5;
+    pub const MODULE_PRE_GA: u8 = 6;
+    pub const MODULE_2: u8 = 7;
+    pub const HASH_ZIPMAP: u8 = 9;
+    pub const LIST_ZIPLIST: u8 = 10;
     pub const SET_INTSET: u8 = 11;
+    pub const ZSET_ZIPLIST: u8 = 12;
+    pub const HASH_ZIPLIST: u8 = 13;
+    pub const LIST_QUICKLIST: u8 = 14;
     pub const STREAM_LISTPACKS: u8 = 15;
     pub const HASH_LISTPACK: u8 = 16;
     pub const ZSET_LISTPACK: u8 = 17;
@@ -40,25 +95,46 @@ pub mod kind {
     pub const STREAM_LISTPACKS_2: u8 = 19;
     pub const SET_LISTPACK: u8 = 20;
     pub const STREAM_LISTPACKS_3: u8 = 21;
+    /// Redis's, of release candidates of 7.4.
+    pub const HASH_METADATA_PRE_GA: u8 = 22;
+    /// Valkey's: a hash of which fields expire.
+    pub const HASH_2: u8 = 22;
+    pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
     pub const HASH_LISTPACK_EX: u8 = 25;
 }
 
-/// The lowest version whose servers can read a kind of value that is written here.
-pub fn version_of(kind: u8) -> u16 {
-    match kind {
-        kind::SET_LISTPACK | kind::STREAM_LISTPACKS_3 => 11,
-        kind::HASH_METADATA | kind::HASH_LISTPACK_EX => 12,
-        _ => 10,
-    }
-}
-
 /// Why bytes were refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at byte {offset}")]
+#[error("{problem} at byte {offset}, reading {reading}")]
 pub struct Error {
     /// What is wrong.
-    pub what: &'static str,
+    pub problem: Problem,
     /// Where: how many bytes were read before.
     pub offset: usize,
+    /// What was being read.
+    pub reading: &'static str,
+}
+
+/// What is wrong with bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There are fewer than they say; at least so many are needed, counted from where reading began.
+    #[error("the bytes end too early")]
+    Cut {
+        /// How many bytes are needed in all.
+        needed: usize,
+    },
+    /// They are not what they should be.
+    #[error("{0}")]
+    Damaged(&'static str),
+    /// A collection without elements, which was read to its end.
+    #[error("an empty value")]
+    Empty,
+    /// A value that only a module can read.
+    #[error("a value of the module type {0}, and modules cannot be loaded")]
+    Module(ModuleName),
+    /// A kind of value, or of record, that this version does not have.
+    #[error("the unknown type {0}")]
+    Unknown(u8),
 }

@@ -1,7 +1,7 @@
 //! What `DUMP` gives and `RESTORE` takes: a value with its kind before it, a version and a checksum behind.
 
 use super::checksum::checksum;
-use super::{Error, Reader, VERSION_MAX, decode_value, encode_value, version_of};
+use super::{Dialect, Error, Reader, Target, decode_value, encode_value, kind};
 use crate::data::{Limits, NewValue, Value};
 
 /// Bytes of version and checksum.
@@ -21,10 +21,19 @@ pub enum PayloadError {
     Trailing(usize),
 }
 
+/// The lowest version whose servers can read a kind of value that is written here.
+fn version_of(kind: u8) -> u16 {
+    match kind {
+        kind::SET_LISTPACK | kind::STREAM_LISTPACKS_3 => 11,
+        kind::HASH_METADATA | kind::HASH_LISTPACK_EX => 12,
+        _ => 10,
+    }
+}
+
 /// Writes a value.
 pub fn dump(value: Value<'_>, compress: bool, out: &mut Vec<u8>) {
     let start = out.len();
-    let kind = encode_value(value, compress, out);
+    let kind = encode_value(value, Target::V12, compress, out).expect("it holds every value");
     out.extend_from_slice(&version_of(kind).to_le_bytes());
     let sum = checksum(&out[start..]);
     out.extend_from_slice(&sum.to_le_bytes());
@@ -34,16 +43,17 @@ pub fn dump(value: Value<'_>, compress: bool, out: &mut Vec<u8>) {
 ///
 /// # Errors
 /// If it is not exactly one value with its version and checksum.
-pub fn restore(payload: &[u8], limits: &Limits) -> Result<NewValue<'static>, PayloadError> {
+pub fn restore<'a>(payload: &'a [u8], limits: &Limits) -> Result<NewValue<'a>, PayloadError> {
     let value_end = payload.len().checked_sub(FOOTER_BYTES).ok_or(PayloadError::Footer)?;
     let (covered, sum) = payload.split_at(value_end + 2);
     let version = u16::from_le_bytes([covered[value_end], covered[value_end + 1]]);
-    if version > VERSION_MAX || checksum(covered).to_le_bytes() != *sum {
+    let dialect = Dialect::of_version(version).ok_or(PayloadError::Footer)?;
+    if checksum(covered).to_le_bytes() != *sum {
         return Err(PayloadError::Footer);
     }
     let mut reader = Reader::new(&payload[..value_end]);
     let kind = reader.byte()?;
-    let value = decode_value(kind, &mut reader, limits)?;
+    let value = decode_value(kind, &mut reader, dialect, limits)?;
     match reader.left() {
         0 => Ok(value),
         left => Err(PayloadError::Trailing(left)),

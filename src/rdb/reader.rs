@@ -1,6 +1,6 @@
 //! Reading the elements of RDB.
 
-use super::{Error, lzf};
+use super::{Error, Problem, lzf};
 use std::borrow::Cow;
 
 /// Special encodings of strings, behind the bits `11`.
@@ -14,6 +14,24 @@ pub(super) const LZF: u8 = 3;
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
+    reading: &'static str,
+}
+
+/// A string, or the number that stands for its digits.
+pub(super) enum Text<'a> {
+    Integer(i64),
+    Bytes(Cow<'a, [u8]>),
+}
+
+impl<'a> Text<'a> {
+    fn into_bytes(self) -> Cow<'a, [u8]> {
+        match self {
+            Text::Integer(number) => {
+                Cow::Owned(itoa::Buffer::new().format(number).as_bytes().to_vec())
+            }
+            Text::Bytes(bytes) => bytes,
+        }
+    }
 }
 
 /// A length, or the number of a special encoding.
@@ -25,7 +43,13 @@ enum Length {
 impl<'a> Reader<'a> {
     /// Reads from the start of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, reading: "a value" }
+    }
+
+    /// Says what is read from here on, for errors.
+    #[inline]
+    pub fn reading(&mut self, what: &'static str) {
+        self.reading = what;
     }
 
     /// How many bytes were read.
@@ -40,21 +64,33 @@ impl<'a> Reader<'a> {
 
     /// An error at this place.
     pub fn error(&self, what: &'static str) -> Error {
-        Error { what, offset: self.at }
+        self.problem(Problem::Damaged(what))
+    }
+
+    /// As [`Reader::error`], with any problem.
+    pub fn problem(&self, problem: Problem) -> Error {
+        Error { problem, offset: self.at, reading: self.reading }
+    }
+
+    /// So many more bytes are needed from here than there are.
+    #[cold]
+    fn cut(&self, len: usize) -> Error {
+        self.problem(Problem::Cut { needed: self.at.saturating_add(len) })
     }
 
     /// The next `len` bytes.
     ///
     /// # Errors
     /// If there are not so many.
+    #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
-        let rest = &self.bytes[self.at..];
-        let taken = rest.get(..len).ok_or(self.error("the bytes end too early"))?;
+        let Some(taken) = self.bytes[self.at..].get(..len) else { return Err(self.cut(len)) };
         self.at += len;
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    #[inline]
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         Ok(self.take(N)?.try_into().expect("so many were taken"))
     }
 
@@ -62,6 +98,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If there is none.
+    #[inline]
     pub fn byte(&mut self) -> Result<u8, Error> {
         Ok(self.array::<1>()?[0])
     }
@@ -128,9 +165,11 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If it is cut, or not so many can follow.
     pub fn count(&mut self, bytes_min: usize) -> Result<usize, Error> {
-        let count = usize::try_from(self.number()?).ok();
-        let fits = |&count: &usize| count <= self.left() / bytes_min;
-        count.filter(fits).ok_or(self.error("a count of more than there is"))
+        let count = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        match count.checked_mul(bytes_min) {
+            Some(bytes) if bytes <= self.left() => Ok(count),
+            bytes => Err(self.cut(bytes.unwrap_or(usize::MAX))),
+        }
     }
 
     /// A string, which is copied only if it has to be decoded.
@@ -138,23 +177,59 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// If it is cut, or cannot be decoded.
     pub fn string(&mut self) -> Result<Cow<'a, [u8]>, Error> {
-        let number = match self.length_or_special()? {
+        self.text().map(Text::into_bytes)
+    }
+
+    /// As [`Reader::string`], without making digits of a number.
+    #[inline]
+    pub(super) fn text(&mut self) -> Result<Text<'a>, Error> {
+        match self.length_or_special()? {
             Length::Plain(len) => {
                 let len = usize::try_from(len).unwrap_or(usize::MAX);
-                return self.take(len).map(Cow::Borrowed);
+                self.take(len).map(|bytes| Text::Bytes(Cow::Borrowed(bytes)))
             }
-            Length::Special(INT8) => i8::from_le_bytes(self.array()?).into(),
-            Length::Special(INT16) => i16::from_le_bytes(self.array()?).into(),
-            Length::Special(INT32) => i32::from_le_bytes(self.array()?),
-            Length::Special(LZF) => {
-                let (packed, len) = (self.count(1)?, self.number()?);
-                let packed = self.take(packed)?;
+            Length::Special(special) => self.special(special),
+        }
+    }
+
+    fn special(&mut self, special: u8) -> Result<Text<'a>, Error> {
+        let number = match special {
+            INT8 => i8::from_le_bytes(self.array()?).into(),
+            INT16 => i16::from_le_bytes(self.array()?).into(),
+            INT32 => i32::from_le_bytes(self.array()?).into(),
+            LZF => {
+                let (packed, len) = self.compressed()?;
                 let len = usize::try_from(len).unwrap_or(usize::MAX);
                 let bytes = lzf::decompress(packed, len);
-                return bytes.map(Cow::Owned).ok_or(self.error("damaged LZF"));
+                return bytes
+                    .map(|bytes| Text::Bytes(Cow::Owned(bytes)))
+                    .ok_or(self.error("damaged LZF"));
             }
-            Length::Special(_) => return Err(self.error("an unknown encoding of a string")),
+            _ => return Err(self.error("an unknown encoding of a string")),
         };
-        Ok(Cow::Owned(itoa::Buffer::new().format(number).as_bytes().to_vec()))
+        Ok(Text::Integer(number))
+    }
+
+    /// A compressed string's bytes, and the length that it claims to have once it is decompressed.
+    fn compressed(&mut self) -> Result<(&'a [u8], u64), Error> {
+        let packed_len = usize::try_from(self.number()?).unwrap_or(usize::MAX);
+        let len = self.number()?;
+        Ok((self.take(packed_len)?, len))
+    }
+
+    /// Passes over a string without decoding it.
+    ///
+    /// # Errors
+    /// If it is cut, or of an unknown encoding.
+    pub fn skip_string(&mut self) -> Result<(), Error> {
+        match self.length_or_special()? {
+            Length::Plain(len) => self.take(usize::try_from(len).unwrap_or(usize::MAX)),
+            Length::Special(INT8) => self.take(1),
+            Length::Special(INT16) => self.take(2),
+            Length::Special(INT32) => self.take(4),
+            Length::Special(LZF) => self.compressed().map(|(packed, _)| packed),
+            Length::Special(_) => Err(self.error("an unknown encoding of a string")),
+        }
+        .map(drop)
     }
 }

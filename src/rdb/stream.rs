@@ -11,24 +11,45 @@ const UNKNOWN: u64 = u64::MAX;
 /// Bytes of an id in the lists of pending entries.
 const ID_BYTES: usize = 16;
 
-pub(super) fn encode(stream: &Stream, writer: &mut Writer<'_>) -> u8 {
+pub(super) fn encode(stream: &Stream, kind: u8, writer: &mut Writer<'_>) {
     let entries = &stream.entries;
     writer.number(entries.nodes().len() as u64);
     for (key, node) in entries.nodes() {
-        writer.string(&key.to_bytes());
-        writer.string(node.as_bytes());
+        encode_stream_node(*key, node, writer);
     }
-    let counters = entries.counters();
-    writer.number(entries.len());
-    for id in [counters.last_id, entries.first_id(), counters.max_deleted_id] {
-        write_id(writer, id);
+    let (len, first_id) = (entries.len(), entries.first_id());
+    encode_tail(entries.counters(), len, first_id, &stream.groups, kind, writer);
+}
+
+/// Appends a node of a stream.
+pub fn encode_stream_node(key: StreamId, node: &Node, writer: &mut Writer<'_>) {
+    writer.string(&key.to_bytes());
+    writer.string(node.as_bytes());
+}
+
+/// Appends what follows a stream's nodes. What an older version has no room for is left out: its readers guess it.
+pub fn encode_tail(
+    counters: Counters,
+    len: u64,
+    first_id: StreamId,
+    groups: &Groups,
+    kind: u8,
+    writer: &mut Writer<'_>,
+) {
+    writer.number(len);
+    write_id(writer, counters.last_id);
+    if kind != kind::STREAM_LISTPACKS {
+        write_id(writer, first_id);
+        write_id(writer, counters.max_deleted_id);
+        writer.number(counters.entries_added);
     }
-    writer.number(counters.entries_added);
-    writer.number(stream.groups.len() as u64);
-    for (name, group) in &stream.groups {
+    writer.number(groups.len() as u64);
+    for (name, group) in groups {
         writer.string(name);
         write_id(writer, group.last_id);
-        writer.number(group.entries_read.unwrap_or(UNKNOWN));
+        if kind != kind::STREAM_LISTPACKS {
+            writer.number(group.entries_read.unwrap_or(UNKNOWN));
+        }
         writer.number(group.pending().len() as u64);
         for (id, pending) in group.pending().iter() {
             writer.raw(&id.to_bytes());
@@ -39,14 +60,15 @@ pub(super) fn encode(stream: &Stream, writer: &mut Writer<'_>) -> u8 {
         for (_, consumer) in group.consumers() {
             writer.string(consumer.name());
             writer.milliseconds(consumer.seen_ms);
-            writer.milliseconds(consumer.active_ms.unwrap_or(-1));
+            if kind == kind::STREAM_LISTPACKS_3 {
+                writer.milliseconds(consumer.active_ms.unwrap_or(-1));
+            }
             writer.number(consumer.pending().len() as u64);
             for (id, ()) in consumer.pending().iter() {
                 writer.raw(&id.to_bytes());
             }
         }
     }
-    kind::STREAM_LISTPACKS_3
 }
 
 fn write_id(writer: &mut Writer<'_>, id: StreamId) {
@@ -66,7 +88,9 @@ fn raw_id(bytes: &[u8], reader: &Reader<'_>) -> Result<StreamId, Error> {
 
 pub(super) fn decode(kind: u8, reader: &mut Reader<'_>) -> Result<Stream, Error> {
     let mut nodes = BTreeMap::new();
+    reader.reading("the count of a stream's nodes");
     for _ in 0..reader.count(2)? {
+        reader.reading("a stream's node");
         let key = reader.string()?;
         let key = raw_id(&key, reader)?;
         let bytes = reader.string()?;
@@ -75,6 +99,7 @@ pub(super) fn decode(kind: u8, reader: &mut Reader<'_>) -> Result<Stream, Error>
             return Err(reader.error("a stream with two nodes of one id"));
         }
     }
+    reader.reading("a stream's length and ids");
     let len = reader.number()?;
     let last_id = read_id(reader)?;
     let counters = if kind == kind::STREAM_LISTPACKS {
@@ -91,7 +116,9 @@ pub(super) fn decode(kind: u8, reader: &mut Reader<'_>) -> Result<Stream, Error>
         return Err(reader.error("a stream of another length than it says"));
     }
     let mut groups = Groups::new();
+    reader.reading("the count of a stream's groups");
     for _ in 0..reader.count(5)? {
+        reader.reading("a consumer group");
         let name = reader.string()?;
         let group = decode_group(kind, reader, &entries)?;
         if groups.insert(name.into(), group).is_some() {
@@ -109,6 +136,7 @@ fn decode_group(kind: u8, reader: &mut Reader<'_>, entries: &Entries) -> Result<
         Some(reader.number()?).filter(|&number| number != UNKNOWN)
     };
     let mut pending = BTreeMap::new();
+    reader.reading("a consumer group's pending entries");
     for _ in 0..reader.count(ID_BYTES + 9)? {
         let id = reader.take(ID_BYTES)?;
         let id = raw_id(id, reader)?;
@@ -118,7 +146,9 @@ fn decode_group(kind: u8, reader: &mut Reader<'_>, entries: &Entries) -> Result<
         }
     }
     let mut group = Group::new(last_id, entries_read);
+    reader.reading("the count of a group's consumers");
     for _ in 0..reader.count(10)? {
+        reader.reading("a consumer");
         let name = reader.string()?;
         if group.find(&name).is_some() {
             return Err(reader.error("two consumers of one name"));

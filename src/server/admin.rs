@@ -10,7 +10,7 @@ use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
 use crate::data::Value;
 use crate::data::digest::digest;
-use crate::engine::{self, Guard, ServerCommands, Session, Waiter};
+use crate::engine::{self, Guard, LOADING, ServerCommands, Session, Waiter};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
 use std::path::Path;
@@ -292,6 +292,9 @@ impl ServerState {
         if engine.in_exec() {
             return Err("the log cannot be begun or ended within a transaction".to_owned());
         }
+        if engine.is_loading() {
+            return Err("the data are still being loaded".to_owned());
+        }
         if config.appendonly {
             let dir = engine::data_dir(Path::new(&config.dir.0));
             let log = engine
@@ -331,6 +334,7 @@ impl ServerState {
         let name = args.at(1).to_ascii_lowercase();
         match (&name[..], args.len()) {
             (b"help", 2) => help(out, "DEBUG", DEBUG_HELP),
+            (b"reload" | b"loadaof", _) if engine.is_loading() => return Err(LOADING),
             (b"sleep", 3) => {
                 let text = std::str::from_utf8(args.at(2)).unwrap_or_default();
                 let seconds: f64 = text.parse().map_err(|_| CommandError::NOT_FLOAT)?;

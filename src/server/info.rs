@@ -186,7 +186,8 @@ fn memory(shared: &Shared, _: &Guard<'_>, out: &mut String) {
 }
 
 fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
-    field(out, "loading", 0);
+    let is_loading = engine.is_loading();
+    field(out, "loading", u8::from(is_loading));
     field(out, "async_loading", 0);
     field(out, "rdb_changes_since_last_save", engine.changes());
     field(out, "rdb_bgsave_in_progress", 0);
@@ -194,12 +195,24 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "rdb_last_bgsave_status", "ok");
     field(out, "rdb_last_bgsave_time_sec", -1);
     field(out, "rdb_current_bgsave_time_sec", -1);
-    field(out, "aof_enabled", u8::from(engine.log().is_some()));
+    field(out, "rdb_last_load_keys_expired", shared.loading.expired.load(Ordering::Relaxed));
+    field(out, "rdb_last_load_keys_loaded", shared.loading.keys.load(Ordering::Relaxed));
+    let is_enabled = engine.log().is_some() || is_loading && shared.config.read().appendonly;
+    field(out, "aof_enabled", u8::from(is_enabled));
     field(out, "aof_rewrite_in_progress", 0);
     field(out, "aof_rewrite_scheduled", 0);
     field(out, "aof_last_rewrite_time_sec", -1);
     field(out, "aof_current_rewrite_time_sec", -1);
     field(out, "aof_last_bgrewrite_status", "ok");
+    if is_loading {
+        let loading = &shared.loading;
+        field(out, "loading_start_time", loading.started_s);
+        field(out, "loading_total_bytes", loading.progress.total_bytes());
+        field(out, "loading_rdb_used_mem", 0);
+        field(out, "loading_loaded_bytes", loading.progress.loaded_bytes());
+        field(out, "loading_loaded_perc", format_args!("{:.2}", loading.percent()));
+        field(out, "loading_eta_seconds", loading.eta_s());
+    }
     let Some(log) = engine.log() else { return };
     let failure = log.refusal();
     let (segments, bytes) = log.sizes();

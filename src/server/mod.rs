@@ -13,6 +13,7 @@ pub mod connection;
 pub mod daemon;
 pub mod info;
 pub mod listener;
+pub mod load;
 pub mod logger;
 pub mod migrate;
 pub mod run;

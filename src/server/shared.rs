@@ -70,6 +70,8 @@ pub struct Shared {
     pub peers: super::migrate::Peers,
     /// Wakes connections that wait because of `CLIENT PAUSE`.
     pub unpaused: Arc<Notify>,
+    /// The load that the server begins with.
+    pub loading: super::load::Loading,
 }
 
 impl Shared {

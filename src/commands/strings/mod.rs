@@ -203,7 +203,7 @@ fn get(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 fn getdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let key = ctx.store.key(&args[1]);
     if reply_get(ctx, &key)? {
-        ctx.store.take(&key);
+        ctx.store.remove(&key);
         ctx.store.effect(&[b"DEL", key.bytes]);
     }
     Ok(())

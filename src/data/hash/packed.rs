@@ -3,7 +3,6 @@
 use super::{Boxed, Form, Hash, Listpack, NO_EXPIRY, PAIR, TRIPLE, Word};
 use crate::data::listpack::Element;
 use crate::data::{Limits, Malformed};
-use std::collections::HashSet;
 
 impl Hash {
     /// A hash of names and values by turns.
@@ -11,9 +10,7 @@ impl Hash {
     /// # Errors
     /// If a value is missing or a name occurs twice.
     pub fn from_listpack(pairs: Listpack) -> Result<Self, Malformed> {
-        let mut names = HashSet::new();
-        let is_new = |name: Element<'_>| names.insert(name.to_vec());
-        if !pairs.len().is_multiple_of(PAIR) || !pairs.iter().step_by(PAIR).all(is_new) {
+        if !pairs.len().is_multiple_of(PAIR) || pairs.has_repeats(PAIR) {
             return Err(Malformed::new("a hash with a field twice or without a value", 0));
         }
         Ok(Self(Word::first(pairs)))
@@ -25,7 +22,9 @@ impl Hash {
     /// If something is missing, a name occurs twice, or an expiry time is none.
     pub fn from_expiring_listpack(triples: &Listpack) -> Result<Self, Malformed> {
         const WRONG: Malformed = Malformed::new("a hash with a damaged field", 0);
-        let mut names = HashSet::new();
+        if triples.has_repeats(TRIPLE) {
+            return Err(Malformed::new("a hash with a field twice", 0));
+        }
         let mut fields = Vec::with_capacity(triples.len() / TRIPLE);
         let mut elements = triples.iter();
         while let Some(name) = elements.next() {
@@ -34,7 +33,7 @@ impl Hash {
             else {
                 return Err(WRONG);
             };
-            if expiry_ms < NO_EXPIRY || !names.insert(name.to_vec()) {
+            if expiry_ms < NO_EXPIRY {
                 return Err(WRONG);
             }
             fields.push((name, value, expiry_ms));

@@ -31,8 +31,9 @@ const BACK_LENGTH_BYTES_MAX: usize = 5;
 /// An element of a listpack: a decimal number is kept as an integer.
 ///
 /// Two elements of the same bytes are equal unless one comes from foreign bytes that keep as a string what
-/// this implementation would keep as an integer; compare with [`Element::eq_bytes`] where it matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// this implementation would keep as an integer; compare with [`Element::eq_bytes`] where it matters. The order
+/// is for sorting only: integers come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Element<'a> {
     /// A number, whose decimal digits are the element's bytes.
     Integer(i64),

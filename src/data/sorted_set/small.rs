@@ -1,12 +1,11 @@
 //! Sorted sets as listpacks: a member and its score in turn, in order.
 
-use super::iter::{Iter, score_of};
+use super::iter::{Entry, Iter, score_of};
 use super::listpack::{Digits, Element, Listpack, Position};
 use super::{LexRange, Malformed, ScoreRange};
 use crate::resp::DoubleText;
 use crate::resp::double::as_integer;
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::ops::Range;
 
 /// A member that was found.
@@ -117,23 +116,25 @@ pub(super) fn check(listpack: &Listpack) -> Result<(), Malformed> {
     if listpack.is_empty() || !listpack.len().is_multiple_of(2) {
         return Err(malformed("a sorted set has members without scores, or none"));
     }
-    let mut seen = HashSet::new();
-    let mut before: Option<(f64, Vec<u8>)> = None;
+    let mut before: Option<Entry<'_>> = None;
     for entry in Iter::of_listpack(listpack, 0, usize::MAX, false) {
-        let member = entry.member.to_vec();
         if entry.score.is_nan() {
             return Err(malformed("a score is not a number"));
         }
-        if let Some((score, other)) = &before {
-            let order = score.partial_cmp(&entry.score).map(|order| order.then(other.cmp(&member)));
-            if order != Some(Ordering::Less) {
-                return Err(malformed("the elements of a sorted set are not in order"));
-            }
+        if before.is_some_and(|before| !precedes(&before, &entry)) {
+            return Err(malformed("the elements of a sorted set are not in order"));
         }
-        if !seen.insert(member.clone()) {
-            return Err(malformed("a member occurs twice in a sorted set"));
-        }
-        before = Some((entry.score, member));
+        before = Some(entry);
+    }
+    if listpack.has_repeats(2) {
+        return Err(malformed("a member occurs twice in a sorted set"));
     }
     Ok(())
+}
+
+/// Whether an element belongs before another one.
+fn precedes(one: &Entry<'_>, other: &Entry<'_>) -> bool {
+    let by_member = || one.member.with_bytes(|one| other.member.with_bytes(|other| one.cmp(other)));
+    let order = one.score.partial_cmp(&other.score);
+    order.is_some_and(|order| order.then_with(by_member) == Ordering::Less)
 }
