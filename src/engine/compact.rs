@@ -1,7 +1,7 @@
 //! Writing snapshots down: compaction of the log, and dumps.
 
-use super::snapshot::{Begun, Next, unpack};
 use super::functions::Functions;
+use super::snapshot::{Begun, Next, unpack};
 use super::{Engine, State};
 use crate::env::Clock;
 use crate::keyspace::Saved;

@@ -785,7 +785,7 @@ pub(super) fn remove_strays(
             file.set_len(end.bytes).map_err(disk_error("cutting", &path))?;
         }
     }
-    let listed: Vec<String> = manifest.names().collect();
+    let listed: Vec<String> = manifest.all_names().collect();
     let names = disk.list(dir).map_err(disk_error("listing", dir))?;
     for name in names {
         let ours = segment::parse_name(&name).is_some() || name == manifest::TEMPORARY_NAME;
@@ -843,6 +843,7 @@ pub(super) fn new_log(
         clock,
         random: Mutex::new(random),
         durability: (options.durability as u8).into(),
+        retention: Mutex::new(options.retention),
         options,
         commit: Mutex::new(Commit::new(lsn, db)),
         shape: Mutex::new(Shape::of(&writer.manifest)),

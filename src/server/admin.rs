@@ -1,6 +1,7 @@
 //! Commands about the server: `CONFIG`, `DEBUG`, `SHUTDOWN`, `WAIT`, `WAITAOF`, and handing the others
 //! to their files.
 
+use super::background;
 use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::shared::Shared;
@@ -143,6 +144,17 @@ impl ServerCommands for ServerState {
             C::Info => info::info(&self.shared, engine, args, &mut out),
             C::LastSave => out.integer(self.shared.last_save_s.load(Ordering::Relaxed) as i64),
             C::Debug => self.debug(engine, session, args, &mut out)?,
+            C::BgRewriteAof => {
+                background::reply(background::bgrewriteaof(&self.shared, engine), &mut out)?;
+            }
+            C::BgSave => {
+                let schedule = match args.get(1) {
+                    None => false,
+                    Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"SCHEDULE") => true,
+                    Some(_) => return Err(CommandError::SYNTAX),
+                };
+                background::reply(background::bgsave(&self.shared, engine, schedule), &mut out)?;
+            }
             C::Shutdown => self.shutdown(args)?,
             C::Wait => self.wait(engine, args, &mut out)?,
             C::WaitAof => self.wait_aof(engine, args, &mut out)?,
@@ -278,6 +290,11 @@ impl ServerState {
                 }
             }
             Effect::Loglevel => logger::set_level(config.loglevel),
+            Effect::Retention => {
+                if let Some(log) = engine.log() {
+                    log.set_retention(run::retention(config));
+                }
+            }
             Effect::AllocatorThread => run::set_allocator_thread(config.jemalloc_bg_thread),
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::{args, logger};
 use crate::commands::Settings;
 use crate::data::{KeyHasher, Limits};
 use crate::engine::{Engine, Machine};
-use crate::log::{Durability, Options};
+use crate::log::{Durability, Options, Retention};
 use crate::{log_notice, log_warning};
 use parking_lot::{Mutex, RwLock};
 use std::error::Error;
@@ -28,6 +28,9 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// How often it is looked whether writes are refused.
 const REFUSAL_PERIOD: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether a snapshot is to be begun.
+const BACKGROUND_PERIOD: Duration = Duration::from_millis(100);
+
 /// Whatever kept something from being done.
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -38,8 +41,14 @@ pub fn log_options(config: &Config) -> Options {
         segment_bytes: config.log_segment_size,
         compression_bytes_min: compressed.then_some(config.log_compression_min_bytes as usize),
         durability: durability(config.appendfsync),
+        retention: retention(config),
         ..Options::default()
     }
+}
+
+/// How long files that a compaction has replaced are kept under this configuration.
+pub fn retention(config: &Config) -> Retention {
+    Retention { time_s: config.log_retention_time, bytes: config.log_retention_size }
 }
 
 /// The condition for replies that `appendfsync` means.
@@ -140,6 +149,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         listeners: Mutex::new(Listeners::default()),
         active_expiry: true.into(),
         peers: Default::default(),
+        background: Default::default(),
         unpaused: Arc::default(),
         loading: Loading::default(),
     });
@@ -152,6 +162,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     }
     threads[0].runtime.spawn(expire(shared.clone()));
     threads[0].runtime.spawn(every_second(shared.clone()));
+    threads[0].runtime.spawn(super::background::save_slices(shared.clone()));
+    threads[0].runtime.spawn(background_tasks(shared.clone()));
     threads[0].runtime.spawn(report_refusals(shared.clone()));
     // Handlers are installed before anyone is told that the server is ready.
     {
@@ -335,6 +347,14 @@ async fn expire(shared: Arc<Shared>) {
             }
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Begins snapshots when it is time for them.
+async fn background_tasks(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(BACKGROUND_PERIOD).await;
+        super::background::tick(&shared);
     }
 }
 
