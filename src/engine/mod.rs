@@ -5,14 +5,19 @@
 //! caller holds the reply back until the log lets it pass.
 
 mod blocking;
+pub mod compact;
 mod execute;
 mod expire;
+mod load;
 mod pause;
 #[cfg(test)]
 mod recovery_tests;
 mod reload;
 mod replay;
 mod session;
+pub mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 mod stats;
 mod transaction;
 mod transfer;
@@ -100,6 +105,9 @@ struct State {
     waiters: HashMap<u64, Arc<Waiter>>,
     /// The number of the last one.
     next_waiter: u64,
+    /// The snapshot at hand.
+    snapshot: Option<snapshot::Running>,
+    snapshot_stats: snapshot::SnapshotStats,
 }
 
 impl Engine {
@@ -121,7 +129,7 @@ impl Engine {
         options: Options,
     ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
-        let mut replay = replay::Replayer::new(&mut state);
+        let mut replay = replay::Replayer::new(&mut state, machine.clock.unix_ms());
         let (log, recovery) = log::attach(
             machine.disk.clone(),
             dir,
@@ -183,6 +191,8 @@ impl State {
             pause: None,
             waiters: HashMap::new(),
             next_waiter: 0,
+            snapshot: None,
+            snapshot_stats: snapshot::SnapshotStats::default(),
         }
     }
 }
@@ -287,18 +297,27 @@ impl Guard<'_> {
     pub fn begin_log(&mut self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
         assert!(self.state.log.is_none(), "there is one log at a time");
         self.flush_effects();
+        self.abort_snapshot();
         let machine = &self.engine.machine;
+        let now_ms = self.now_ms;
         let state = &mut *self.state;
-        let log = Arc::new(log::begin(
+        let ended = state.ended.take();
+        let begun = log::begin(
             machine.disk.clone(),
             dir,
             options,
             machine.clock.clone(),
             (machine.random)(),
-            state.ended.as_deref(),
-            &mut |write| replay::dump(&state.keyspace, write),
-        )?);
-        state.ended = None;
+            ended.as_deref(),
+            &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
+        );
+        let log = match begun {
+            Ok(log) => Arc::new(log),
+            Err(error) => {
+                state.ended = ended;
+                return Err(error);
+            }
+        };
         state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;

@@ -17,6 +17,7 @@ impl Guard<'_> {
     /// # Errors
     /// Which key could not be read back. Then nothing has changed.
     pub fn reload_values(&mut self) -> Result<(), String> {
+        self.abort_snapshot();
         let state = &mut *self.state;
         let keyspace = &mut state.keyspace;
         let hasher = keyspace.hasher();
@@ -49,6 +50,7 @@ impl Guard<'_> {
     /// Why the log could not be replayed. Then nothing has changed.
     pub fn reload_log(&mut self) -> Result<(), String> {
         self.flush_effects();
+        self.abort_snapshot();
         let Some(log) = self.state.log.clone() else { return Ok(()) };
         log.request_sync();
         log.submit();
@@ -60,11 +62,12 @@ impl Guard<'_> {
             std::thread::sleep(Duration::from_millis(1));
             waited += Duration::from_millis(1);
         }
+        let now_ms = self.now_ms;
         let state = &mut *self.state;
         let count = state.keyspace.database_count();
         let before: Vec<_> = (0..count).map(|index| state.keyspace.take(index)).collect();
         let disk = &*self.engine.machine.disk;
-        let result = log::reread(disk, log.dir(), &mut Replayer::new(state));
+        let result = log::reread(disk, log.dir(), &mut Replayer::new(state, now_ms));
         for (index, database) in before.into_iter().enumerate() {
             if result.is_err() {
                 *state.keyspace.database_mut(index) = database;

@@ -1,17 +1,14 @@
-//! From the log's bytes to the keyspace, and from the keyspace to the bytes of a base.
+//! From the log's bytes to the keyspace.
 
-use super::State;
+use super::{State, load};
 use crate::commands::store::{ExpiryMode, Store, Unit};
 use crate::commands::{Context, Handler, Settings, table};
-use crate::keyspace::{Entry, Keyspace, Value};
-use crate::log::Replay;
-use crate::rdb::payload::dump as dump_value;
+use crate::disk::File;
+use crate::log::segment::Preamble;
+use crate::log::{Lsn, PreambleDamage, Replay};
 use crate::resp::request::Parsed;
-use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser, write_command};
-use std::io;
-
-/// A base's commands are written in pieces of this size.
-const DUMP_BYTES: usize = 256 * 1024;
+use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser};
+use std::sync::Arc;
 
 /// Carries out the commands of the log.
 pub(super) struct Replayer<'a> {
@@ -19,6 +16,8 @@ pub(super) struct Replayer<'a> {
     settings: Settings,
     unit: Unit,
     db: usize,
+    /// When the replay began.
+    start_ms: i64,
     /// When the commands at hand were written.
     now_ms: i64,
     any: bool,
@@ -28,7 +27,7 @@ pub(super) struct Replayer<'a> {
 }
 
 impl<'a> Replayer<'a> {
-    pub(super) fn new(state: &'a mut State) -> Self {
+    pub(super) fn new(state: &'a mut State, start_ms: i64) -> Self {
         // What was once accepted is replayed, whatever is accepted today.
         let mut settings = Settings { bulk_bytes_max: usize::MAX / 4, ..state.settings.clone() };
         // The log says when a HyperLogLog became dense.
@@ -38,6 +37,7 @@ impl<'a> Replayer<'a> {
             settings,
             unit: Unit::default(),
             db: 0,
+            start_ms,
             now_ms: 0,
             any: false,
             reply: Vec::new(),
@@ -81,6 +81,16 @@ impl<'a> Replayer<'a> {
 }
 
 impl Replay for Replayer<'_> {
+    fn preamble(
+        &mut self,
+        file: &Arc<dyn File>,
+        preamble: &Preamble,
+        _lsn: Lsn,
+    ) -> Result<(), PreambleDamage> {
+        let access = self.state.access(self.start_ms).initial();
+        load::load(self.state, &**file, preamble, access, self.settings.limits.clone())
+    }
+
     fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String> {
         if db as usize >= self.state.keyspace.database_count() {
             return Err(format!("database {db} is beyond the configured number of databases"));
@@ -116,52 +126,5 @@ impl Replay for Replayer<'_> {
 
     fn selected_db(&self) -> u32 {
         self.db as u32
-    }
-}
-
-/// Writes commands that rebuild `keyspace`, in pieces of whole commands; with each comes the database
-/// selected at its start.
-pub(super) fn dump(
-    keyspace: &Keyspace,
-    write: &mut dyn FnMut(u32, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let (mut piece, mut payload) = (Vec::new(), Vec::new());
-    for (db, database) in keyspace.databases() {
-        let mut digits = itoa::Buffer::new();
-        if !database.is_empty() {
-            write_command(&mut piece, &[b"SELECT", digits.format(db).as_bytes()]);
-        }
-        for entry in database.iter() {
-            dump_entry(entry, &mut payload, &mut piece);
-            if piece.len() >= DUMP_BYTES {
-                write(db as u32, &piece)?;
-                piece.clear();
-            }
-        }
-        if !piece.is_empty() {
-            write(db as u32, &piece)?;
-            piece.clear();
-        }
-    }
-    Ok(())
-}
-
-/// Writes a command that rebuilds one key. `payload` is a buffer to use.
-fn dump_entry(entry: Entry<'_>, payload: &mut Vec<u8>, piece: &mut Vec<u8>) {
-    let (mut digits, mut at_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let at = entry.expiry_ms().map(|at| at_digits.format(at).as_bytes());
-    let string = match entry.value() {
-        Value::Integer(number) => digits.format(number).as_bytes(),
-        Value::Text { bytes, .. } => bytes,
-        collection => {
-            payload.clear();
-            dump_value(collection, true, payload);
-            let at = at.unwrap_or(b"0");
-            return write_command(piece, &[b"RESTORE", entry.key(), at, payload, b"ABSTTL"]);
-        }
-    };
-    match at {
-        Some(at) => write_command(piece, &[b"SET", entry.key(), string, b"PXAT", at]),
-        None => write_command(piece, &[b"SET", entry.key(), string]),
     }
 }
