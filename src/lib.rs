@@ -22,7 +22,7 @@
 //! keyspace/    databases, entries, the read gate, keys that are watched or waited for
 //! log/         frames, segments, manifest, commit buffer, drain, sync, roll, heal, recovery
 //! ------------------------------------------------------------------------------------------------
-//! rdb/         values as Redis's RDB has them: DUMP, RESTORE, the base
+//! rdb/         RDB: files and values of every version of Redis's and Valkey's, read and written
 //! ------------------------------------------------------------------------------------------------
 //! data/        value types, and the table that keyspace and big collections share
 //! resp/        the wire protocol, RESP2 and RESP3

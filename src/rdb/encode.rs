@@ -1,8 +1,8 @@
 //! Values as RDB has them.
 
 use super::{NotHeld, Target, Writer, kind, stream};
-use crate::data::list::NodeView;
 use crate::data::hash::Field;
+use crate::data::list::NodeView;
 use crate::data::sorted_set::Entry;
 use crate::data::{Hash, List, Set, SortedSet, Value};
 

@@ -36,9 +36,7 @@ pub mod zipmap;
 
 pub use chunk::{Chunk, Format};
 pub use decode::decode_value;
-pub use encode::{
-    encode_contents, encode_entry, encode_field, encode_node, encode_value, kind_of,
-};
+pub use encode::{encode_contents, encode_entry, encode_field, encode_node, encode_value, kind_of};
 pub use module::ModuleName;
 pub use reader::Reader;
 pub use stream::{encode_stream_node, encode_tail};
