@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 bytes.clear();
                 write(keys, value, expiry_ms, &mut bytes)
             })?);
-            read.push(rate(keys, || read_all(&bytes, &limits, drop))?);
+            read.push(rate(keys, || read_all(&bytes, &limits, |_| ()))?);
             made.push(rate(keys, || {
                 read_all(&bytes, &limits, |record| {
                     if let Record::Key(record) = record {

@@ -60,10 +60,10 @@ fn files_hold_what_is_written_beside_them() {
 /// What the description of a stream of the first version leaves out.
 fn fill_in(contents: &Contents, expected: &mut Contents) {
     for (key, (held, _)) in expected {
-        if let (Held::Stream(stream), Some((Held::Stream(found), _))) = (held, contents.get(key)) {
-            if stream.entries_added == 0 {
-                stream.entries_added = found.entries_added;
-            }
+        if let (Held::Stream(stream), Some((Held::Stream(found), _))) = (held, contents.get(key))
+            && stream.entries_added == 0
+        {
+            stream.entries_added = found.entries_added;
         }
     }
 }
