@@ -16,6 +16,7 @@
 //! ------------------------------------------------------------------------------------------------
 //! engine/      the one place where keyspace and log meet: open, execute, transactions, expiry,
 //!              replay. Usable as a library, without a network
+//! engine/import/   starting on the directory of a Redis
 //! ------------------------------------------------------------------------------------------------
 //! commands/    one file a family, one table of specs; Store: reads and writes with their effects
 //! ------------------------------------------------------------------------------------------------
@@ -56,6 +57,7 @@
 //! | thread | does |
 //! |---|---|
 //! | main | starts, waits for the end, closes the log |
+//! | `load` | at the start: recovers the log, or imports what a Redis has left, into an engine of its own; then that one's data take the place of the serving one's, which has refused most commands so far |
 //! | `io-0` … | `io-threads` of them (default 1, at most the cores), each a current-thread runtime: connections, and its dispatcher of held replies. `io-0` also accepts, expires keys and disconnects the idle |
 //! | `log` | one [`log::Action`] at a time: drain (`always`), sync, roll to the next segment, heal |
 //! | `log-prepare` | makes and zeroes the next segment ahead of time |
@@ -64,7 +66,7 @@
 //!
 //! | lock | guards | held for |
 //! |---|---|---|
-//! | engine | keyspace, settings, effects not yet in the log | a batch, or a slice of expiry. Only I/O threads take it (and the main thread once, to end). No `.await` and no I/O under it, with one exception: `CONFIG SET appendonly` writes or closes a log |
+//! | engine | keyspace, settings, effects not yet in the log | a batch, or a slice of expiry. Only I/O threads take it (and `load` and main once each, to begin and to end). No `.await` and no I/O under it, with one exception: `CONFIG SET appendonly` writes or closes a log |
 //! | log: commit buffer | executed commands that are not drained | a copy or a swap, never I/O |
 //! | log: writer | segment, manifest, commands kept until they are durable | a drain; longer for a roll or a heal, which `writer_busy` announces so that others leave their drain to the log thread. Never for a sync, except a roll's and a heal's |
 //! | small ones | waiting replies, list of clients, one client's public state, configuration, failure, statistics | a few instructions |

@@ -4,7 +4,6 @@
 use super::keys::Keys;
 use super::numbers::integer;
 use super::spec::{Begin, Find, Flags, KeySpec, ServerCommand, Spec};
-use super::store::Access;
 use super::{CommandError, CommandResult, Context};
 use crate::keyspace::EntryBox;
 use crate::rdb::payload::{PayloadError, dump as dump_value, restore as restore_value};
@@ -87,7 +86,7 @@ fn dump(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 struct Options {
     replace: bool,
     absolute: bool,
-    idle_s: Option<i64>,
+    idle_s: Option<u64>,
     frequency: Option<u8>,
 }
 
@@ -104,7 +103,7 @@ impl Options {
                     const NEGATIVE: CommandError =
                         CommandError::fixed("ERR Invalid IDLETIME value, must be >= 0");
                     let idle_s = integer(arg)?;
-                    options.idle_s = Some(Some(idle_s).filter(|&s| s >= 0).ok_or(NEGATIVE)?);
+                    options.idle_s = Some(u64::try_from(idle_s).map_err(|_| NEGATIVE)?);
                     at += 1;
                 }
                 Some(arg) if is(b"FREQ") && options.idle_s.is_none() => {
@@ -118,19 +117,6 @@ impl Options {
             at += 1;
         }
         Ok(options)
-    }
-
-    /// The access word of the new entry, as far as the policy in force has use for what was given.
-    fn access(&self, ctx: &Context<'_>) -> u32 {
-        match (ctx.access_clock(), self.idle_s, self.frequency) {
-            (Access::Lru(clock), Some(idle_s), _) => {
-                clock.wrapping_sub(idle_s as u32) & 0x00ff_ffff
-            }
-            (Access::Lfu { minutes, .. }, _, Some(frequency)) => {
-                u32::from(minutes) << 8 | u32::from(frequency)
-            }
-            _ => ctx.store.initial_access(),
-        }
     }
 }
 
@@ -166,7 +152,7 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         }
         return Ok(());
     }
-    let access = options.access(ctx);
+    let access = ctx.access_clock().restored(options.idle_s, options.frequency);
     ctx.store.insert(&key, EntryBox::new(key.bytes, value, expiry_ms, access));
     if options.absolute || expiry_ms.is_none() {
         ctx.store.effect_verbatim(args);

@@ -119,6 +119,20 @@ impl Access {
         }
     }
 
+    /// The word of an entry that comes from elsewhere, as far as the policy in force has use for what is
+    /// known of it: for how many seconds nobody had used it, or how often it was used.
+    pub fn restored(self, idle_s: Option<u64>, frequency: Option<u8>) -> u32 {
+        match (self, idle_s, frequency) {
+            (Access::Lru(clock), Some(idle_s), _) => {
+                clock.wrapping_sub(idle_s as u32) & 0x00ff_ffff
+            }
+            (Access::Lfu { minutes, .. }, _, Some(frequency)) => {
+                u32::from(minutes) << 8 | u32::from(frequency)
+            }
+            _ => self.initial(),
+        }
+    }
+
     /// The word after an access to an entry whose word was `word`.
     pub fn touched(self, word: u32) -> u32 {
         match self {

@@ -23,6 +23,9 @@ pub trait Disk: Send + Sync {
     /// Opens a file that exists, to read and write.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
+    /// Opens a file that exists, only to read: it may be one that this process must not write.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
     /// Renames a file, replacing what had the new name. Durable after [`Disk::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -52,6 +55,9 @@ pub trait File: Send + Sync {
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
+
+    /// When the file's bytes last changed, in ns of Unix time.
+    fn modified_ns(&self) -> io::Result<i64>;
 
     /// Reads up to `buffer.len()` bytes; 0 only at the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;

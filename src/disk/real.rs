@@ -4,7 +4,7 @@ use super::{Disk, File, Lock};
 use rustix::fs::{FallocateFlags, FlockOperation};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +21,10 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(RealFile(fs::OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(RealFile(fs::File::open(path)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -89,6 +93,11 @@ impl File for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
+    fn modified_ns(&self) -> io::Result<i64> {
+        let metadata = self.0.metadata()?;
+        Ok(metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()))
+    }
+
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.0.read_at(buffer, offset)
     }
@@ -151,11 +160,14 @@ mod tests {
         file.write_at(b"hello", 4096).unwrap();
         file.sync().unwrap();
         assert_eq!(file.len().unwrap(), 8192);
+        let before = file.modified_ns().unwrap();
         RealDisk.rename(&path, &dir.path().join("b")).unwrap();
         RealDisk.sync_dir(dir.path()).unwrap();
         assert_eq!(RealDisk.list(dir.path()).unwrap(), ["b"]);
         let mut bytes = [0; 5];
-        let file = RealDisk.open(&dir.path().join("b")).unwrap();
+        let file = RealDisk.open_to_read(&dir.path().join("b")).unwrap();
+        assert_eq!(file.modified_ns().unwrap(), before);
+        assert!(file.write_at(b"x", 0).is_err());
         file.read_exact_at(&mut bytes, 4096).unwrap();
         assert_eq!(&bytes, b"hello");
         assert!(file.read_exact_at(&mut bytes, 8190).is_err());

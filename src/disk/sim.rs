@@ -83,6 +83,8 @@ struct Inode {
     /// Sectors that a failed sync marked clean: the next sync does not write them.
     forgotten: BTreeSet<u64>,
     allocated: u64,
+    /// When the bytes last changed: the number of that change.
+    modified: i64,
 }
 
 impl Inode {
@@ -130,6 +132,7 @@ impl Inode {
             cached: left.durable.clone(),
             allocated: left.durable.len,
             durable: left.durable,
+            modified: self.modified,
             ..Inode::default()
         }
     }
@@ -147,6 +150,8 @@ struct State {
     locked: BTreeSet<PathBuf>,
     lock_contents: BTreeMap<PathBuf, String>,
     next_inode: InodeId,
+    /// Changes of files' bytes so far, which stand for time.
+    changes: i64,
 }
 
 impl State {
@@ -156,6 +161,14 @@ impl State {
             None => self.names.remove(path),
         };
         self.unsynced_names.entry(path.into()).or_default().push(inode);
+    }
+
+    /// Notes that a file's bytes change now.
+    fn modify(&mut self, inode: InodeId) -> &mut Inode {
+        self.changes += 1;
+        let found = self.inodes.get_mut(&inode).expect("an open file has an inode");
+        found.modified = self.changes;
+        found
     }
 
     fn used_bytes(&self) -> u64 {
@@ -239,6 +252,7 @@ impl Snapshot {
             names,
             lock_contents: self.0.lock_contents.clone(),
             next_inode: self.0.next_inode,
+            changes: self.0.changes,
             ..State::default()
         })
     }
@@ -315,6 +329,7 @@ impl SimDisk {
         inode.write(bytes, 0);
         inode.sync();
         state.inodes.insert(id, inode);
+        state.modify(id);
         state.names.insert(path.into(), id);
         state.durable_names.insert(path.into(), id);
         state.unsynced_names.remove(path);
@@ -387,6 +402,10 @@ impl Disk for SimDisk {
         Ok(self.file(path, inode))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open(path)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.operate(Operation::Rename(to.into()), |state, _| {
             let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
@@ -456,8 +475,12 @@ impl SimFile {
         change: impl FnOnce(&mut Inode) -> T,
         more: impl FnOnce(&Inode) -> u64,
     ) -> io::Result<T> {
+        let writes = matches!(operation, Operation::Write { .. } | Operation::SetLen(_));
         self.disk.operate(operation, |state, quota| {
             check_quota(state, quota, more(&state.inodes[&self.inode]))?;
+            if writes {
+                return Ok(change(state.modify(self.inode)));
+            }
             Ok(change(state.inodes.get_mut(&self.inode).expect("an open file has an inode")))
         })
     }
@@ -466,6 +489,10 @@ impl SimFile {
 impl File for SimFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.0.state.lock().inodes[&self.inode].cached.len)
+    }
+
+    fn modified_ns(&self) -> io::Result<i64> {
+        Ok(self.disk.0.state.lock().inodes[&self.inode].modified)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

@@ -1,5 +1,6 @@
 //! Writing snapshots down: compaction of the log, and dumps.
 
+use super::functions::Functions;
 use super::snapshot::{Begun, Next, unpack};
 use super::{Engine, State};
 use crate::env::Clock;
@@ -7,7 +8,7 @@ use crate::keyspace::Saved;
 use crate::log::{BaseWriter, Log};
 use crate::rdb::blocks::{Count, FileWriter, Sink, Tail, WriteError};
 use crate::rdb::file::{self, KeyNotHeld};
-use crate::rdb::{Format, Target};
+use crate::rdb::{Format, NotHeld, Target};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ pub enum SnapshotError {
     /// A value that the version cannot hold.
     #[error("{0}")]
     NotHeld(#[from] KeyNotHeld),
+    /// Something else that the version cannot hold.
+    #[error("{0}")]
+    FunctionsNotHeld(#[from] NotHeld),
     /// Not every key came. The snapshot is not used.
     #[error("database {db} has {keys} keys, but {written} were written")]
     Count {
@@ -49,7 +53,12 @@ impl From<WriteError> for SnapshotError {
 }
 
 /// The head of a file: its header and what there is to know about it.
-fn head(format: Format, time_ms: i64, is_base: bool) -> Vec<u8> {
+fn head(
+    format: Format,
+    time_ms: i64,
+    is_base: bool,
+    functions: &Functions,
+) -> Result<Vec<u8>, NotHeld> {
     let mut head = Vec::new();
     file::header(format.target, &mut head);
     file::aux("redis-ver", b"7.4.1", &mut head);
@@ -57,7 +66,10 @@ fn head(format: Format, time_ms: i64, is_base: bool) -> Vec<u8> {
     file::aux("ctime", (time_ms / 1000).to_string().as_bytes(), &mut head);
     file::aux("mainstay-ver", env!("CARGO_PKG_VERSION").as_bytes(), &mut head);
     file::aux("aof-base", if is_base { b"1" } else { b"0" }, &mut head);
-    head
+    for source in functions.sources() {
+        file::function(source, format.target, format.compress, &mut head)?;
+    }
+    Ok(head)
 }
 
 /// Writes one part.
@@ -86,7 +98,7 @@ fn write(
     sink: &mut Sink<'_>,
     wait: &mut dyn FnMut(),
 ) -> Result<Tail, SnapshotError> {
-    let head = head(begun.format, begun.time_ms, is_base);
+    let head = head(begun.format, begun.time_ms, is_base, &begun.functions)?;
     let mut writer = FileWriter::new(head, &begun.counts);
     loop {
         match begun.parts.next() {
@@ -120,7 +132,7 @@ fn write_now(
     time_ms: i64,
     base: &mut BaseWriter,
 ) -> Result<(), SnapshotError> {
-    let mut writer = FileWriter::new(head(BASE_FORMAT, time_ms, true), counts);
+    let mut writer = FileWriter::new(head(BASE_FORMAT, time_ms, true, &state.functions)?, counts);
     let mut sink = |bytes: &[u8]| base.write(bytes);
     while let Some(part) = state.keyspace.next_saved(&mut || true) {
         write_part(part, BASE_FORMAT, &mut writer, &mut sink)?;

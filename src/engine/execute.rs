@@ -3,9 +3,13 @@
 use super::{EFFECTS_BYTES_MAX, Guard, Session, State};
 use crate::commands::spec::{DataHandler, EngineCommand, ServerCommand};
 use crate::commands::store::{Access, ExpiryMode, Store};
-use crate::commands::{CommandError, CommandResult, Context, Handler, Spec};
+use crate::commands::{CommandError, CommandResult, Context, Flags, Handler, Spec};
 use crate::log::Lsn;
 use crate::resp::{Args, Protocol, Reply};
+
+/// What most commands are answered with while the data are being loaded.
+pub const LOADING: CommandError =
+    CommandError::fixed("LOADING Mainstay is loading the dataset in memory");
 
 /// What a command did, as far as its reply is concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +96,11 @@ impl Guard<'_> {
         reply: &mut Vec<u8>,
         server: &mut dyn ServerCommands,
     ) -> CommandResult {
+        if self.state.loading && !spec.flags.has(Flags::LOADING) {
+            session.break_transaction();
+            self.state.stats.command(spec).rejected += 1;
+            return Err(LOADING);
+        }
         if session.in_transaction() && !runs_inside_multi(spec) {
             self.queue(session, spec, args)?;
             Reply::new(reply, session.protocol).simple("QUEUED");

@@ -1,6 +1,7 @@
 //! Loading the RDB at the beginning of a base, block by block, on all cores.
 
 use super::State;
+use super::progress::Progress;
 use crate::data::Limits;
 use crate::disk::File;
 use crate::keyspace::EntryBox;
@@ -40,6 +41,7 @@ struct Source<'a> {
     end: u64,
     decoding: Decoding,
     access: u32,
+    progress: &'a Progress,
     next: AtomicUsize,
     damage: Mutex<Option<PreambleDamage>>,
 }
@@ -114,6 +116,7 @@ impl Source<'_> {
         if decoded.entries.len() != block.keys as usize {
             return Err(damage(offset, "a block with another number of keys than its index says"));
         }
+        self.progress.advance(bytes.len() as u64);
         Ok(decoded)
     }
 
@@ -163,6 +166,7 @@ pub(super) fn load(
     preamble: &Preamble,
     access: u32,
     limits: Limits,
+    progress: &Progress,
 ) -> Result<(), PreambleDamage> {
     let tail_range = preamble.index_offset..preamble.bytes;
     let tail = read(file, tail_range, TAIL_BYTES_MAX)?;
@@ -180,6 +184,7 @@ pub(super) fn load(
         end: preamble.index_offset,
         decoding: Decoding { dialect: Dialect::Redis, limits, skip_modules: false },
         access,
+        progress,
         next: AtomicUsize::new(0),
         damage: Mutex::new(None),
     };
@@ -215,7 +220,11 @@ pub(super) fn load(
 
 /// Puts what a block held into the keyspace.
 fn put(state: &mut State, decoded: Decoded) -> Result<(), PreambleDamage> {
-    let Decoded { db, entries, functions: _, offset } = decoded;
+    let Decoded { db, entries, functions, offset } = decoded;
+    for source in &functions {
+        let loaded = state.functions.load(source, true);
+        loaded.map_err(|reason| damage(offset, format!("a library of functions: {reason}")))?;
+    }
     if db as usize >= state.keyspace.database_count() {
         let text = format!("database {db} is beyond the configured number of databases");
         return Err(damage(offset, text));

@@ -8,8 +8,11 @@ mod blocking;
 pub mod compact;
 mod execute;
 mod expire;
+pub mod functions;
+pub mod import;
 mod load;
 mod pause;
+mod progress;
 #[cfg(test)]
 mod recovery_tests;
 mod reload;
@@ -23,11 +26,13 @@ mod transaction;
 mod transfer;
 
 pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
-pub use execute::{Outcome, ServerCommands};
+pub use execute::{LOADING, Outcome, ServerCommands};
+pub use progress::Progress;
 pub use session::Session;
 pub use stats::{CommandStat, Stats};
 pub use transfer::{Departed, Departure};
 
+use functions::Functions;
 use pause::Pause;
 
 use crate::commands::context::Settings;
@@ -82,6 +87,7 @@ pub struct Engine {
 /// What the lock protects.
 struct State {
     keyspace: Keyspace,
+    functions: Functions,
     settings: Settings,
     random: Random,
     log: Option<Arc<Log>>,
@@ -101,6 +107,8 @@ struct State {
     changes: u64,
     /// `CLIENT PAUSE`.
     pause: Option<Pause>,
+    /// The data are still being loaded, elsewhere: only some commands run.
+    loading: bool,
     /// Clients that wait for keys.
     waiters: HashMap<u64, Arc<Waiter>>,
     /// The number of the last one.
@@ -117,6 +125,36 @@ impl Engine {
         Self { state: Mutex::new(state), log: Mutex::new(None), machine }
     }
 
+    /// An engine that stands for another one while that is being loaded: it refuses the commands that Redis
+    /// refuses meanwhile, until [`Engine::adopt`].
+    pub fn loading(machine: Machine, databases: usize, settings: Settings) -> Self {
+        let engine = Self::in_memory(machine, databases, settings);
+        engine.state.lock().loading = true;
+        engine
+    }
+
+    /// Takes over the data and the log of an engine that has been loaded. Sessions, counts and settings stay
+    /// what they are here.
+    ///
+    /// # Panics
+    /// If this is not an engine that stands for another one.
+    pub fn adopt(&self, loaded: Engine) {
+        let loaded = loaded.state.into_inner();
+        let mut state = self.state.lock();
+        assert!(state.loading, "only an engine without data takes some over");
+        let before = std::mem::replace(&mut state.keyspace, loaded.keyspace);
+        state.keyspace.watches = before.watches;
+        state.keyspace.waited = before.waited;
+        state.settings.limits.hasher = state.keyspace.hasher();
+        state.functions = loaded.functions;
+        state.logs = loaded.logs;
+        state.lsn = loaded.lsn;
+        state.unit = loaded.unit;
+        state.loading = false;
+        *self.log.lock() = loaded.log.clone();
+        state.log = loaded.log;
+    }
+
     /// Opens the data set in `dir`, or makes an empty one there.
     ///
     /// # Errors
@@ -128,8 +166,26 @@ impl Engine {
         settings: Settings,
         options: Options,
     ) -> Result<(Self, Recovery), OpenError> {
+        let progress = Arc::new(Progress::default());
+        Self::open_watched(machine, dir, databases, settings, options, &progress)
+    }
+
+    /// As [`Engine::open`], for somebody who watches how far it has come.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn open_watched(
+        machine: Machine,
+        dir: &Path,
+        databases: usize,
+        settings: Settings,
+        options: Options,
+        progress: &Arc<Progress>,
+    ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
+        progress.begin(log_bytes(&*machine.disk, dir));
         let mut replay = replay::Replayer::new(&mut state, machine.clock.unix_ms());
+        replay.watch(progress.clone());
         let (log, recovery) = log::attach(
             machine.disk.clone(),
             dir,
@@ -177,6 +233,7 @@ impl State {
         settings.limits.hasher = keyspace.hasher();
         Self {
             keyspace,
+            functions: Functions::default(),
             settings,
             random,
             log: None,
@@ -189,6 +246,7 @@ impl State {
             stats: Stats::default(),
             changes: 0,
             pause: None,
+            loading: false,
             waiters: HashMap::new(),
             next_waiter: 0,
             snapshot: None,
@@ -258,6 +316,11 @@ impl Guard<'_> {
     /// Whether the command at hand is part of a transaction, so that it must not wait for anything.
     pub fn in_exec(&self) -> bool {
         self.in_exec
+    }
+
+    /// Whether the data are still being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.state.loading
     }
 
     /// Notes that the reply at hand says something about all keys.
@@ -366,6 +429,13 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.flush_effects();
     }
+}
+
+/// How many bytes a log's files have, about: what was reserved counts, too.
+fn log_bytes(disk: &dyn Disk, dir: &Path) -> u64 {
+    let names = disk.list(dir).unwrap_or_default();
+    let ours = names.iter().filter(|name| log::segment::parse_name(name).is_some());
+    ours.filter_map(|name| disk.open_to_read(&dir.join(name)).ok()?.len().ok()).sum()
 }
 
 /// The directory of the data set's files inside the configured `dir`.

@@ -1,14 +1,29 @@
 //! From the log's bytes to the keyspace.
 
+use super::progress::Progress;
 use super::{State, load};
 use crate::commands::store::{ExpiryMode, Store, Unit};
-use crate::commands::{Context, Handler, Settings, table};
+use crate::commands::{CommandError, Context, Handler, Settings, table};
 use crate::disk::File;
 use crate::log::segment::Preamble;
 use crate::log::{Lsn, PreambleDamage, Replay};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser};
 use std::sync::Arc;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// It is none that is known here.
+    #[error("{0}")]
+    Unknown(CommandError),
+    /// It changes no data.
+    #[error("'{0}' does not belong in a log")]
+    Misplaced(String),
+    /// It ran and failed.
+    #[error("'{0}' was answered with: {1}")]
+    Failed(String, String),
+}
 
 /// Carries out the commands of the log.
 pub(super) struct Replayer<'a> {
@@ -24,26 +39,39 @@ pub(super) struct Replayer<'a> {
     reply: Vec<u8>,
     ranges: Vec<(usize, usize)>,
     buffer: Vec<u8>,
+    progress: Option<Arc<Progress>>,
 }
 
 impl<'a> Replayer<'a> {
     pub(super) fn new(state: &'a mut State, start_ms: i64) -> Self {
-        // What was once accepted is replayed, whatever is accepted today.
-        let mut settings = Settings { bulk_bytes_max: usize::MAX / 4, ..state.settings.clone() };
+        let mut replayer = Self::of_redis(state, start_ms);
         // The log says when a HyperLogLog became dense.
-        settings.limits.hyperloglog_sparse_bytes = usize::MAX;
+        replayer.settings.limits.hyperloglog_sparse_bytes = usize::MAX;
+        replayer
+    }
+
+    /// One that carries out the commands of a Redis's append-only file, as of `now_ms`.
+    pub(super) fn of_redis(state: &'a mut State, now_ms: i64) -> Self {
+        // What was once accepted is replayed, whatever is accepted today.
+        let settings = Settings { bulk_bytes_max: usize::MAX / 4, ..state.settings.clone() };
         Self {
             state,
             settings,
             unit: Unit::default(),
             db: 0,
-            start_ms,
-            now_ms: 0,
+            start_ms: now_ms,
+            now_ms,
             any: false,
             reply: Vec::new(),
             ranges: Vec::new(),
             buffer: Vec::new(),
+            progress: None,
         }
+    }
+
+    /// Says from now on how many bytes were carried out.
+    pub(super) fn watch(&mut self, progress: Arc<Progress>) {
+        self.progress = Some(progress);
     }
 
     /// The database that the stream has selected; `None` if it is empty.
@@ -51,15 +79,16 @@ impl<'a> Replayer<'a> {
         self.any.then_some(self.db)
     }
 
-    fn command(&mut self, args: Args<'_>) -> Result<(), String> {
+    /// Carries out one command.
+    pub(super) fn command(&mut self, args: Args<'_>) -> Result<(), Refusal> {
         let name = || String::from_utf8_lossy(args.at(0)).into_owned();
-        if args.at(0).eq_ignore_ascii_case(b"MULTI") || args.at(0).eq_ignore_ascii_case(b"EXEC") {
-            // A frame holds a transaction whole, so there is nothing left to hold together.
-            return Ok(());
+        if args.at(0).eq_ignore_ascii_case(b"FUNCTION") {
+            let changed = self.state.functions.command(args);
+            return changed.map_err(|error| Refusal::Failed(name(), error));
         }
-        let spec = table::resolve(args).map_err(|error| error.text().to_owned())?;
+        let spec = table::resolve(args).map_err(Refusal::Unknown)?;
         let Handler::Data(handler) = spec.handler else {
-            return Err(format!("'{}' does not belong in a log", name()));
+            return Err(Refusal::Misplaced(name()));
         };
         self.reply.clear();
         self.unit.effects.clear();
@@ -76,7 +105,7 @@ impl<'a> Replayer<'a> {
         };
         let result = handler(&mut context, args);
         self.db = context.store.db;
-        result.map_err(|error| format!("'{}' was answered with: {error}", name()))
+        result.map_err(|error| Refusal::Failed(name(), error.text().to_owned()))
     }
 }
 
@@ -88,7 +117,9 @@ impl Replay for Replayer<'_> {
         _lsn: Lsn,
     ) -> Result<(), PreambleDamage> {
         let access = self.state.access(self.start_ms).initial();
-        load::load(self.state, &**file, preamble, access, self.settings.limits.clone())
+        let limits = self.settings.limits.clone();
+        let progress = self.progress.clone().unwrap_or_default();
+        load::load(self.state, &**file, preamble, access, limits, &progress)
     }
 
     fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String> {
@@ -114,9 +145,17 @@ impl Replay for Replayer<'_> {
                 Ok(_) => return Err("the payload does not end with a whole command".to_owned()),
                 Err(error) => return Err(error.to_string()),
             };
-            self.command(Args::new(rest, &ranges))?;
+            let args = Args::new(rest, &ranges);
+            // A frame holds a transaction whole, so there is nothing left to hold together.
+            let frames = ["MULTI", "EXEC"].map(str::as_bytes);
+            if !frames.iter().any(|name| args.at(0).eq_ignore_ascii_case(name)) {
+                self.command(args).map_err(|refusal| refusal.to_string())?;
+            }
             self.ranges = ranges;
             rest = &mut rest[consumed..];
+        }
+        if let Some(progress) = &self.progress {
+            progress.advance(payload.len() as u64);
         }
         if buffer.capacity() <= 4 << 20 {
             self.buffer = buffer;

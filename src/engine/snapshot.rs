@@ -4,6 +4,7 @@
 //! a thread of its own, takes what they have encoded from [`Parts`], compresses it and writes it. It never
 //! takes the engine.
 
+use super::functions::Functions;
 use super::{Guard, State};
 use crate::env::Clock;
 use crate::keyspace::Saved;
@@ -17,6 +18,12 @@ use std::time::Duration;
 
 /// While more than this waits for the writer, slices stop.
 const PARTS_BYTES_PAUSE: usize = 4 << 20;
+/// A slice behind a batch takes this long.
+const SLICE_US: u64 = 100;
+/// While commands come, slices take one part in so many of the time.
+const BUSY_SHARE: u64 = 20;
+/// While none come, one in so many.
+const IDLE_SHARE: u64 = 2;
 /// While more than this is kept for a snapshot, commands that write wait before they take the engine.
 const KEPT_BYTES_MAX: usize = 32 << 20;
 
@@ -30,6 +37,8 @@ pub struct Begun {
     pub time_ms: i64,
     /// How many keys there are.
     pub counts: Vec<Count>,
+    /// The libraries of functions.
+    pub functions: Functions,
     /// How it is to be written.
     pub format: Format,
     /// Where its parts come.
@@ -155,6 +164,10 @@ pub struct SnapshotStats {
 /// A snapshot at hand.
 pub(super) struct Running {
     parts: Arc<Parts>,
+    /// When the last slice ended, and how long it took, in µs of the monotonic clock.
+    last_us: (u64, u64),
+    /// Commands executed by then.
+    commands: u64,
 }
 
 impl Guard<'_> {
@@ -168,7 +181,8 @@ impl Guard<'_> {
         let state = &mut *self.state;
         let counts = state.keyspace.begin_snapshot(format, clock);
         let parts = Arc::new(Parts::default());
-        state.snapshot = Some(Running { parts: parts.clone() });
+        state.snapshot =
+            Some(Running { parts: parts.clone(), last_us: (0, 0), commands: state.commands });
         state.snapshot_stats = SnapshotStats {
             keys: counts.iter().map(|count| count.keys).sum(),
             ..SnapshotStats::default()
@@ -178,6 +192,7 @@ impl Guard<'_> {
             db: state.unit.stream_db.unwrap_or(0) as u32,
             time_ms: self.now_ms,
             counts,
+            functions: state.functions.clone(),
             format,
             parts,
         })
@@ -201,6 +216,35 @@ impl Guard<'_> {
         }
         let clock = &*self.engine.machine.clock;
         self.state.save_slice(clock, budget_us)
+    }
+
+    /// A slice behind a batch of commands, if it is time for one.
+    pub fn save_slice_in_turn(&mut self) {
+        self.save_slice_at_share(BUSY_SHARE);
+    }
+
+    /// A slice while perhaps nobody sends commands. True if there may be more to do at once.
+    pub fn save_slice_when_idle(&mut self) -> bool {
+        let commands = self.state.commands;
+        let idle = self.state.snapshot.as_ref().is_some_and(|running| running.commands == commands);
+        self.save_slice_at_share(if idle { IDLE_SHARE } else { BUSY_SHARE })
+    }
+
+    fn save_slice_at_share(&mut self, share: u64) -> bool {
+        let Some(running) = &self.state.snapshot else { return false };
+        let (ended_us, took_us) = running.last_us;
+        let clock = self.engine.machine.clock.clone();
+        let start_us = clock.monotonic_us();
+        if start_us < ended_us + took_us * (share - 1) || !self.save_slice(SLICE_US) {
+            return false;
+        }
+        let end_us = clock.monotonic_us();
+        let commands = self.state.commands;
+        if let Some(running) = &mut self.state.snapshot {
+            running.last_us = (end_us, end_us - start_us);
+            running.commands = commands;
+        }
+        true
     }
 
     /// Gives the snapshot at hand up.

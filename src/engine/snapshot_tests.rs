@@ -53,7 +53,8 @@ fn preamble(disk: &SimDisk) -> Vec<String> {
     let mut guard = engine.lock();
     let limits = guard.state.settings.limits.clone();
     let preamble = header.preamble.expect("a base has one");
-    load::load(&mut guard.state, &*file, &preamble, 0, limits).expect("it is sound");
+    load::load(&mut guard.state, &*file, &preamble, 0, limits, &Default::default())
+        .expect("it is sound");
     drop(guard);
     contents(&engine, false)
 }

@@ -81,6 +81,12 @@ impl Log {
         };
         self.writer_busy.store(true, Ordering::Release);
         let mut writer = self.writer.lock();
+        if self.closing.load(Ordering::Acquire) {
+            drop(writer);
+            self.writer_busy.store(false, Ordering::Release);
+            base.discard();
+            return Err(io::Error::other("the log is being closed"));
+        }
         let mut manifest = writer.manifest.clone();
         manifest.base = Some(line);
         manifest.segments.retain(|segment| segment.first_lsn >= end_lsn);

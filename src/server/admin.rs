@@ -1,6 +1,7 @@
 //! Commands about the server: `CONFIG`, `DEBUG`, `SHUTDOWN`, `WAIT`, `WAITAOF`, and handing the others
 //! to their files.
 
+use super::background;
 use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::shared::Shared;
@@ -10,7 +11,7 @@ use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
 use crate::data::Value;
 use crate::data::digest::digest;
-use crate::engine::{self, Guard, ServerCommands, Session, Waiter};
+use crate::engine::{self, Guard, LOADING, ServerCommands, Session, Waiter};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
 use std::path::Path;
@@ -143,6 +144,17 @@ impl ServerCommands for ServerState {
             C::Info => info::info(&self.shared, engine, args, &mut out),
             C::LastSave => out.integer(self.shared.last_save_s.load(Ordering::Relaxed) as i64),
             C::Debug => self.debug(engine, session, args, &mut out)?,
+            C::BgRewriteAof => {
+                background::reply(background::bgrewriteaof(&self.shared, engine), &mut out)?;
+            }
+            C::BgSave => {
+                let schedule = match args.get(1) {
+                    None => false,
+                    Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"SCHEDULE") => true,
+                    Some(_) => return Err(CommandError::SYNTAX),
+                };
+                background::reply(background::bgsave(&self.shared, engine, schedule), &mut out)?;
+            }
             C::Shutdown => self.shutdown(args)?,
             C::Wait => self.wait(engine, args, &mut out)?,
             C::WaitAof => self.wait_aof(engine, args, &mut out)?,
@@ -292,6 +304,9 @@ impl ServerState {
         if engine.in_exec() {
             return Err("the log cannot be begun or ended within a transaction".to_owned());
         }
+        if engine.is_loading() {
+            return Err("the data are still being loaded".to_owned());
+        }
         if config.appendonly {
             let dir = engine::data_dir(Path::new(&config.dir.0));
             let log = engine
@@ -331,6 +346,7 @@ impl ServerState {
         let name = args.at(1).to_ascii_lowercase();
         match (&name[..], args.len()) {
             (b"help", 2) => help(out, "DEBUG", DEBUG_HELP),
+            (b"reload" | b"loadaof", _) if engine.is_loading() => return Err(LOADING),
             (b"sleep", 3) => {
                 let text = std::str::from_utf8(args.at(2)).unwrap_or_default();
                 let seconds: f64 = text.parse().map_err(|_| CommandError::NOT_FLOAT)?;

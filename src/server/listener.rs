@@ -197,6 +197,7 @@ async fn accept_tcp(
     listener: tokio::net::TcpListener,
     threads: Vec<IoThread>,
 ) {
+    shared.loading.wait_a_little().await;
     for turn in 0.. {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -228,6 +229,7 @@ async fn accept_unix(
     threads: Vec<IoThread>,
     path: String,
 ) {
+    shared.loading.wait_a_little().await;
     for turn in 0.. {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,

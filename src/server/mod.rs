@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod args;
+pub mod background;
 pub mod client;
 pub mod clients;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod connection;
 pub mod daemon;
 pub mod info;
 pub mod listener;
+pub mod load;
 pub mod logger;
 pub mod migrate;
 pub mod run;

@@ -4,17 +4,17 @@ use super::clients::Clients;
 use super::config::{AppendFsync, Config, Loaded, LogCompression};
 use super::daemon::{self, PidFile, Supervisor};
 use super::listener::{IoThread, Listeners};
+use super::load::{self, Loading};
 use super::shared::{Counters, Shared};
 use super::waiters::Waiters;
 use super::{args, logger};
 use crate::commands::Settings;
 use crate::data::{KeyHasher, Limits};
-use crate::engine::{self, Engine, Machine};
-use crate::log::{Durability, Log, Options, Recovery};
+use crate::engine::{Engine, Machine};
+use crate::log::{Durability, Options};
 use crate::{log_notice, log_warning};
 use parking_lot::{Mutex, RwLock};
 use std::error::Error;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -28,7 +28,11 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// How often it is looked whether writes are refused.
 const REFUSAL_PERIOD: Duration = Duration::from_millis(100);
 
-type AnyError = Box<dyn Error + Send + Sync>;
+/// How often it is looked whether a snapshot is to be begun.
+const BACKGROUND_PERIOD: Duration = Duration::from_millis(100);
+
+/// Whatever kept something from being done.
+pub type AnyError = Box<dyn Error + Send + Sync>;
 
 /// What the log's options are under this configuration.
 pub fn log_options(config: &Config) -> Options {
@@ -104,8 +108,9 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
     loaded.notes.iter().for_each(|note| log_notice!("{note}"));
 
-    supervisor.still_starting("Recovering", Duration::from_secs(3600));
-    let engine = open_engine(&config)?;
+    let supervisor = Arc::new(supervisor);
+    let (databases, settings) = (config.databases as usize, settings(&config));
+    let engine = Engine::loading(Machine::real(), databases, settings);
     raise_descriptor_limit(&config);
     let runtimes = (0..io_threads(&config))
         .map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build())
@@ -138,11 +143,10 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         listeners: Mutex::new(Listeners::default()),
         active_expiry: true.into(),
         peers: Default::default(),
+        background: Default::default(),
         unpaused: Arc::default(),
+        loading: Loading::default(),
     });
-    if let Some(log) = shared.engine.log() {
-        shared.start_log(&log);
-    }
     log_notice!("Server initialized");
     Listeners::start(&shared, threads.clone())?;
 
@@ -152,6 +156,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     }
     threads[0].runtime.spawn(expire(shared.clone()));
     threads[0].runtime.spawn(every_second(shared.clone()));
+    threads[0].runtime.spawn(super::background::save_slices(shared.clone()));
+    threads[0].runtime.spawn(background_tasks(shared.clone()));
     threads[0].runtime.spawn(report_refusals(shared.clone()));
     // Handlers are installed before anyone is told that the server is ready.
     {
@@ -167,8 +173,6 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
             });
         }
     }
-    log_notice!("Ready to accept connections");
-    supervisor.ready();
 
     let mut joins = Vec::new();
     for (index, runtime) in runtimes.into_iter().enumerate() {
@@ -185,6 +189,15 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         })?;
         joins.push((join, stop));
     }
+    supervisor.still_starting("Loading", Duration::from_secs(24 * 3600));
+    threads[0].runtime.spawn(load::report_progress(shared.clone()));
+    {
+        let (shared, supervisor) = (shared.clone(), supervisor.clone());
+        // Not joined: whoever ends the server while it loads does not wait for that.
+        std::thread::Builder::new()
+            .name("load".into())
+            .spawn(move || load_data(&shared, &supervisor))?;
+    }
     let status = wait_for_exit(exit_asked);
     let status = end(&shared, &supervisor, status);
     for (join, stop) in joins {
@@ -195,8 +208,33 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         let _ = std::fs::remove_file(path);
     }
     drop(pid_file);
+    if let Some(error) = shared.loading.error.lock().take() {
+        return Err(error);
+    }
     log_notice!("Bye");
     Ok(status)
+}
+
+/// Loads the data; from then on they are served.
+fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor) {
+    let config = shared.config.read().clone();
+    match load::load(&config, &shared.loading) {
+        Ok(loaded) => {
+            if let Some(log) = loaded.log() {
+                // It may have been changed meanwhile.
+                log.set_durability(durability(shared.config.read().appendfsync));
+                shared.start_log(&log);
+            }
+            shared.engine.adopt(loaded);
+            shared.loading.end();
+            log_notice!("Ready to accept connections");
+            supervisor.ready();
+        }
+        Err(error) => {
+            *shared.loading.error.lock() = Some(error);
+            shared.request_exit(1);
+        }
+    }
 }
 
 /// Whether the allocator gives unused pages back in threads of its own. Without them, whoever allocates
@@ -221,7 +259,9 @@ fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
     shared.ending.store(true, Ordering::Release);
     // Whoever took the engine before has finished once this has it; whoever comes later looks at
     // `ending` first.
-    drop(shared.engine.lock());
+    if shared.engine.lock().is_loading() {
+        return status;
+    }
     let Some(log) = shared.engine.log() else { return status };
     log_notice!("Closing the log");
     match shared.close_log(&log) {
@@ -248,71 +288,6 @@ fn io_threads(config: &Config) -> usize {
 /// Seconds of Unix time.
 pub fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-fn open_engine(config: &Config) -> Result<Engine, AnyError> {
-    let machine = Machine::real();
-    let (databases, settings) = (config.databases as usize, settings(config));
-    let dir = Path::new(&config.dir.0);
-    if !config.appendonly {
-        if engine::holds_data(&*machine.disk, dir)? {
-            let text = format!(
-                "'appendonly no' keeps data in memory only, but {} holds a data set: refusing to \
-                 start without it. Start with 'appendonly yes', or with another 'dir'",
-                engine::data_dir(dir).display()
-            );
-            return Err(text.into());
-        }
-        log_warning!(
-            "WARNING: 'appendonly no': everything is kept in memory only and IS LOST when the \
-             server ends, however it ends. 'CONFIG SET appendonly yes' begins a log at any time"
-        );
-        return Ok(Engine::in_memory(machine, databases, settings));
-    }
-    let started = Instant::now();
-    let dir = engine::data_dir(dir);
-    let (engine, recovery) = Engine::open(machine, &dir, databases, settings, log_options(config))?;
-    report(&recovery, engine.log().as_deref(), started.elapsed());
-    Ok(engine)
-}
-
-/// Says what recovery did.
-fn report(recovery: &Recovery, log: Option<&Log>, took: Duration) {
-    let dir = log.map(|log| log.dir().display().to_string()).unwrap_or_default();
-    if recovery.created {
-        log_notice!("A new data set begins in {dir}");
-        return;
-    }
-    log_notice!(
-        "DB loaded from the log in {dir}: {} frames, {} bytes, up to LSN {}, {:.3} seconds",
-        recovery.frames,
-        recovery.bytes,
-        recovery.lsn,
-        took.as_secs_f64()
-    );
-    if let Some(unclean) = &recovery.unclean {
-        let process = unclean.process.trim();
-        log_warning!(
-            "The last server (process {process}) did not close the log; {} bytes of commands that \
-             were written but not known to be durable have been made durable",
-            unclean.secured_bytes
-        );
-    }
-    if let Some(cut) = &recovery.cut {
-        log_warning!(
-            "{} ended in an unfinished write and was cut at offset {} (LSN {}): {}. Behind the cut \
-             lay {} bytes with {} whole frame headers, {:.3} seconds; set aside in {}. None of it \
-             was known to be durable",
-            cut.file,
-            cut.offset,
-            cut.lsn,
-            cut.damage,
-            cut.bytes,
-            cut.frames,
-            cut.span_ms as f64 / 1000.0,
-            cut.set_aside.display()
-        );
-    }
 }
 
 /// Allows as many descriptors as `maxclients` needs, if the system does.
@@ -366,6 +341,14 @@ async fn expire(shared: Arc<Shared>) {
             }
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Begins snapshots when it is time for them.
+async fn background_tasks(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(BACKGROUND_PERIOD).await;
+        super::background::tick(&shared);
     }
 }
 

@@ -4,10 +4,12 @@
 #![allow(dead_code, unused_imports)] // No test file uses all of it.
 
 mod client;
+mod contents;
 mod redis;
 mod server;
 
 pub use client::{Client, Value, array, bulk, error, int, ok, status, words};
+pub use contents::{assert_same_contents, contents};
 pub use redis::Redis;
 pub use server::{Server, Setup, command_exists, free_port, info, run_to_end};
 
@@ -19,6 +21,20 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Whether the long form of the tests was asked for.
 pub fn full_scale() -> bool {
     std::env::var("MAINSTAY_TEST_SCALE").is_ok_and(|scale| scale == "full")
+}
+
+/// A folder of files that other people's servers wrote, if it is here: that of `MAINSTAY_TEST_CORPUS`, or else
+/// `../shared/corpus`.
+pub fn corpus() -> Option<std::path::PathBuf> {
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/corpus");
+    let path = std::env::var("MAINSTAY_TEST_CORPUS").unwrap_or_else(|_| usual.into());
+    let path = std::path::PathBuf::from(path);
+    if !path.is_dir() {
+        // It is no part of the project, so nothing fails without it.
+        eprintln!("SKIPPED: no corpus at {}", path.display());
+        return None;
+    }
+    Some(path)
 }
 
 /// Says that a test did not run, or fails where nothing may be skipped.

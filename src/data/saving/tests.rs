@@ -569,13 +569,15 @@ proptest! {
 
 #[test]
 fn small_values_fit_in_one_piece() {
+    const MOST: u32 = PIECE_ELEMENTS_MAX as u32;
+    const MORE: u32 = MOST + 1;
     fn fits<S: Subject>(count: u32) -> bool {
         let mut value = S::new();
         (0..count).for_each(|number| value.set(number, number));
         value.fits_one_piece()
     }
-    assert!(fits::<Hash>(256) && fits::<Set>(256) && fits::<SortedSet>(256));
-    assert!(!fits::<Hash>(257) && !fits::<Set>(257) && !fits::<SortedSet>(257));
+    assert!(fits::<Hash>(MOST) && fits::<Set>(MOST) && fits::<SortedSet>(MOST));
+    assert!(!fits::<Hash>(MORE) && !fits::<Set>(MORE) && !fits::<SortedSet>(MORE));
     let huge = vec![b'x'; PIECE_BYTES_MAX];
     let (mut hash, mut set) = (Hash::new(), <Set as Subject>::new());
     hash.set(b"name", &huge, FieldExpiry::Clear, &limits());

@@ -1,0 +1,137 @@
+//! Starting on the directory of a Redis: its data are read into memory, its files are left as they are.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `detect` | which files of a directory hold the data |
+//! | `manifest` | the manifest of an append-only file in several parts |
+//! | `reader` | commands out of an append-only file |
+//! | `aof` | carrying them out |
+//! | `rdb` | RDB files, and RDB at the beginning of an append-only file |
+//! | `report` | what was done, and why not |
+//!
+//! What a load has read is served only once all of it is read. To keep it, the caller begins a log
+//! ([`super::Guard::begin_log`]); until that log's manifest is there, a start begins anew.
+
+mod aof;
+mod detect;
+mod manifest;
+mod rdb;
+mod reader;
+mod report;
+#[cfg(test)]
+mod tests;
+
+pub use detect::{Names, Source, find, find_rdb};
+pub use report::{Cut, CutCause, ImportError, Report};
+
+use super::progress::Progress;
+use super::{Engine, Machine, State};
+use crate::commands::Settings;
+use crate::disk::{Disk, File};
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How an import treats what is not as it should be.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// `aof-load-truncated`: what an unfinished write left at the end of an append-only file is passed
+    /// over; otherwise it is refused.
+    pub load_truncated: bool,
+    /// `import-skip-modules`: values of modules are dropped and counted; otherwise they are refused.
+    pub skip_modules: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { load_truncated: true, skip_modules: false }
+    }
+}
+
+/// What the parts of an import share.
+struct Importer<'a> {
+    state: &'a mut State,
+    options: Options,
+    progress: &'a Progress,
+    /// Bytes of the files before the one at hand.
+    bytes_before: u64,
+    now_ms: i64,
+    report: Report,
+}
+
+/// A file to be read.
+struct Input {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    len: u64,
+}
+
+impl Input {
+    fn open(disk: &dyn Disk, path: &Path) -> Result<Self, ImportError> {
+        let file = disk.open_to_read(path).map_err(report::disk_error("opening", path))?;
+        let len = file.len().map_err(report::disk_error("measuring", path))?;
+        Ok(Self { path: path.into(), file, len })
+    }
+
+    fn disk_error(&self, source: std::io::Error) -> ImportError {
+        report::disk_error("reading", &self.path)(source)
+    }
+}
+
+impl Importer<'_> {
+    fn source(&mut self, disk: &dyn Disk, source: &Source) -> Result<(), ImportError> {
+        let paths = match source {
+            Source::Rdb(path) => std::slice::from_ref(path),
+            Source::Aof(paths) => paths,
+        };
+        let inputs = paths.iter().map(|path| Input::open(disk, path));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        self.progress.begin(inputs.iter().map(|input| input.len).sum());
+        for (index, input) in inputs.iter().enumerate() {
+            match source {
+                Source::Rdb(_) => {
+                    self.rdb(input, rdb::Role::Whole)?;
+                }
+                Source::Aof(_) => self.aof(input, index + 1 == inputs.len())?,
+            }
+            self.bytes_before += input.len;
+            self.reached(0);
+            self.report.files.push((input.path.clone(), input.len));
+        }
+        let databases = self.state.keyspace.databases();
+        self.report.keys = databases.map(|(_, database)| database.len() as u64).sum();
+        self.report.functions = self.state.functions.len() as u64;
+        Ok(())
+    }
+
+    /// Notes how far the file at hand was read.
+    fn reached(&self, offset: u64) {
+        self.progress.reached(self.bytes_before + offset);
+    }
+}
+
+impl Engine {
+    /// An engine without a log that holds what the files of a Redis hold. They are only read.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is damaged, or holds what cannot be kept.
+    pub fn import(
+        machine: Machine,
+        source: &Source,
+        options: Options,
+        databases: usize,
+        settings: Settings,
+        progress: &Progress,
+    ) -> Result<(Self, Report), ImportError> {
+        let mut state = State::new(&machine, databases, settings);
+        let now_ms = machine.clock.unix_ms();
+        let report = Report::default();
+        let mut importer =
+            Importer { state: &mut state, options, progress, bytes_before: 0, now_ms, report };
+        importer.source(&*machine.disk, source)?;
+        let report = importer.report;
+        // What replaying has looked at nobody asked for.
+        state.keyspace.stats = Default::default();
+        Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, report))
+    }
+}

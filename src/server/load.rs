@@ -1,0 +1,264 @@
+//! From a configuration to the data: recovering our own log, or importing what a Redis has left.
+
+use super::config::Config;
+use super::run::{AnyError, log_options, settings, unix_s};
+use super::shared::Shared;
+use crate::engine::import::{self, Names, Report, Source};
+use crate::engine::{self, Engine, Machine, Progress};
+use crate::log::{Log, Recovery};
+use crate::{log_notice, log_warning};
+use parking_lot::Mutex;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How often a long load says in the server's log how far it has come.
+const REPORT_PERIOD: Duration = Duration::from_secs(5);
+
+/// So long nobody is served who connects during a load: where there is little data, no client hears of it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The load that a server begins with.
+pub struct Loading {
+    /// How far it has come.
+    pub progress: Arc<Progress>,
+    started: Instant,
+    /// When it began, in Unix time in s.
+    pub started_s: u64,
+    /// Why it failed.
+    pub error: Mutex<Option<AnyError>>,
+    /// Keys that it has brought, and keys that were dropped because they had expired.
+    pub keys: AtomicU64,
+    /// See `keys`.
+    pub expired: AtomicU64,
+    ended: watch::Sender<bool>,
+}
+
+impl Default for Loading {
+    fn default() -> Self {
+        Self {
+            progress: Arc::default(),
+            started: Instant::now(),
+            started_s: unix_s(),
+            error: Mutex::new(None),
+            keys: 0.into(),
+            expired: 0.into(),
+            ended: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Loading {
+    /// Notes that the data are served.
+    pub fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until the data are served, but not for long.
+    pub async fn wait_a_little(&self) {
+        self.has_ended_within(GRACE).await;
+    }
+
+    async fn has_ended_within(&self, time: Duration) -> bool {
+        let mut ended = self.ended.subscribe();
+        let ended = ended.wait_for(|ended| *ended);
+        tokio::time::timeout(time, ended).await.is_ok()
+    }
+
+    /// How much of the data has been loaded, from 0 to 100.
+    pub fn percent(&self) -> f64 {
+        match self.progress.total_bytes() {
+            0 => 0.0,
+            total => self.progress.loaded_bytes() as f64 * 100.0 / total as f64,
+        }
+    }
+
+    /// For how many seconds it will go on, if it goes on as it has; 1 as long as nobody can tell.
+    pub fn eta_s(&self) -> u64 {
+        let (loaded, total) = (self.progress.loaded_bytes(), self.progress.total_bytes());
+        if loaded == 0 {
+            return 1;
+        }
+        let left = (total - loaded.min(total)) as f64;
+        (self.started.elapsed().as_secs_f64() * left / loaded as f64) as u64
+    }
+}
+
+/// Says now and then how far the load has come, until it has ended.
+pub async fn report_progress(shared: Arc<Shared>) {
+    let loading = &shared.loading;
+    while !loading.has_ended_within(REPORT_PERIOD).await {
+        log_notice!(
+            "Loading: {:.1} % of {} bytes, some {} seconds to go",
+            loading.percent(),
+            loading.progress.total_bytes(),
+            loading.eta_s()
+        );
+    }
+}
+
+/// Loads the data that the configuration names. What is on disk stays as it is unless all of it can be
+/// loaded.
+///
+/// # Errors
+/// Whatever keeps the data from being loaded.
+pub fn load(config: &Config, loading: &Loading) -> Result<Engine, AnyError> {
+    let machine = Machine::real();
+    let (databases, settings) = (config.databases as usize, settings(config));
+    let dir = Path::new(&config.dir.0);
+    let is_ours = engine::holds_data(&*machine.disk, dir)?;
+    if !config.appendonly {
+        if is_ours {
+            let text = format!(
+                "'appendonly no' keeps data in memory only, but {} holds a data set: refusing to \
+                 start without it. Start with 'appendonly yes', or with another 'dir'",
+                engine::data_dir(dir).display()
+            );
+            return Err(text.into());
+        }
+        log_warning!(
+            "WARNING: 'appendonly no': everything is kept in memory only and IS LOST when the \
+             server ends, however it ends. 'CONFIG SET appendonly yes' begins a log at any time"
+        );
+        return match import::find_rdb(&*machine.disk, &names(config))? {
+            Some(source) => import(machine, &source, config, loading),
+            None => Ok(Engine::in_memory(machine, databases, settings)),
+        };
+    }
+    let log_dir = engine::data_dir(dir);
+    if !is_ours && let Some(source) = import::find(&*machine.disk, &names(config))? {
+        let engine = import(machine, &source, config, loading)?;
+        engine.lock().begin_log(&log_dir, log_options(config))?;
+        log_notice!(
+            "What was imported is kept in {} from now on. The files that it came from stay as they \
+             are, and are not read again",
+            log_dir.display()
+        );
+        return Ok(engine);
+    }
+    let started = Instant::now();
+    let options = log_options(config);
+    let progress = &loading.progress;
+    let (engine, recovery) =
+        Engine::open_watched(machine, &log_dir, databases, settings, options, progress)?;
+    report_recovery(&recovery, engine.log().as_deref(), started.elapsed());
+    Ok(engine)
+}
+
+/// Where a Redis with this configuration would have its data.
+pub fn names(config: &Config) -> Names {
+    Names {
+        dir: config.dir.0.clone().into(),
+        rdb: config.dbfilename.clone(),
+        aof: config.appendfilename.clone(),
+        aof_dir: config.appenddirname.clone(),
+    }
+}
+
+fn import(
+    machine: Machine,
+    source: &Source,
+    config: &Config,
+    loading: &Loading,
+) -> Result<Engine, AnyError> {
+    let started = Instant::now();
+    let options = import::Options {
+        load_truncated: config.aof_load_truncated,
+        skip_modules: config.import_skip_modules,
+    };
+    let (databases, settings) = (config.databases as usize, settings(config));
+    let progress = &loading.progress;
+    let (engine, report) = Engine::import(machine, source, options, databases, settings, progress)?;
+    report_import(&report, started.elapsed());
+    loading.keys.store(report.loaded, Ordering::Relaxed);
+    loading.expired.store(report.expired, Ordering::Relaxed);
+    Ok(engine)
+}
+
+/// Says what an import did.
+fn report_import(report: &Report, took: Duration) {
+    for (path, bytes) in &report.files {
+        log_notice!("Imported from {} ({bytes} bytes)", path.display());
+    }
+    if let Some(server) = &report.written_by {
+        log_notice!("The RDB was written by {server}");
+    }
+    log_notice!(
+        "DB imported: {} keys, {} function libraries, {} commands carried out, {:.3} seconds",
+        report.keys,
+        report.functions,
+        report.commands,
+        took.as_secs_f64()
+    );
+    for (count, what) in [
+        (report.expired, "keys had expired and were dropped"),
+        (report.ignored, "commands change no data and were passed over"),
+    ] {
+        if count > 0 {
+            log_notice!("{count} {what}");
+        }
+    }
+    for (count, what) in [
+        (report.empty, "keys with empty values were dropped"),
+        (report.modules, "keys with values of modules were dropped ('import-skip-modules yes')"),
+        (report.module_records, "records of modules that belong to no key were passed over"),
+        (report.failed, "commands failed, as they had when they were written; the first of them:"),
+    ] {
+        if count > 0 {
+            log_warning!("{count} {what}");
+        }
+    }
+    for (path, offset, reason) in &report.failures {
+        log_warning!("{}, offset {offset}: {reason}", path.display());
+    }
+    if let Some(cut) = &report.cut {
+        log_warning!(
+            "{}, offset {}: {}: its last {} bytes were passed over ('aof-load-truncated yes')",
+            cut.path.display(),
+            cut.offset,
+            cut.cause,
+            cut.bytes
+        );
+    }
+}
+
+/// Says what recovery did.
+fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
+    let dir = log.map(|log| log.dir().display().to_string()).unwrap_or_default();
+    if recovery.created {
+        log_notice!("A new data set begins in {dir}");
+        return;
+    }
+    log_notice!(
+        "DB loaded from the log in {dir}: {} frames, {} bytes, up to LSN {}, {:.3} seconds",
+        recovery.frames,
+        recovery.bytes,
+        recovery.lsn,
+        took.as_secs_f64()
+    );
+    if let Some(unclean) = &recovery.unclean {
+        let process = unclean.process.trim();
+        log_warning!(
+            "The last server (process {process}) did not close the log; {} bytes of commands that \
+             were written but not known to be durable have been made durable",
+            unclean.secured_bytes
+        );
+    }
+    if let Some(cut) = &recovery.cut {
+        log_warning!(
+            "{} ended in an unfinished write and was cut at offset {} (LSN {}): {}. Behind the cut \
+             lay {} bytes with {} whole frame headers, {:.3} seconds; set aside in {}. None of it \
+             was known to be durable",
+            cut.file,
+            cut.offset,
+            cut.lsn,
+            cut.damage,
+            cut.bytes,
+            cut.frames,
+            cut.span_ms as f64 / 1000.0,
+            cut.set_aside.display()
+        );
+    }
+}
