@@ -24,7 +24,8 @@
 //! log/         frames, segments, base, manifest, commit buffer, drain, sync, roll, heal, compaction,
 //!              recovery
 //! ------------------------------------------------------------------------------------------------
-//! rdb/         Redis's RDB: files, values (DUMP, RESTORE), and files in blocks (the base)
+//! rdb/         RDB of every version, Redis's and Valkey's: values (DUMP, RESTORE), files, files in
+//!              blocks (the base)
 //! ------------------------------------------------------------------------------------------------
 //! data/        value types, and the table that keyspace and big collections share
 //! resp/        the wire protocol, RESP2 and RESP3
