@@ -8,11 +8,13 @@ use crate::resp::Args;
 const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
 const ADMIN: Flags = ALWAYS.with(Flags::ADMIN).with(Flags::NOSCRIPT);
 
+const SAVING: Flags = Flags::NO_ASYNC_LOADING.with(Flags::ADMIN).with(Flags::NOSCRIPT);
+
 const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const SLOWEST_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 9] = [
+pub static COMMANDS: [Spec; 10] = [
     Spec::data("time", 1, time)
         .flags(ALWAYS.with(Flags::FAST), "")
         .doc("server", "2.6.0", "O(1)", "The server's clock: seconds and microseconds.")
@@ -29,8 +31,14 @@ pub static COMMANDS: [Spec; 9] = [
     ),
     Spec::server("lastsave", 1, ServerCommand::LastSave)
         .flags(ALWAYS.with(Flags::FAST), "admin dangerous")
-        .doc("server", "1.0.0", "O(1)", "When the last base was written, as Unix time.")
+        .doc("server", "1.0.0", "O(1)", "When the last RDB file was written, as Unix time.")
         .tips(&["nondeterministic_output"]),
+    Spec::server("save", 1, ServerCommand::Save).flags(SAVING.with(Flags::NO_MULTI), "").doc(
+        "server",
+        "1.0.0",
+        "O(N) in all keys",
+        "Writes the RDB file; all others wait.",
+    ),
     Spec::server("shutdown", -1, ServerCommand::Shutdown)
         .flags(ADMIN.with(Flags::NO_MULTI).with(Flags::ALLOW_BUSY), "")
         .doc("server", "1.0.0", "O(1)", "Closes the database and ends the server."),

@@ -246,6 +246,7 @@ pub enum ServerCommand {
     Quit,
     Reset,
     Role,
+    Save,
     Shutdown,
     Wait,
     WaitAof,

@@ -3,6 +3,7 @@
 use super::client::REDIS_VERSION;
 use super::config::values::MaxmemoryPolicy;
 use super::run::unix_s;
+use super::saves::SnapshotKind;
 use super::shared::Shared;
 use crate::engine::Guard;
 use crate::resp::{Args, Reply};
@@ -189,20 +190,30 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     let is_loading = engine.is_loading();
     field(out, "loading", u8::from(is_loading));
     field(out, "async_loading", 0);
-    field(out, "rdb_changes_since_last_save", engine.changes());
-    field(out, "rdb_bgsave_in_progress", 0);
-    field(out, "rdb_last_save_time", shared.last_save_s.load(Ordering::Relaxed));
-    field(out, "rdb_last_bgsave_status", "ok");
-    field(out, "rdb_last_bgsave_time_sec", -1);
-    field(out, "rdb_current_bgsave_time_sec", -1);
+    let saves = shared.saves.status();
+    let seconds_of = |kind| {
+        let running = saves.running.filter(|running| running.kind == kind);
+        running.map_or(-1, |running| running.started.elapsed().as_secs() as i64)
+    };
+    let (saving_s, rewriting_s) = (seconds_of(SnapshotKind::Rdb), seconds_of(SnapshotKind::Base));
+    let took_s = saves.background_took_s.map_or(-1, |seconds| seconds as i64);
+    field(out, "rdb_changes_since_last_save", saves.unsaved_changes(engine.changes()));
+    field(out, "rdb_bgsave_in_progress", u8::from(saving_s >= 0));
+    field(out, "rdb_last_save_time", saves.last_s);
+    field(out, "rdb_last_bgsave_status", if saves.background_ok { "ok" } else { "err" });
+    field(out, "rdb_last_bgsave_time_sec", took_s);
+    field(out, "rdb_current_bgsave_time_sec", saving_s);
+    field(out, "rdb_saves", saves.count);
+    field(out, "rdb_last_cow_size", 0);
     field(out, "rdb_last_load_keys_expired", shared.loading.expired.load(Ordering::Relaxed));
     field(out, "rdb_last_load_keys_loaded", shared.loading.keys.load(Ordering::Relaxed));
     let is_enabled = engine.log().is_some() || is_loading && shared.config.read().appendonly;
     field(out, "aof_enabled", u8::from(is_enabled));
-    field(out, "aof_rewrite_in_progress", 0);
-    field(out, "aof_rewrite_scheduled", 0);
+    let is_scheduled = saves.scheduled == Some(SnapshotKind::Base);
+    field(out, "aof_rewrite_in_progress", u8::from(rewriting_s >= 0));
+    field(out, "aof_rewrite_scheduled", u8::from(is_scheduled));
     field(out, "aof_last_rewrite_time_sec", -1);
-    field(out, "aof_current_rewrite_time_sec", -1);
+    field(out, "aof_current_rewrite_time_sec", rewriting_s);
     field(out, "aof_last_bgrewrite_status", "ok");
     if is_loading {
         let loading = &shared.loading;

@@ -9,10 +9,8 @@ pub mod reason {
         "nothing is forked, and nothing is rewritten: there is no compaction yet";
     /// Directives about the format or upkeep of Redis's append-only file.
     pub const AOF: &str = "the log has its own format: checksummed segments with a manifest";
-    /// Directives about checksums and compression that cannot be switched off.
-    pub const RDB: &str = "there are no RDB files yet; the log always has checksums";
     /// `save`.
-    pub const SAVE: &str = "the log alone makes data durable; save points trigger nothing yet";
+    pub const SAVE: &str = "an RDB file is written at shutdown; while the server runs, save points trigger nothing yet";
     /// The table of keys.
     pub const REHASH: &str =
         "the table of keys grows in bounded steps and is never rehashed as a whole";

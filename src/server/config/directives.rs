@@ -375,8 +375,9 @@ directives! {
     "dbfilename" => dbfilename: String = "dump.rdb".into(), DB_FILE, Flags::PROTECTED, Works;
     "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
     "rdbcompression" => rdbcompression: bool = true, BOOL, MUTABLE, Works;
-    "rdbchecksum" => rdbchecksum: bool = true, BOOL, IMMUTABLE, Kept(reason::RDB);
-    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
+    "rdbchecksum" => rdbchecksum: bool = true, BOOL, IMMUTABLE, Works;
+    "rdb-version" => rdb_version: RdbVersion = RdbVersion::Auto, CHOICE, MUTABLE, Works;
+    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, BOOL, MUTABLE, Works;
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, BOOL, MUTABLE, Kept(reason::REPLICATION);
     "sanitize-dump-payload" => sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No, CHOICE, MUTABLE, Kept(reason::SANITIZE);
 
