@@ -181,7 +181,7 @@ fn a_server_that_cannot_save_goes_on_unless_it_is_forced_to_end() {
     let mut client = server.client();
     // Nothing takes the place of a directory that is not empty.
     std::fs::create_dir_all(setup.dir().join("dump.rdb/x")).unwrap();
-    assert!(client.call("SAVE").is_error("ERR renaming"));
+    assert!(client.call("SAVE").is_error("ERR saving "));
     assert_eq!(names(&setup.dir()), ["dump.rdb"]);
     assert_eq!(client.call("SET k 1"), ok());
     assert!(client.call("SHUTDOWN").is_error("ERR Errors trying to SHUTDOWN"));
@@ -192,5 +192,57 @@ fn a_server_that_cannot_save_goes_on_unless_it_is_forced_to_end() {
     assert_eq!(client.call("GET k"), bulk("1"));
     client.send("SHUTDOWN FORCE");
     assert!(client.is_closed());
+    server.wait_for_success();
+}
+
+#[test]
+fn a_save_in_the_background_is_of_the_moment_at_which_it_began() {
+    let (setup, server) = filled(&[]);
+    let mut client = server.client();
+    let before = contents(&mut client);
+    let replies = client.call_all(["BGSAVE", "SET later 1", "DEL list:big:0", "FLUSHALL"]);
+    assert_eq!(replies[0], support::status("Background saving started"));
+    support::eventually("it is saved", || {
+        (info(&mut client, "rdb_bgsave_in_progress") == "0").then_some(())
+    });
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
+    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "3");
+    assert_eq!(names(&setup.dir()), ["dump.rdb"]);
+    server.stop();
+    let server = setup.start();
+    assert_same_contents(&contents(&mut server.client()), &before);
+    server.stop();
+}
+
+#[test]
+fn save_points_save_and_a_failure_refuses_writes_until_one_succeeds() {
+    let setup = Setup::new(&["--appendonly", "no"]);
+    let server = setup.start();
+    let mut client = server.client();
+    let file = setup.dir().join("dump.rdb");
+    std::fs::create_dir_all(file.join("x")).unwrap();
+    assert_eq!(
+        client.call("CONFIG SET save"),
+        support::error("ERR wrong number of arguments for 'config|set' command")
+    );
+    assert_eq!(client.call_args(&["CONFIG", "SET", "save", "1 1"]), ok());
+    assert_eq!(client.call("SET k 1"), ok());
+    support::eventually("writes are refused", || {
+        client.call("SET k 2").is_error("MISCONF").then_some(())
+    });
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "err");
+    assert!(server.log().contains("dump.rdb failed"), "{}", server.log());
+    assert!(client.call("GET k").text().parse::<u64>().is_ok());
+    assert_eq!(client.call("CONFIG SET stop-writes-on-bgsave-error no"), ok());
+    assert_eq!(client.call("SET k 3"), ok());
+    assert_eq!(client.call("CONFIG SET stop-writes-on-bgsave-error yes"), ok());
+    assert!(client.call("SET k 4").is_error("MISCONF"));
+    std::fs::remove_dir_all(&file).unwrap();
+    support::eventually("a save succeeds", || {
+        (info(&mut client, "rdb_last_bgsave_status") == "ok").then_some(())
+    });
+    support::eventually("writes are taken", || (client.call("SET k 5") == ok()).then_some(()));
+    assert!(file.is_file());
+    client.send("SHUTDOWN NOSAVE");
     server.wait_for_success();
 }

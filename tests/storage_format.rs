@@ -1,15 +1,16 @@
 //! `storage-format.md` says what the code does: its example is read by the database's own reader, and its
 //! tables of offsets add up.
 
-use mainstay::disk::{Disk, SimDisk};
+use mainstay::disk::{Disk, File, SimDisk};
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::log::frame::{self, FrameDamage, FrameHeader};
 use mainstay::log::manifest::Manifest;
 use mainstay::log::reader::FrameReader;
-use mainstay::log::segment::{self, SegmentHeader};
-use mainstay::log::{OpenError, Options, Recovery, Replay, attach};
+use mainstay::log::segment::{self, Preamble, SegmentHeader};
+use mainstay::log::{Lsn, OpenError, Options, PreambleDamage, Recovery, Replay, attach};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 const TEXT: &str = include_str!("../storage-format.md");
 const SEGMENT_BYTES: usize = 1 << 20;
@@ -142,6 +143,10 @@ fn the_segment_of_the_example_has_the_stated_fields() {
 struct Bytes(Vec<u8>);
 
 impl Replay for Bytes {
+    fn preamble(&mut self, _: &Arc<dyn File>, _: &Preamble, _: Lsn) -> Result<(), PreambleDamage> {
+        unreachable!("the example has no base")
+    }
+
     fn commands(&mut self, _: u64, db: u32, payload: &[u8]) -> Result<(), String> {
         assert_eq!(db, 0);
         self.0.extend_from_slice(payload);

@@ -16,7 +16,7 @@ pub fn reply_element(reply: &mut Reply<'_>, element: Element<'_>) {
 /// Notes that a collection has lost elements; nobody keeps one without any.
 pub fn removed(ctx: &mut Context<'_>, key: &Key<'_>, is_empty: bool) {
     if is_empty {
-        ctx.store.take(key);
+        ctx.store.remove(key);
     } else {
         ctx.store.changed(key);
     }

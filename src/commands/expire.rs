@@ -160,7 +160,7 @@ fn set_time(
 /// in which deletions are written down.
 pub(super) fn expire_at(ctx: &mut Context<'_>, key: &Key<'_>, at_ms: i64) {
     if at_ms <= ctx.store.now_ms && ctx.store.expiry_mode != ExpiryMode::Ignore {
-        ctx.store.take(key);
+        ctx.store.remove(key);
         ctx.store.effect(&[b"DEL", key.bytes]);
         return;
     }

@@ -1,8 +1,8 @@
 //! Keys, whatever they hold: `DEL`, `EXISTS`, `RENAME`, `MOVE`, `COPY` and their kin.
 
 use super::spec::{Flags, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context, Key, lazyfree};
-use crate::keyspace::EntryBox;
+use super::{CommandError, CommandResult, Context, lazyfree};
+use crate::keyspace::{EntryBox, Removed};
 use crate::resp::Args;
 
 const FAST_READ: Flags = Flags::READONLY.with(Flags::FAST);
@@ -56,18 +56,20 @@ fn del(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 
 /// `UNLINK key [key …]`
 fn unlink(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    delete_each(ctx, args, lazyfree::discard_entry)
+    delete_each(ctx, args, |removed| {
+        let _ = removed.into_entry().map(lazyfree::discard_entry);
+    })
 }
 
 /// Deletes all keys in `args`; `free` takes what they held.
-fn delete_each(ctx: &mut Context<'_>, args: Args<'_>, free: impl Fn(EntryBox)) -> CommandResult {
+fn delete_each(ctx: &mut Context<'_>, args: Args<'_>, free: impl Fn(Removed)) -> CommandResult {
     let mut deleted = 0;
     for name in args.from(1).iter() {
         let key = ctx.store.key(name);
         if ctx.store.exists(&key)
-            && let Some(entry) = ctx.store.take(&key)
+            && let Some(removed) = ctx.store.unlink(&key)
         {
-            free(entry);
+            free(removed);
             deleted += 1;
         }
     }
@@ -130,16 +132,8 @@ fn renamenx(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 /// Moves a value to another key; the log says so with a `RENAME`, whose outcome does not depend on
 /// whether that key exists.
 fn rename_entry(ctx: &mut Context<'_>, from: &[u8], to: &[u8]) {
-    relocate(ctx, &ctx.store.key(from), &ctx.store.key(to));
+    ctx.store.relocate(&ctx.store.key(from), &ctx.store.key(to));
     ctx.store.effect(&[b"RENAME", from, to]);
-}
-
-/// Takes the entry of one key and puts it, with its expiry time, in place of another's.
-fn relocate(ctx: &mut Context<'_>, from: &Key<'_>, to: &Key<'_>) {
-    if let Some(entry) = ctx.store.take(from) {
-        let expiry_ms = entry.view().expiry_ms();
-        ctx.store.insert(to, entry.rebuilt(Some(to.bytes), expiry_ms));
-    }
 }
 
 /// `MOVE key db`
@@ -151,7 +145,7 @@ fn move_to(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let (from, to) = (ctx.store.key(&args[1]), ctx.store.key_in(db, &args[1]));
     let moves = ctx.store.lookup_for_write(&from).is_some() && !ctx.store.exists(&to);
     if moves {
-        relocate(ctx, &from, &to);
+        ctx.store.relocate(&from, &to);
         ctx.store.effect_verbatim(args);
     }
     ctx.reply.integer(i64::from(moves));

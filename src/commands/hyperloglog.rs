@@ -92,7 +92,7 @@ fn hyperloglog(value: Value<'_>) -> Result<(&[u8], Encoding), CommandError> {
 /// Stores a HyperLogLog that was created, or changed in a copy.
 fn store(ctx: &mut Context<'_>, key: &Key<'_>, exists: bool, bytes: Vec<u8>) {
     if exists {
-        *ctx.store.string_mut(key) = bytes;
+        *ctx.store.string_mut(key).edit(0..usize::MAX) = bytes;
     } else {
         set_raw(&mut ctx.store, key, bytes);
     }
@@ -125,7 +125,7 @@ fn pfadd(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
                     ctx.reply.integer(0);
                     return Ok(());
                 }
-                let bytes = ctx.store.string_mut(&key);
+                let bytes = ctx.store.string_mut(&key).edit(0..usize::MAX);
                 for (index, rank) in places() {
                     hyperloglog::raise(bytes, index, rank, 0)?;
                 }
@@ -187,8 +187,8 @@ fn pfcount(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     // While the log takes no writes, the next one has to count again.
     if cached.is_none() && ctx.store.expiry_mode == ExpiryMode::Delete {
         let cache = count.to_le_bytes();
-        let at = hyperloglog::CACHE_OFFSET;
-        ctx.store.string_mut(&key)[at..at + cache.len()].copy_from_slice(&cache);
+        let range = hyperloglog::CACHE_OFFSET..hyperloglog::CACHE_OFFSET + cache.len();
+        ctx.store.string_mut(&key).edit(range.clone())[range].copy_from_slice(&cache);
         // Stated as bytes, so that nothing depends on estimating in the same way ever after.
         ctx.store.effect(&[b"SETRANGE", key.bytes, b"8", &cache]);
     }

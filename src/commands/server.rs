@@ -14,7 +14,19 @@ const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_su
 const SLOWEST_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 10] = [
+pub static COMMANDS: [Spec; 12] = [
+    Spec::server("bgrewriteaof", 1, ServerCommand::BgRewriteAof).flags(SAVING, "").doc(
+        "server",
+        "1.0.0",
+        "O(1)",
+        "Writes a new base of the log in the background.",
+    ),
+    Spec::server("bgsave", -1, ServerCommand::BgSave).flags(SAVING, "").doc(
+        "server",
+        "1.0.0",
+        "O(1)",
+        "Writes an RDB file in the background.",
+    ),
     Spec::data("time", 1, time)
         .flags(ALWAYS.with(Flags::FAST), "")
         .doc("server", "2.6.0", "O(1)", "The server's clock: seconds and microseconds.")

@@ -219,6 +219,8 @@ pub enum EngineCommand {
 #[allow(missing_docs)] // Named after the commands.
 pub enum ServerCommand {
     Auth,
+    BgRewriteAof,
+    BgSave,
     ClientGetName,
     ClientHelp,
     ClientId,

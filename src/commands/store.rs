@@ -5,10 +5,10 @@
 //! change has an effect in the log.
 
 use super::CommandError;
-use crate::data::Hash;
+use crate::data::{Buffer, Hash};
 use crate::keyspace::entry::{Collection, NewValue};
 pub use crate::keyspace::waited::Wants;
-use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Value};
+use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Removed, Value};
 use crate::resp::{Args, OwnedArgs, write_command};
 
 /// What happens to a key whose time has come.
@@ -304,16 +304,22 @@ impl<'a> Store<'a> {
     }
 
     fn accessed(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
-        self.accessed_mut(key).map(EntryMut::into_view)
+        let database = self.keyspace.database_mut(key.db);
+        let entry = database.find_for_access(key.hash, key.bytes)?;
+        Some(Self::note_access(self.access, entry).into_view())
     }
 
     fn accessed_mut(&mut self, key: &Key<'_>) -> Option<EntryMut<'_>> {
-        let mut entry = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)?;
-        if let Some(access) = self.access {
+        let entry = self.keyspace.database_mut(key.db).find_mut(key.hash, key.bytes)?;
+        Some(Self::note_access(self.access, entry))
+    }
+
+    fn note_access(access: Option<Access>, mut entry: EntryMut<'_>) -> EntryMut<'_> {
+        if let Some(access) = access {
             let word = access.touched(entry.view().access());
             entry.set_access(word);
         }
-        Some(entry)
+        entry
     }
 
     /// The collection at `key` for a command that reads it, as [`Store::read`].
@@ -390,7 +396,7 @@ impl<'a> Store<'a> {
     pub fn delete_if_empty<T: Collection>(&mut self, key: &Key<'_>) -> bool {
         let entry = self.keyspace.database(key.db).find(key.hash, key.bytes);
         let is_empty = entry.and_then(|entry| T::of(entry.value())).is_some_and(T::is_empty);
-        is_empty && self.take(key).is_some()
+        is_empty && self.remove(key)
     }
 
     /// Deletes fields of the hash at `key` whose time has come, at most `limit` of them, states that, and
@@ -476,12 +482,11 @@ impl<'a> Store<'a> {
         self.set(key, value, expiry_ms);
     }
 
-    /// The bytes of a string that exists, to change them in place; the value becomes `raw`. The
-    /// caller states the effect.
+    /// A string that exists, to change it in place; the value becomes `raw`. The caller states the effect.
     ///
     /// # Panics
     /// If the key does not exist: the caller has looked.
-    pub fn string_mut(&mut self, key: &Key<'_>) -> &mut Vec<u8> {
+    pub fn string_mut(&mut self, key: &Key<'_>) -> &mut Buffer {
         self.touch(key);
         let database = self.keyspace.database_mut(key.db);
         let entry = database.find(key.hash, key.bytes).expect("the caller has looked");
@@ -491,7 +496,7 @@ impl<'a> Store<'a> {
                 Value::Text { bytes, .. } => bytes.to_vec(),
                 other => unreachable!("the caller has looked, but it is a {}", other.type_name()),
             };
-            let value = NewValue::Buffer(Box::new(bytes));
+            let value = NewValue::Buffer(Box::new(bytes.into()));
             let entry = EntryBox::new(key.bytes, value, entry.expiry_ms(), entry.access());
             database.insert(key.hash, entry);
         }
@@ -506,16 +511,32 @@ impl<'a> Store<'a> {
         self.keyspace.database_mut(key.db).insert(key.hash, entry);
     }
 
-    /// Takes a key out, live or not; the caller has looked, and states the effect.
-    pub fn take(&mut self, key: &Key<'_>) -> Option<EntryBox> {
+    /// Removes a key, live or not; the caller has looked, and states the effect. False if there was none.
+    pub fn remove(&mut self, key: &Key<'_>) -> bool {
+        self.unlink(key).is_some()
+    }
+
+    /// As [`Store::remove`], and gives what the key held to be freed elsewhere.
+    pub fn unlink(&mut self, key: &Key<'_>) -> Option<Removed> {
         let old = self.keyspace.database_mut(key.db).remove(key.hash, key.bytes)?;
         self.touch(key);
         Some(old)
     }
 
+    /// Puts the value of one key, with its expiry time, in place of another's. The caller has looked, and
+    /// states the effect.
+    pub fn relocate(&mut self, from: &Key<'_>, to: &Key<'_>) {
+        let database = self.keyspace.database_mut(from.db);
+        let Some(moving) = database.detach(from.hash, from.bytes) else { return };
+        let expiry_ms = moving.view().expiry_ms();
+        self.touch(from);
+        self.touch(to);
+        self.keyspace.database_mut(to.db).attach(to.hash, to.bytes, moving, expiry_ms);
+    }
+
     /// Deletes a live key. False if there was none. The caller states the effect.
     pub fn delete(&mut self, key: &Key<'_>) -> bool {
-        self.settle(key) && self.take(key).is_some()
+        self.settle(key) && self.remove(key)
     }
 
     /// Sets or clears the expiry time of a key that exists. The caller states the effect.

@@ -5,6 +5,7 @@
 //! something with better orders of growth once it is not. [`Limits`] says when.
 
 mod block;
+mod buffer;
 pub mod digest;
 pub mod geohash;
 pub mod hash;
@@ -18,6 +19,7 @@ mod malformed;
 pub mod partial_sort;
 pub mod salted;
 pub mod sample;
+pub mod saving;
 pub mod set;
 pub mod sorted_set;
 pub mod stream;
@@ -28,11 +30,13 @@ pub mod thin_bytes;
 mod value;
 pub mod word;
 
+pub use buffer::Buffer;
 pub use hash::Hash;
 pub use hasher::KeyHasher;
 pub use limits::Limits;
 pub use list::List;
 pub use malformed::Malformed;
+pub use saving::Saving;
 pub use set::Set;
 pub use sorted_set::SortedSet;
 pub use stream::Stream;

@@ -1,6 +1,6 @@
 //! Any value of a key.
 
-use super::{Hash, List, Set, SortedSet, Stream};
+use super::{Buffer, Hash, List, Set, SortedSet, Stream};
 
 /// A key's value, borrowed.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub enum NewValue<'a> {
         edited: bool,
     },
     /// A buffer to take over without a copy.
-    Buffer(Box<Vec<u8>>),
+    Buffer(Box<Buffer>),
     /// Bytes that were not edited here: few of them are copied, many taken over.
     Loaded(Vec<u8>),
     /// A list.

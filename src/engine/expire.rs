@@ -26,12 +26,13 @@ impl Guard<'_> {
             0
         } else {
             let fields_due = |key: &[u8]| hashes.push(key.to_vec());
-            database.take_due(cursor, now_ms, SLICE_KEYS, |entry| due.push(entry), fields_due)
+            let removed = |key: &[u8]| due.push(key.to_vec());
+            database.remove_due(cursor, now_ms, SLICE_KEYS, removed, fields_due)
         };
         let mode = ExpiryMode::Delete;
         let mut store = Store::new(&mut state.keyspace, &mut state.unit, db, now_ms, mode, None);
-        for entry in &due {
-            let key = store.key(entry.view().key());
+        for name in &due {
+            let key = store.key(name);
             store.expired(&key);
         }
         let mut fields_left = SLICE_FIELDS;

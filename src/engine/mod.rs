@@ -5,10 +5,12 @@
 //! caller holds the reply back until the log lets it pass.
 
 mod blocking;
+pub mod compact;
 mod execute;
 mod expire;
 pub mod functions;
 pub mod import;
+mod load;
 mod pause;
 mod progress;
 #[cfg(test)]
@@ -17,6 +19,9 @@ mod reload;
 mod replay;
 mod save;
 mod session;
+pub mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
 mod stats;
 mod transaction;
 mod transfer;
@@ -25,7 +30,6 @@ pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
 pub use execute::{LOADING, Outcome, ServerCommands};
 pub use progress::Progress;
 pub use reload::{Reload, ReloadError};
-pub use save::{SaveError, SaveOptions, Saved};
 pub use session::Session;
 pub use stats::{CommandStat, Stats};
 pub use transfer::{Departed, Departure};
@@ -114,6 +118,9 @@ struct State {
     waiters: HashMap<u64, Arc<Waiter>>,
     /// The number of the last one.
     next_waiter: u64,
+    /// The snapshot at hand.
+    snapshot: Option<snapshot::Running>,
+    snapshot_stats: snapshot::SnapshotStats,
 }
 
 impl Engine {
@@ -182,7 +189,7 @@ impl Engine {
     ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
         progress.begin(log_bytes(&*machine.disk, dir));
-        let mut replay = replay::Replayer::new(&mut state);
+        let mut replay = replay::Replayer::new(&mut state, machine.clock.unix_ms());
         replay.watch(progress.clone());
         let (log, recovery) = log::attach(
             machine.disk.clone(),
@@ -248,6 +255,8 @@ impl State {
             loading: false,
             waiters: HashMap::new(),
             next_waiter: 0,
+            snapshot: None,
+            snapshot_stats: snapshot::SnapshotStats::default(),
         }
     }
 }
@@ -362,18 +371,27 @@ impl Guard<'_> {
     pub fn begin_log(&mut self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
         assert!(self.state.log.is_none(), "there is one log at a time");
         self.flush_effects();
+        self.abort_snapshot();
         let machine = &self.engine.machine;
+        let now_ms = self.now_ms;
         let state = &mut *self.state;
-        let log = Arc::new(log::begin(
+        let ended = state.ended.take();
+        let begun = log::begin(
             machine.disk.clone(),
             dir,
             options,
             machine.clock.clone(),
             (machine.random)(),
-            state.ended.as_deref(),
-            &mut |write| replay::dump(&state.functions, &state.keyspace, write),
-        )?);
-        state.ended = None;
+            ended.as_deref(),
+            &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
+        );
+        let log = match begun {
+            Ok(log) => Arc::new(log),
+            Err(error) => {
+                state.ended = ended;
+                return Err(error);
+            }
+        };
         state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;

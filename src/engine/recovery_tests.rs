@@ -20,7 +20,7 @@ use std::sync::Arc;
 const DATABASES: usize = 16;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Command(String),
     Transaction(Vec<String>),
     /// Time passes, in ms.
@@ -35,14 +35,14 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
+pub(super) enum End {
     Close,
     Kill,
     /// With a seed for what is kept of what was not durable.
     PowerCut(u64),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         60 => command().prop_map(Step::Command),
         6 => prop::collection::vec(command(), 1..6).prop_map(Step::Transaction),
@@ -74,7 +74,7 @@ impl ServerCommands for NoServer {
 }
 
 /// Everything in a keyspace: database, key, value, digest, expiry time, and on request the encoding.
-fn contents(engine: &Engine, encodings: bool) -> Vec<String> {
+pub(super) fn contents(engine: &Engine, encodings: bool) -> Vec<String> {
     let guard = engine.lock();
     let mut all = Vec::new();
     for (db, database) in guard.keyspace().databases() {
@@ -95,7 +95,7 @@ fn contents(engine: &Engine, encodings: bool) -> Vec<String> {
 }
 
 /// Does all that the log's threads have to do.
-fn settle(log: &Log) {
+pub(super) fn settle(log: &Log) {
     loop {
         match log.next_action() {
             Action::Drain => log.drain(),
@@ -117,20 +117,20 @@ fn close(log: &Log) {
     log.close().expect("nothing fails here");
 }
 
-struct World {
-    disk: SimDisk,
+pub(super) struct World {
+    pub(super) disk: SimDisk,
     clock: Arc<SimClock>,
-    engine: Engine,
+    pub(super) engine: Engine,
     session: Session,
     /// What was there at each LSN.
     states: BTreeMap<Lsn, Vec<String>>,
     /// A base was begun since the last start: it does not tell all encodings.
-    has_new_base: bool,
+    pub(super) has_new_base: bool,
     starts: u64,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (disk, clock) = (SimDisk::new(), SimClock::new(1_700_000_000_000));
         let engine = open(&disk, &clock, 0).0;
         let (session, states) = (Session::default(), BTreeMap::new());
@@ -140,8 +140,14 @@ impl World {
         world
     }
 
-    fn log(&self) -> Arc<Log> {
+    pub(super) fn log(&self) -> Arc<Log> {
         self.engine.log().expect("there is one")
+    }
+
+    /// From now on, only what is there at the end of units counts.
+    pub(super) fn note_contents(&mut self) {
+        self.states.clear();
+        self.note();
     }
 
     fn note(&mut self) {
@@ -159,7 +165,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    pub(super) fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Command(line) => self.line(line),
             Step::Transaction(lines) => {
@@ -187,7 +193,7 @@ impl World {
         Ok(())
     }
 
-    fn restart(&mut self, end: End) -> Result<(), TestCaseError> {
+    pub(super) fn restart(&mut self, end: End) -> Result<(), TestCaseError> {
         let log = self.log();
         let disk = match end {
             End::Close => {
@@ -237,6 +243,13 @@ fn open(disk: &SimDisk, clock: &Arc<SimClock>, start: u64) -> (Engine, Lsn) {
         // Another hash function with every start.
         random: Arc::new(move || seeded_random(start)),
     };
+    let dir = Path::new("d");
+    let (engine, recovery) = Engine::open(machine, dir, DATABASES, settings(), options())
+        .expect("what was written is recovered");
+    (engine, recovery.lsn)
+}
+
+pub(super) fn settings() -> Settings {
     let mut settings = Settings::default();
     let limits = &mut settings.limits;
     // Collections change their encoding after a few elements.
@@ -247,10 +260,7 @@ fn open(disk: &SimDisk, clock: &Arc<SimClock>, start: u64) -> (Engine, Lsn) {
     limits.sorted_set_listpack_entries = 4;
     limits.sorted_set_listpack_value_bytes = 20;
     limits.stream_node_entries = 4;
-    let dir = Path::new("d");
-    let (engine, recovery) = Engine::open(machine, dir, DATABASES, settings, options())
-        .expect("what was written is recovered");
-    (engine, recovery.lsn)
+    settings
 }
 
 proptest! {

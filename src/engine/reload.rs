@@ -3,9 +3,10 @@
 use super::Guard;
 use super::import::{self, ImportError, Report, Source};
 use super::progress::Progress;
-use super::replay::{self, Replayer};
-use crate::keyspace::Database;
+use super::replay::Replayer;
+use crate::keyspace::{Database, Removed};
 use crate::log;
+use crate::rdb::payload;
 use crate::resp::write_command;
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +54,7 @@ impl Guard<'_> {
         if self.state.log.is_some() {
             self.check_writable().map_err(|error| ReloadError::Refused(error.text().to_owned()))?;
         }
+        self.abort_snapshot();
         let disk = self.engine.machine.disk.clone();
         let (source, progress) = (Source::Rdb(path.into()), Progress::default());
         let options = import::Options { skip_modules: how.skip_modules, ..Default::default() };
@@ -114,7 +116,9 @@ impl Guard<'_> {
             let loaded = keyspace.database_mut(index);
             for key in keys {
                 let hash = hasher.hash(&key);
-                if let Some(entry) = database.remove(hash, &key)
+                // No snapshot is under way that would keep it.
+                let entry = database.remove(hash, &key).and_then(Removed::into_entry);
+                if let Some(entry) = entry
                     && !is_loaded(loaded, &key)
                 {
                     loaded.insert(hash, entry);
@@ -131,16 +135,24 @@ impl Guard<'_> {
         }
         let state = &mut *self.state;
         let effects = &mut state.unit.effects;
+        let (mut selected, mut digits) = (0, itoa::Buffer::new());
         write_command(effects, &[b"SELECT", b"0"]);
         write_command(effects, &[b"FLUSHALL"]);
         write_command(effects, &[b"FUNCTION", b"FLUSH"]);
-        let mut selected = 0;
-        let written = replay::dump(&state.functions, &state.keyspace, &mut |db, piece| {
-            effects.extend_from_slice(piece);
-            selected = db as usize;
-            Ok(())
-        });
-        written.expect("memory takes everything");
+        state.functions.write_commands(effects);
+        let mut payload = Vec::new();
+        for (db, database) in state.keyspace.databases() {
+            if !database.is_empty() {
+                write_command(effects, &[b"SELECT", digits.format(db).as_bytes()]);
+                selected = db;
+            }
+            for entry in database.iter() {
+                payload.clear();
+                payload::dump(entry.value(), true, &mut payload);
+                let at = digits.format(entry.expiry_ms().unwrap_or(0)).as_bytes();
+                write_command(effects, &[b"RESTORE", entry.key(), at, &payload, b"ABSTTL"]);
+            }
+        }
         state.unit.stream_db = Some(selected);
         // Not a count of keys: it says that the parts belong together.
         state.unit.effect_count += 2;
@@ -153,6 +165,7 @@ impl Guard<'_> {
     /// Why the log could not be replayed. Then nothing has changed.
     pub fn reload_log(&mut self) -> Result<(), String> {
         self.flush_effects();
+        self.abort_snapshot();
         let Some(log) = self.state.log.clone() else { return Ok(()) };
         log.request_sync();
         log.submit();
@@ -164,12 +177,13 @@ impl Guard<'_> {
             std::thread::sleep(Duration::from_millis(1));
             waited += Duration::from_millis(1);
         }
+        let now_ms = self.now_ms;
         let state = &mut *self.state;
         let count = state.keyspace.database_count();
         let before: Vec<_> = (0..count).map(|index| state.keyspace.take(index)).collect();
         let functions = std::mem::take(&mut state.functions);
         let disk = &*self.engine.machine.disk;
-        let result = log::reread(disk, log.dir(), &mut Replayer::new(state));
+        let result = log::reread(disk, log.dir(), &mut Replayer::new(state, now_ms));
         for (index, database) in before.into_iter().enumerate() {
             if result.is_err() {
                 *state.keyspace.database_mut(index) = database;

@@ -1,20 +1,15 @@
-//! From the log's bytes to the keyspace, and from the keyspace to the bytes of a base.
+//! From the log's bytes to the keyspace.
 
-use super::State;
-use super::functions::Functions;
 use super::progress::Progress;
+use super::{State, load};
 use crate::commands::store::{ExpiryMode, Store, Unit};
 use crate::commands::{CommandError, Context, Handler, Settings, table};
-use crate::keyspace::{Entry, Keyspace, Value};
-use crate::log::Replay;
-use crate::rdb::payload::dump as dump_value;
+use crate::disk::File;
+use crate::log::segment::Preamble;
+use crate::log::{Lsn, PreambleDamage, Replay};
 use crate::resp::request::Parsed;
-use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser, write_command};
-use std::io;
+use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser};
 use std::sync::Arc;
-
-/// A base's commands are written in pieces of this size.
-const DUMP_BYTES: usize = 256 * 1024;
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +31,8 @@ pub(super) struct Replayer<'a> {
     settings: Settings,
     unit: Unit,
     db: usize,
+    /// When the replay began.
+    start_ms: i64,
     /// When the commands at hand were written.
     now_ms: i64,
     any: bool,
@@ -46,8 +43,8 @@ pub(super) struct Replayer<'a> {
 }
 
 impl<'a> Replayer<'a> {
-    pub(super) fn new(state: &'a mut State) -> Self {
-        let mut replayer = Self::of_redis(state, 0);
+    pub(super) fn new(state: &'a mut State, start_ms: i64) -> Self {
+        let mut replayer = Self::of_redis(state, start_ms);
         // The log says when a HyperLogLog became dense.
         replayer.settings.limits.hyperloglog_sparse_bytes = usize::MAX;
         replayer
@@ -62,6 +59,7 @@ impl<'a> Replayer<'a> {
             settings,
             unit: Unit::default(),
             db: 0,
+            start_ms: now_ms,
             now_ms,
             any: false,
             reply: Vec::new(),
@@ -112,6 +110,18 @@ impl<'a> Replayer<'a> {
 }
 
 impl Replay for Replayer<'_> {
+    fn preamble(
+        &mut self,
+        file: &Arc<dyn File>,
+        preamble: &Preamble,
+        _lsn: Lsn,
+    ) -> Result<(), PreambleDamage> {
+        let access = self.state.access(self.start_ms).initial();
+        let limits = self.settings.limits.clone();
+        let progress = self.progress.clone().unwrap_or_default();
+        load::load(self.state, &**file, preamble, access, limits, &progress)
+    }
+
     fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String> {
         if db as usize >= self.state.keyspace.database_count() {
             return Err(format!("database {db} is beyond the configured number of databases"));
@@ -155,58 +165,5 @@ impl Replay for Replayer<'_> {
 
     fn selected_db(&self) -> u32 {
         self.db as u32
-    }
-}
-
-/// Writes commands that rebuild `functions` and `keyspace`, in pieces of whole commands; with each comes the database
-/// selected at its start.
-pub(super) fn dump(
-    functions: &Functions,
-    keyspace: &Keyspace,
-    write: &mut dyn FnMut(u32, &[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let (mut piece, mut payload) = (Vec::new(), Vec::new());
-    functions.write_commands(&mut piece);
-    if !piece.is_empty() {
-        write(0, &piece)?;
-        piece.clear();
-    }
-    for (db, database) in keyspace.databases() {
-        let mut digits = itoa::Buffer::new();
-        if !database.is_empty() {
-            write_command(&mut piece, &[b"SELECT", digits.format(db).as_bytes()]);
-        }
-        for entry in database.iter() {
-            dump_entry(entry, &mut payload, &mut piece);
-            if piece.len() >= DUMP_BYTES {
-                write(db as u32, &piece)?;
-                piece.clear();
-            }
-        }
-        if !piece.is_empty() {
-            write(db as u32, &piece)?;
-            piece.clear();
-        }
-    }
-    Ok(())
-}
-
-/// Writes a command that rebuilds one key. `payload` is a buffer to use.
-fn dump_entry(entry: Entry<'_>, payload: &mut Vec<u8>, piece: &mut Vec<u8>) {
-    let (mut digits, mut at_digits) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let at = entry.expiry_ms().map(|at| at_digits.format(at).as_bytes());
-    let string = match entry.value() {
-        Value::Integer(number) => digits.format(number).as_bytes(),
-        Value::Text { bytes, .. } => bytes,
-        collection => {
-            payload.clear();
-            dump_value(collection, true, payload);
-            let at = at.unwrap_or(b"0");
-            return write_command(piece, &[b"RESTORE", entry.key(), at, payload, b"ABSTTL"]);
-        }
-    };
-    match at {
-        Some(at) => write_command(piece, &[b"SET", entry.key(), string, b"PXAT", at]),
-        None => write_command(piece, &[b"SET", entry.key(), string]),
     }
 }

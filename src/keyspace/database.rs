@@ -1,13 +1,24 @@
 //! One numbered database.
 
 use super::KeyHasher;
+use super::capture::{Big, Capture, Orphan};
 use super::entry::{Entry, EntryBox, EntryMut};
+use super::pieces;
 use crate::data::Value;
 use crate::data::salted::SaltedHasher;
 use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
+use crate::env::Clock;
+use crate::rdb::{Chunk, Format};
+use std::sync::Arc;
 
 /// Segments of the table that one step of expiry passes at most.
 const SWEEP_SEGMENTS_MAX: usize = 256;
+
+/// If more big values than this are being saved, what they keep is estimated from so many.
+const BIGS_LOOKED_AT: usize = 64;
+
+/// Entries that a snapshot's walk takes at once. Tests have few, and want something to happen in between.
+const SAVED_AT_ONCE: usize = if cfg!(test) { 2 } else { 16 };
 
 /// One database: keys with values and expiry times.
 pub struct Database {
@@ -17,6 +28,44 @@ pub struct Database {
     expiring: usize,
     /// Whether there may be hashes with fields that expire.
     fields_may_expire: bool,
+    /// What is born now is marked with this.
+    epoch: u8,
+    /// What this database was when the snapshot at hand began.
+    capture: Option<Box<Capture>>,
+}
+
+/// A part of what a database was when a snapshot began.
+pub enum Saved {
+    /// Records, or a piece of one that goes on in the next chunk.
+    Chunk(Chunk),
+    /// A big value that nobody else refers to. If the last chunk ended amid a record, it is this one's.
+    Orphan(Orphan),
+    /// A database that was emptied at once: all that is left of it. If the last chunk ended amid a record,
+    /// that goes on in it.
+    Flushed(Database),
+}
+
+/// What was taken out of a database: the entry, unless a snapshot needs it yet and has taken it.
+pub struct Removed(Option<EntryBox>);
+
+impl Removed {
+    /// The entry, to be freed where that suits.
+    pub fn into_entry(self) -> Option<EntryBox> {
+        self.0
+    }
+}
+
+/// An entry on its way to another key or database.
+pub struct Moving {
+    entry: EntryBox,
+    big: Option<Big>,
+}
+
+impl Moving {
+    /// Looks at the entry.
+    pub fn view(&self) -> Entry<'_> {
+        self.entry.view()
+    }
 }
 
 impl Rehash<EntryBox> for SaltedHasher {
@@ -47,7 +96,183 @@ impl Database {
             entries: Table::new(SaltedHasher::new(hasher, 0)),
             expiring: 0,
             fields_may_expire: false,
+            epoch: 0,
+            capture: None,
         }
+    }
+
+    /// What is left when `taken` is taken out: nothing, but the same epoch.
+    pub(super) fn in_place_of(taken: &Self) -> Self {
+        let capture = taken.capture.as_ref().map(|capture| Box::new(capture.of_nothing()));
+        let hasher = taken.entries.hasher().hasher();
+        Self { epoch: taken.epoch, capture, ..Self::new(hasher) }
+    }
+
+    /// Begins to remember what is here now, as database `db`. No entry may carry `epoch` yet.
+    pub(super) fn begin_capture(
+        &mut self,
+        db: u32,
+        epoch: u8,
+        format: Format,
+        clock: Arc<dyn Clock>,
+    ) {
+        debug_assert!(self.capture.is_none());
+        self.epoch = epoch;
+        let mut capture = Capture::new(db, format, clock);
+        if self.entries.is_empty() {
+            capture.cursor = None;
+        }
+        self.capture = Some(Box::new(capture));
+    }
+
+    /// Forgets what was here, given out or not.
+    pub(super) fn end_capture(&mut self) {
+        let Some(capture) = self.capture.take() else { return };
+        for key in capture.big_keys() {
+            let place = self.place(self.entries.hasher().hash(key));
+            if let Some(found) = self.entries.find_mut(place, |entry| entry.key() == key) {
+                // SAFETY: as in `find_mut`.
+                pieces::end_saving(unsafe { EntryMut::from_raw(found.raw()) });
+            }
+        }
+    }
+
+    /// What is being remembered, if anything is.
+    pub(super) fn capture(&self) -> Option<&Capture> {
+        self.capture.as_deref()
+    }
+
+    /// Bytes of old values that wait for being given out, about.
+    pub(super) fn unsaved_bytes(&mut self) -> usize {
+        let Some(capture) = self.capture.as_deref() else { return 0 };
+        let count = capture.big_keys().count();
+        let mut bytes = 0;
+        for key in capture.big_keys().take(BIGS_LOOKED_AT) {
+            let place = self.entries.hasher().own(self.entries.hasher().hash(key));
+            if let Some(found) = self.entries.find_mut(place, |entry| entry.key() == key) {
+                // SAFETY: as in `find_mut`.
+                bytes += pieces::saving_bytes(unsafe { EntryMut::from_raw(found.raw()) });
+            }
+        }
+        capture.waiting_bytes() + bytes * count.div_ceil(BIGS_LOOKED_AT).max(1)
+    }
+
+    /// Whether the last part that was given out ended amid a record.
+    pub(super) fn is_amid_record(&self) -> bool {
+        self.capture.as_deref().is_some_and(Capture::is_amid_record)
+    }
+
+    /// Gives out the rest of what was here when the snapshot began, for whoever owns the database by now.
+    pub fn save_rest(&mut self, format: Format, sink: &mut dyn FnMut(Chunk)) {
+        while let Some(saved) = self.next_saved(true, &mut || true) {
+            match saved {
+                Saved::Chunk(chunk) => sink(chunk),
+                Saved::Orphan(orphan) => orphan.save(format, sink),
+                Saved::Flushed(_) => unreachable!("a database gives out no other one"),
+            }
+        }
+    }
+
+    /// Marks all entries as those of no snapshot.
+    pub(super) fn forget_epochs(&mut self) {
+        self.epoch = 0;
+        for entry in self.entries.iter() {
+            // SAFETY: the table is borrowed mutably, so nobody else looks at its entries.
+            unsafe { entry.set_epoch(0) };
+        }
+    }
+
+    /// Records the entry of a key if it is about to change and has no record yet.
+    fn keep(&mut self, hash: u64, key: &[u8]) {
+        let Some(capture) = self.capture.as_deref_mut() else { return };
+        let place = self.entries.hasher().own(hash);
+        let Some(found) = self.entries.find_mut(place, |entry| entry.key() == key) else { return };
+        if found.get().epoch() == self.epoch {
+            return;
+        }
+        // SAFETY: as in `find_mut`.
+        let mut entry = unsafe { EntryMut::from_raw(found.raw()) };
+        entry.set_epoch(self.epoch);
+        capture.keep(entry);
+    }
+
+    /// Gives an entry that was taken out to the snapshot if that needs it yet.
+    fn adopted(&mut self, entry: EntryBox) -> Removed {
+        match self.capture.as_deref_mut() {
+            Some(capture) => Removed(capture.adopt(entry)),
+            None => Removed(Some(entry)),
+        }
+    }
+
+    /// The next part of what was here when the snapshot began; `None` when nothing is left, or `more` says no
+    /// before anything was found. Unless `last` says that no more will change, few old values are kept back.
+    pub(super) fn next_saved(
+        &mut self,
+        last: bool,
+        more: &mut dyn FnMut() -> bool,
+    ) -> Option<Saved> {
+        let capture = self.capture.as_deref_mut()?;
+        // A record that was begun is ended before anything else.
+        if !capture.is_amid_record()
+            && let Some(kept) = capture.take_kept(last)
+        {
+            return Some(Saved::Chunk(kept));
+        }
+        if let Some(orphan) = capture.take_orphan() {
+            return Some(Saved::Orphan(orphan));
+        }
+        let chunk = match self.save_big() {
+            Some(chunk) => Some(chunk),
+            None => self.save(more),
+        };
+        chunk.map(Saved::Chunk)
+    }
+
+    /// Records entries in the order of their hashes, until `more` says no or the walk is through.
+    /// Gives what it has encoded; big values it meets are given out by [`Database::save_big`].
+    fn save(&mut self, more: &mut dyn FnMut() -> bool) -> Option<Chunk> {
+        let epoch = self.epoch;
+        let capture = self.capture.as_deref_mut()?;
+        let mut cursor = capture.cursor?;
+        let mut chunk = capture.chunk();
+        let mut bigs: Vec<Box<[u8]>> = Vec::new();
+        let mut batch = Vec::with_capacity(2 * SAVED_AT_ONCE);
+        loop {
+            // They lie anywhere in memory, so they are fetched while others are looked up.
+            cursor = self.entries.scan(cursor, SAVED_AT_ONCE, |entry| {
+                entry.prefetch();
+                batch.push(entry);
+            });
+            for entry in batch.drain(..).filter(|entry| entry.epoch() != epoch) {
+                if pieces::fits(entry) {
+                    chunk.put(entry.key(), entry.expiry_ms(), entry.value());
+                    // SAFETY: this database is borrowed mutably, so nobody else looks at its entries.
+                    unsafe { entry.set_epoch(epoch) };
+                } else {
+                    bigs.push(entry.key().into());
+                }
+            }
+            if !bigs.is_empty() || cursor == 0 || !more() {
+                break;
+            }
+        }
+        capture.cursor = (cursor != 0).then_some(cursor);
+        for key in bigs {
+            self.keep(self.entries.hasher().hash(&key), &key);
+        }
+        Some(chunk)
+    }
+
+    /// Gives the next pieces of a big value that is being saved, if there is one.
+    fn save_big(&mut self) -> Option<Chunk> {
+        let capture = self.capture.as_deref_mut()?;
+        let key = capture.next_big()?;
+        let place = self.entries.hasher().own(self.entries.hasher().hash(&key));
+        let found = self.entries.find_mut(place, |entry| entry.key() == &*key);
+        let found = found.expect("whoever takes a big value out says so to the capture");
+        // SAFETY: as in `find_mut`.
+        let entry = unsafe { EntryMut::from_raw(found.raw()) };
+        Some(capture.give(&key, entry))
     }
 
     /// Where a key with this hash is in the table's order.
@@ -95,13 +320,21 @@ impl Database {
     /// As [`Database::find`], to change the value in place. Whether it expires, and when, is changed
     /// with [`Database::set_expiry`] only.
     pub fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
+        self.keep(hash, key);
+        self.find_for_access(hash, key)
+    }
+
+    /// As [`Database::find`], to note an access.
+    pub fn find_for_access(&mut self, hash: u64, key: &[u8]) -> Option<EntryMut<'_>> {
         let found = self.entries.find_mut(self.place(hash), |entry| entry.key() == key)?;
         // SAFETY: the table, and with it the entry, stays mutably borrowed as long as the result.
         Some(unsafe { EntryMut::from_raw(found.raw()) })
     }
 
-    /// Inserts an entry and gives back the one of the same key that it replaces.
-    pub fn insert(&mut self, hash: u64, entry: EntryBox) -> Option<EntryBox> {
+    /// Inserts an entry in place of the one of the same key.
+    pub fn insert(&mut self, hash: u64, mut entry: EntryBox) {
+        self.keep(hash, entry.view().key());
+        entry.view_mut().set_epoch(self.epoch);
         if self.entries.is_empty() {
             let hasher = self.entries.hasher().hasher();
             self.entries = Table::new(SaltedHasher::new(hasher, hash));
@@ -113,7 +346,6 @@ impl Database {
         match self.entries.find_mut(self.place(hash), |known| known.key() == key.key()) {
             None => {
                 self.entries.insert_unique(self.place(hash), entry, deadline);
-                None
             }
             Some(mut found) => {
                 if deadline.is_some() || found.is_marked() {
@@ -121,20 +353,57 @@ impl Database {
                 }
                 let old = found.replace(entry);
                 self.expiring -= usize::from(old.view().expiry_ms().is_some());
-                Some(old)
+                drop(self.adopted(old));
             }
         }
     }
 
+    /// Inserts an entry whose key is not there yet; false if it is, and nothing is changed.
+    pub fn insert_new(&mut self, hash: u64, entry: EntryBox) -> bool {
+        let is_new = self.find(hash, entry.view().key()).is_none();
+        if is_new {
+            self.insert(hash, entry);
+        }
+        is_new
+    }
+
+    /// Asks the processor to fetch the place of a key.
+    pub fn prefetch(&self, hash: u64) {
+        self.entries.prefetch(self.place(hash));
+    }
+
     /// Takes an entry out.
-    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<EntryBox> {
+    pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Removed> {
+        let entry = self.take_out(hash, key)?;
+        Some(self.adopted(entry))
+    }
+
+    fn take_out(&mut self, hash: u64, key: &[u8]) -> Option<EntryBox> {
+        self.keep(hash, key);
         let old = self.entries.remove(self.place(hash), |entry| entry.key() == key)?;
         self.expiring -= usize::from(old.view().expiry_ms().is_some());
         Some(old)
     }
 
+    /// Takes an entry out that goes on living under another key, here or elsewhere.
+    pub fn detach(&mut self, hash: u64, key: &[u8]) -> Option<Moving> {
+        let entry = self.take_out(hash, key)?;
+        let big = self.capture.as_deref_mut().and_then(|capture| capture.part(key));
+        Some(Moving { entry, big })
+    }
+
+    /// Puts such an entry here, in place of the one of the same key.
+    pub fn attach(&mut self, hash: u64, key: &[u8], moving: Moving, expiry_ms: Option<i64>) {
+        let Moving { entry, big } = moving;
+        self.insert(hash, entry.rebuilt(Some(key), expiry_ms));
+        if let (Some(big), Some(capture)) = (big, self.capture.as_deref_mut()) {
+            capture.join(key, big);
+        }
+    }
+
     /// Sets or clears the expiry time of a key; false if there is no such key.
     pub fn set_expiry(&mut self, hash: u64, key: &[u8], expiry_ms: Option<i64>) -> bool {
+        self.keep(hash, key);
         let Some(mut found) = self.entries.find_mut(self.place(hash), |entry| entry.key() == key)
         else {
             return false;
@@ -151,8 +420,8 @@ impl Database {
         if expiry_ms.is_none() && found.get().expiry_ms().is_none() {
             return true;
         }
-        let Some(entry) = self.remove(hash, key) else { return false };
-        self.insert(hash, entry.rebuilt(None, expiry_ms));
+        let Some(moving) = self.detach(hash, key) else { return false };
+        self.attach(hash, key, moving, expiry_ms);
         true
     }
 
@@ -175,17 +444,19 @@ impl Database {
 
     /// Takes out entries whose time has come by `now_ms`, from `cursor` on, and gives the cursor to go
     /// on with, 0 at the end. Ends soon after `limit` entries of which something expires were looked at.
-    /// `fields_due` is told the keys of hashes of which a field's time may have come.
-    pub fn take_due(
+    /// `removed` is told their keys, `fields_due` those of hashes of which a field's time may have come.
+    pub fn remove_due(
         &mut self,
         cursor: u64,
         now_ms: i64,
         limit: usize,
-        mut taken: impl FnMut(EntryBox),
+        mut removed: impl FnMut(&[u8]),
         mut fields_due: impl FnMut(&[u8]),
     ) -> u64 {
         let limits = SweepLimits { segments: SWEEP_SEGMENTS_MAX, items: limit };
         let mut count = 0;
+        let epoch = self.epoch;
+        let mut capture = self.capture.as_deref_mut();
         let next = self.entries.sweep(
             cursor,
             now_ms.max(0) as u64,
@@ -199,9 +470,15 @@ impl Database {
                 }
                 deadline(entry).map_or(Verdict::Unmark, |deadline_ms| Verdict::Keep { deadline_ms })
             },
-            |entry| {
+            |mut entry| {
                 count += 1;
-                taken(entry);
+                removed(entry.view().key());
+                if let Some(capture) = &mut capture {
+                    if entry.view().epoch() != epoch {
+                        capture.keep(entry.view_mut());
+                    }
+                    drop(capture.adopt(entry));
+                }
             },
         );
         self.expiring -= count;

@@ -5,7 +5,7 @@
 //!      0  kind      u8   what the payload is, see `Kind`
 //!      1  flags     u8   HAS_EXPIRY, WIDE_KEY
 //!      2  key_len   u16  length of the key, unless WIDE_KEY
-//!      4  access    u32  low 24 bits: LRU clock or LFU counter; high 8 bits: free for the snapshot
+//!      4  access    u32  low 24 bits: LRU clock or LFU counter; high 8 bits: the epoch, see `capture.rs`
 //!      8  expiry    i64  only with HAS_EXPIRY: Unix time in ms
 //!         wide_len  u64  only with WIDE_KEY: length of the key
 //!         payload   i64, pointer or collection, unless the value is embedded
@@ -16,8 +16,8 @@
 //!
 //! An entry with a 16-byte key and a 3-byte value takes 28 bytes, which the allocator rounds to 32.
 
-use crate::data::table::Item;
-use crate::data::{Hash, List, Set, SortedSet, Stream};
+use crate::data::table::{Item, prefetch};
+use crate::data::{Buffer, Hash, List, Set, SortedSet, Stream};
 pub use crate::data::{NewValue, Value};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
@@ -29,6 +29,7 @@ const HAS_EXPIRY: u8 = 1;
 const WIDE_KEY: u8 = 2;
 const ALIGN: usize = 8;
 const ACCESS_MASK: u32 = 0x00ff_ffff;
+const EPOCH_SHIFT: u32 = 24;
 
 /// The longest string that is kept inside the entry; longer ones have a buffer of their own.
 pub const EMBEDDED_BYTES_MAX: usize = 192;
@@ -149,13 +150,14 @@ impl EntryBox {
                 Self::build(key, kind, 0, bytes, expiry_ms, access & ACCESS_MASK)
             }
             NewValue::Text { bytes, .. } => {
-                Self::new(key, NewValue::Buffer(Box::new(bytes.to_vec())), expiry_ms, access)
+                let buffer = Box::new(Buffer::from(bytes.to_vec()));
+                Self::new(key, NewValue::Buffer(buffer), expiry_ms, access)
             }
             NewValue::Loaded(bytes) if bytes.len() <= EMBEDDED_BYTES_MAX => {
                 Self::new(key, NewValue::Text { bytes: &bytes, edited: false }, expiry_ms, access)
             }
             NewValue::Loaded(bytes) => {
-                Self::new(key, NewValue::Buffer(Box::new(bytes)), expiry_ms, access)
+                Self::new(key, NewValue::Buffer(Box::new(bytes.into())), expiry_ms, access)
             }
             NewValue::Buffer(buffer) => {
                 let payload = Box::into_raw(buffer) as u64;
@@ -362,6 +364,30 @@ impl<'a> Entry<'a> {
             & ACCESS_MASK
     }
 
+    /// Which snapshot has recorded the entry, or saw it born.
+    pub(super) fn epoch(self) -> u8 {
+        // SAFETY: the header's last 4 bytes are the access word.
+        let word = unsafe { self.0.as_ptr().add(4).cast::<u32>().read() };
+        (word >> EPOCH_SHIFT) as u8
+    }
+
+    /// Notes that a snapshot has recorded the entry.
+    ///
+    /// # Safety
+    /// Nobody else looks at the entry's header meanwhile.
+    pub(super) unsafe fn set_epoch(self, epoch: u8) {
+        // SAFETY: as in `epoch`; the caller promises the rest.
+        unsafe {
+            let word = self.0.as_ptr().add(4).cast::<u32>();
+            word.write(word.read() & ACCESS_MASK | u32::from(epoch) << EPOCH_SHIFT);
+        }
+    }
+
+    /// Asks the processor to fetch the entry.
+    pub(super) fn prefetch(self) {
+        prefetch(self.0.as_ptr());
+    }
+
     /// The value.
     pub fn value(self) -> Value<'a> {
         match self.kind() {
@@ -390,12 +416,17 @@ impl<'a> Entry<'a> {
         self.kind() == Kind::Buffer
     }
 
-    fn buffer_pointer(self) -> *mut Vec<u8> {
-        assert_eq!(self.kind(), Kind::Buffer);
-        self.word(self.payload_offset()) as *mut Vec<u8>
+    /// The buffer of a string that has one.
+    pub(super) fn buffer_of(self) -> Option<&'a Buffer> {
+        self.has_buffer().then(|| self.buffer())
     }
 
-    fn buffer(self) -> &'a Vec<u8> {
+    fn buffer_pointer(self) -> *mut Buffer {
+        assert_eq!(self.kind(), Kind::Buffer);
+        self.word(self.payload_offset()) as *mut Buffer
+    }
+
+    fn buffer(self) -> &'a Buffer {
         // SAFETY: the payload of this kind came from `Box::into_raw` and is freed with the entry.
         unsafe { &*self.buffer_pointer() }
     }
@@ -404,9 +435,7 @@ impl<'a> Entry<'a> {
     pub fn memory_bytes(self) -> usize {
         let outside = match self.value() {
             Value::Integer(_) => 0,
-            Value::Text { .. } if self.has_buffer() => {
-                size_of::<Vec<u8>>() + self.buffer().capacity()
-            }
+            Value::Text { .. } if self.has_buffer() => self.buffer().memory_bytes(),
             Value::Text { .. } => 0,
             Value::List(list) => list.memory_bytes(),
             Value::Set(set) => set.memory_bytes(),
@@ -432,6 +461,11 @@ impl<'a> EntryMut<'a> {
         Entry(self.0, PhantomData)
     }
 
+    /// Borrows the entry for a shorter time.
+    pub(super) fn reborrow(&mut self) -> EntryMut<'_> {
+        Self(self.0, PhantomData)
+    }
+
     /// Gives the exclusive borrow up for a shared one.
     pub fn into_view(self) -> Entry<'a> {
         Entry(self.0, PhantomData)
@@ -446,8 +480,14 @@ impl<'a> EntryMut<'a> {
         }
     }
 
+    /// Notes that a snapshot has recorded the entry.
+    pub(super) fn set_epoch(&mut self, epoch: u8) {
+        // SAFETY: the borrow is exclusive.
+        unsafe { self.view().set_epoch(epoch) };
+    }
+
     /// The buffer of a string that has one, to change it in place.
-    pub fn into_buffer(self) -> Option<&'a mut Vec<u8>> {
+    pub fn into_buffer(self) -> Option<&'a mut Buffer> {
         // SAFETY: as in `Entry::buffer`; the borrow is exclusive.
         self.view().has_buffer().then(|| unsafe { &mut *self.view().buffer_pointer() })
     }

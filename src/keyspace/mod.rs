@@ -2,14 +2,18 @@
 //!
 //! Time and randomness come in as parameters, so that a run can be repeated exactly.
 
+mod capture;
 pub mod database;
 pub mod entry;
 pub mod gate;
+mod pieces;
+pub mod snapshot;
 pub mod waited;
 pub mod watch;
 
 pub use crate::data::Value;
-pub use database::Database;
+pub use capture::Orphan;
+pub use database::{Database, Moving, Removed, Saved};
 pub use entry::{Entry, EntryBox, EntryMut};
 pub use gate::Gate;
 pub use waited::Waited;
@@ -42,6 +46,7 @@ pub struct Keyspace {
     pub waited: Waited,
     /// Counters.
     pub stats: KeyspaceStats,
+    snapshot: snapshot::State,
 }
 
 impl Keyspace {
@@ -55,6 +60,7 @@ impl Keyspace {
             watches: Watches::default(),
             waited: Waited::default(),
             stats: KeyspaceStats::default(),
+            snapshot: snapshot::State::default(),
         }
     }
 
@@ -91,8 +97,14 @@ impl Keyspace {
         self.databases.swap(a, b);
     }
 
-    /// Takes out everything database `index` holds, so that it can be freed elsewhere.
+    /// Takes out everything database `index` holds, so that it can be freed elsewhere; nothing if a snapshot
+    /// needs it yet.
     pub fn take(&mut self, index: usize) -> Database {
-        std::mem::replace(&mut self.databases[index], Database::new(self.hasher))
+        let vacant = Database::in_place_of(&self.databases[index]);
+        let taken = std::mem::replace(&mut self.databases[index], vacant);
+        match self.snapshot.adopt(taken) {
+            Some(taken) => taken,
+            None => Database::new(self.hasher),
+        }
     }
 }

@@ -1,146 +1,205 @@
-//! Beginning a log with what is in memory: a base, then the first segment.
+//! The base: what the log starts from. An RDB of everything as of an LSN, the *preamble*, and behind it the frames
+//! up to where the first segment begins. One file; `storage-format.md` has the bytes.
 
-use super::frame::{Codec, FrameHeader, FrameKind, checksum};
-use super::manifest::{self, BaseLine, Manifest};
-use super::open::{
-    OpenError, disk_error, holds_data, new_log, next_sequence, remove_strays, take_lock,
-};
-use super::segment::{self, FileKind, Identity, SegmentHeader};
-use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, Writer};
-use super::{Log, Options};
+use super::Lsn;
+use super::frame::{self, Codec, FrameHeader, FrameKind, checksum};
+use super::manifest::{BaseLine, Manifest};
+use super::reader::FrameReader;
+use super::segment::{self, FileKind, SegmentHeader};
+use super::writer::{Segment, put_frame};
 use crate::disk::Disk;
-use crate::env::{Clock, Random};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Takes pieces of whole commands, each with the database selected at its start.
-pub type WritePiece<'a> = dyn FnMut(u32, &[u8]) -> io::Result<()> + 'a;
+/// What was written is synced this often, so that the kernel does not have to write all of it at once,
+/// which the log's own syncs would wait for.
+pub const SYNC_BYTES: u64 = 4 << 20;
 
-/// Begins a data set in `dir` whose base is what `dump` writes. The files that `replaces`, a log that
-/// was closed, left there are removed once the new data set is in force.
-///
-/// # Errors
-/// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
-/// is still in force.
-pub fn begin(
+/// Where the frames' header begins in a base whose preamble has so many bytes.
+pub fn frames_header_offset(preamble_bytes: u64) -> u64 {
+    preamble_bytes.next_multiple_of(segment::HEADER_BYTES as u64)
+}
+
+/// A base that is being written. Nothing counts until the manifest lists it.
+pub struct BaseWriter {
     disk: Arc<dyn Disk>,
-    dir: &Path,
-    options: Options,
-    clock: Arc<dyn Clock>,
-    mut random: Random,
-    replaces: Option<&Log>,
-    dump: &mut dyn FnMut(&mut WritePiece<'_>) -> io::Result<()>,
-) -> Result<Log, OpenError> {
-    let lock = take_lock(&*disk, dir)?;
-    let mut manifest = Manifest::empty(&mut random);
-    let manifest_path = dir.join(manifest::NAME);
-    if holds_data(&*disk, dir).map_err(disk_error("looking at", dir))? {
-        let known = replaces.map(|log| log.writer.lock().manifest.clone());
-        if known.is_none() || Manifest::load(&*disk, dir).ok() != known {
-            return Err(OpenError::OtherData { dir: dir.into() });
-        }
-    } else {
-        // Without one, a base that a crash leaves behind would look like data whose manifest was lost.
-        let stored = manifest.store(&*disk, dir);
-        stored.map_err(disk_error("creating", &manifest_path))?;
-    }
-    let now_ms = clock.unix_ms().max(0) as u64;
-    let sequence = next_sequence(&*disk, dir).map_err(disk_error("listing", dir))?;
-    let mut header = SegmentHeader {
-        kind: FileKind::Base,
-        dataset: manifest.dataset,
-        identity: Identity::random(&mut random),
-        sequence,
-        first_lsn: 0,
-        timeline: manifest.timeline(),
-        created_ms: now_ms,
-    };
-    let path = dir.join(segment::base_name(sequence));
-    let base = write_base(&*disk, dir, &header, dump)
-        .map_err(disk_error("writing", &path))
-        .inspect_err(|_| drop(disk.remove(&path)))?;
-    manifest.base = Some(base);
-
-    header.kind = FileKind::Segment;
-    header.identity = Identity::random(&mut random);
-    header.sequence = sequence + 1;
-    let path = dir.join(segment::segment_name(header.sequence));
-    let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
-    let segment = writer::prepare(&*disk, dir, header.sequence, size, true)
-        .and_then(|prepared| writer::begin_segment(prepared, &header))
-        .map_err(disk_error("creating", &path))?;
-    manifest.segments.push(segment.line(0));
-    manifest.store(&*disk, dir).map_err(disk_error("replacing the manifest in", dir))?;
-    let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
-    remove_strays(&*disk, dir, &writer.manifest)?;
-    Ok(new_log(dir, disk, clock, random, options, writer, 0, lock))
+    path: PathBuf,
+    place: Segment,
+    header: SegmentHeader,
+    synced_bytes: u64,
+    preamble_bytes: u64,
+    /// LSN behind the last frame.
+    lsn: Lsn,
+    time_ms: u64,
+    scratch: Vec<u8>,
 }
 
-fn write_base(
-    disk: &dyn Disk,
-    dir: &Path,
-    header: &SegmentHeader,
-    dump: &mut dyn FnMut(&mut WritePiece<'_>) -> io::Result<()>,
-) -> io::Result<BaseLine> {
-    let file = disk.create(&dir.join(segment::base_name(header.sequence)))?;
-    file.write_at(&header.encode(), 0)?;
-    let mut place = Segment {
-        file,
-        sequence: header.sequence,
-        identity: header.identity,
-        size: u64::MAX,
-        offset: segment::HEADER_BYTES as u64,
-    };
-    let (mut lsn, mut scratch) = (0, Vec::new());
-    dump(&mut |db, payload| {
-        let frame = FrameHeader {
-            stored_bytes: payload.len() as u64,
-            raw_bytes: payload.len() as u64,
-            lsn,
-            time_ms: header.created_ms,
-            durable_lsn: 0,
-            payload_checksum: checksum(header.identity.seed(), payload),
-            db,
-            kind: FrameKind::Commands,
-            codec: Codec::None,
+impl BaseWriter {
+    /// Creates the file. The header says as of which LSN the preamble will be.
+    pub(super) fn create(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        header: SegmentHeader,
+    ) -> io::Result<Self> {
+        debug_assert_eq!(header.kind, FileKind::Base);
+        let path = dir.join(segment::base_name(header.sequence));
+        let file = disk.create(&path)?;
+        let place = Segment {
+            file,
+            sequence: header.sequence,
+            identity: header.identity,
+            size: u64::MAX,
+            offset: 0,
         };
-        writer::put_frame(&place, &frame, payload, &mut scratch)?;
-        place.offset += frame.frame_bytes();
-        lsn = frame.end_lsn();
-        Ok(())
-    })?;
-    place.file.sync()?;
-    disk.sync_dir(dir)?;
-    let (sequence, identity) = (header.sequence, header.identity);
-    Ok(BaseLine { sequence, identity, lsn: header.first_lsn, bytes: place.offset })
-}
+        let (lsn, time_ms) = (header.first_lsn, header.created_ms);
+        let (synced_bytes, preamble_bytes, scratch) = (0, 0, Vec::new());
+        Ok(Self { disk, path, place, header, synced_bytes, preamble_bytes, lsn, time_ms, scratch })
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::SimDisk;
-    use crate::env::{SimClock, seeded_random};
-    use crate::log::holds_data;
+    /// The LSN as of which the preamble is.
+    pub fn first_lsn(&self) -> Lsn {
+        self.header.first_lsn
+    }
 
-    #[test]
-    fn a_base_that_cannot_be_written_leaves_nothing_behind() {
-        let dir = Path::new("d");
-        // Too little for the base, then too little for the segment behind it.
-        for quota in [10_000, 100_000] {
-            let disk = SimDisk::new();
-            disk.set_quota(Some(quota));
-            let begun = begin(
-                Arc::new(disk.clone()),
-                dir,
-                Options::default(),
-                SimClock::new(0),
-                seeded_random(1),
-                None,
-                &mut |write| write(0, &[b'x'; 20_000]),
-            );
-            assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");
-            assert!(!holds_data(&disk, dir).unwrap(), "{quota}");
+    /// Bytes written so far.
+    pub fn len(&self) -> u64 {
+        self.place.offset
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.place.offset == 0
+    }
+
+    /// Appends to the preamble.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.place.file.write_at(bytes, self.place.offset)?;
+        self.place.offset += bytes.len() as u64;
+        self.sync_some()
+    }
+
+    fn sync_some(&mut self) -> io::Result<()> {
+        if self.place.offset - self.synced_bytes < SYNC_BYTES {
+            return Ok(());
         }
+        self.synced_bytes = self.place.offset;
+        self.place.file.sync()
+    }
+
+    /// Ends the preamble, whose index of blocks begins at `index_offset`.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn end_preamble(&mut self, index_offset: u64, tail_checksum: u32) -> io::Result<()> {
+        self.preamble_bytes = self.place.offset;
+        self.header.preamble =
+            Some(segment::Preamble { bytes: self.preamble_bytes, index_offset, tail_checksum });
+        let at = frames_header_offset(self.preamble_bytes);
+        self.place.file.write_at(&self.header.encode(), at)?;
+        self.place.offset = at + segment::HEADER_BYTES as u64;
+        Ok(())
+    }
+
+    /// Copies the commands of sealed segments from the preamble's LSN up to `end_lsn`, where a segment
+    /// begins. `db` is the database that was selected at the preamble's LSN.
+    ///
+    /// # Errors
+    /// Those of the disk, and `InvalidData` if a segment is damaged.
+    pub(super) fn copy_frames(
+        &mut self,
+        dir: &Path,
+        manifest: &Manifest,
+        end_lsn: Lsn,
+        db: u32,
+    ) -> io::Result<()> {
+        let mut raw = Vec::new();
+        for line in &manifest.segments {
+            let Some(end) = line.end else { break };
+            if end.lsn <= self.lsn || line.first_lsn >= end_lsn {
+                continue;
+            }
+            let path = dir.join(segment::segment_name(line.sequence));
+            let file = self.disk.open(&path)?;
+            let mut reader = FrameReader::new(file, end.bytes, line.identity.seed());
+            let mut offset = FrameReader::FIRST_OFFSET;
+            while offset < end.bytes {
+                let damaged = |damage: frame::FrameDamage| {
+                    let text = format!("{}, offset {offset}: {damage}", path.display());
+                    io::Error::new(io::ErrorKind::InvalidData, text)
+                };
+                let header = reader.header(offset).map_err(damaged)?;
+                if header.kind == FrameKind::Commands && header.end_lsn() > self.lsn {
+                    let header = reader.frame(offset, &mut raw).map_err(damaged)?;
+                    self.copy_frame(&header, &raw, db)?;
+                }
+                offset += header.frame_bytes();
+            }
+        }
+        if self.lsn != end_lsn {
+            let text = format!("the log has no commands at LSN {}", self.lsn);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Ok(())
+    }
+
+    /// Writes one frame's commands, those below the preamble's LSN left out.
+    fn copy_frame(&mut self, header: &FrameHeader, raw: &[u8], db: u32) -> io::Result<()> {
+        let Some(skip) = self.lsn.checked_sub(header.lsn) else {
+            let text = format!("a gap in the log before LSN {}", header.lsn);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        };
+        let raw = &raw[skip as usize..];
+        let mut compressed = Vec::new();
+        let (codec, stored) = match header.codec {
+            Codec::None => (Codec::None, raw),
+            _ => super::commit::compress(raw, Some(0), &mut compressed),
+        };
+        let frame = FrameHeader {
+            stored_bytes: stored.len() as u64,
+            raw_bytes: raw.len() as u64,
+            lsn: self.lsn,
+            time_ms: header.time_ms.max(self.time_ms),
+            durable_lsn: self.lsn,
+            payload_checksum: checksum(self.place.identity.seed(), stored),
+            db: if skip > 0 { db } else { header.db },
+            kind: FrameKind::Commands,
+            codec,
+        };
+        put_frame(&self.place, &frame, stored, &mut self.scratch)?;
+        self.place.offset += frame.frame_bytes();
+        self.lsn = frame.end_lsn();
+        self.time_ms = frame.time_ms;
+        self.sync_some()
+    }
+
+    /// Makes the file durable, with its name. Gives the manifest's line for it.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(super) fn finish(&self) -> io::Result<BaseLine> {
+        self.place.file.sync()?;
+        self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        Ok(BaseLine {
+            sequence: self.header.sequence,
+            identity: self.header.identity,
+            lsn: self.header.first_lsn,
+            preamble_bytes: self.preamble_bytes,
+            end_lsn: self.lsn,
+            bytes: self.place.offset,
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file, which nothing refers to. If that fails, the next start does it.
+    pub fn discard(self) {
+        let _ = self.disk.remove(&self.path);
     }
 }

@@ -25,8 +25,12 @@ pub struct BaseLine {
     pub sequence: u64,
     /// As in its header.
     pub identity: Identity,
-    /// The LSN as of which it is; the first segment begins there.
+    /// The LSN as of which its preamble is.
     pub lsn: Lsn,
+    /// Length of the preamble.
+    pub preamble_bytes: u64,
+    /// The LSN behind its last frame; the first segment begins there.
+    pub end_lsn: Lsn,
     /// Length of the file.
     pub bytes: u64,
 }
@@ -113,7 +117,8 @@ impl Manifest {
         if let Some(base) = &self.base {
             write!(text, "\nbase {} ", base.sequence).expect("writing to a string");
             hex(&mut text, &base.identity.0);
-            write!(text, " {} {}", base.lsn, base.bytes).expect("writing to a string");
+            let BaseLine { lsn, preamble_bytes, end_lsn, bytes, .. } = base;
+            write!(text, " {lsn} {preamble_bytes} {end_lsn} {bytes}").expect("writing to a string");
         }
         for segment in &self.segments {
             write!(text, "\nsegment {} ", segment.sequence).expect("writing to a string");
@@ -169,11 +174,13 @@ impl Manifest {
                 ["dataset", id] => dataset = Some(Identity(unhex(id)?)),
                 ["timeline", id, begin] => timelines
                     .push(Timeline { id: TimelineId(unhex(id)?), begin_lsn: begin.parse().ok()? }),
-                ["base", sequence, identity, lsn, bytes] => {
+                ["base", sequence, identity, lsn, preamble, end_lsn, bytes] => {
                     base = Some(BaseLine {
                         sequence: sequence.parse().ok()?,
                         identity: Identity(unhex(identity)?),
                         lsn: lsn.parse().ok()?,
+                        preamble_bytes: preamble.parse().ok()?,
+                        end_lsn: end_lsn.parse().ok()?,
                         bytes: bytes.parse().ok()?,
                     });
                 }
@@ -203,7 +210,12 @@ impl Manifest {
         if self.timelines.is_empty() {
             return Err("it names no timeline");
         }
-        let mut lsn = self.base.as_ref().map_or(0, |base| base.lsn);
+        if let Some(base) = &self.base
+            && (base.lsn > base.end_lsn || base.preamble_bytes > base.bytes)
+        {
+            return Err("its base ends before it begins");
+        }
+        let mut lsn = self.base.as_ref().map_or(0, |base| base.end_lsn);
         let mut sequence = None;
         for (index, segment) in self.segments.iter().enumerate() {
             if segment.first_lsn != lsn {
@@ -311,7 +323,14 @@ mod tests {
         Manifest {
             dataset: Identity([0xab; 16]),
             timelines: vec![Timeline { id: TimelineId([1; 20]), begin_lsn: 0 }],
-            base: Some(BaseLine { sequence: 1, identity: Identity([9; 16]), lsn: 10, bytes: 99 }),
+            base: Some(BaseLine {
+                sequence: 1,
+                identity: Identity([9; 16]),
+                lsn: 5,
+                preamble_bytes: 77,
+                end_lsn: 10,
+                bytes: 99,
+            }),
             segments: vec![
                 segment(2, 10, Some(SegmentEnd { lsn: 50, bytes: 5000 })),
                 segment(3, 50, None),

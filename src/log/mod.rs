@@ -13,8 +13,10 @@
 //!
 //! Nothing here starts a thread or looks at a clock of its own: a simulation drives the same steps.
 
-mod base;
+pub mod base;
+mod begin;
 mod commit;
+mod compact;
 pub mod frame;
 pub mod manifest;
 mod open;
@@ -24,8 +26,11 @@ mod stats;
 mod worker;
 mod writer;
 
-pub use base::begin;
-pub use open::{Cut, OpenError, Recovery, Replay, Unclean, attach, holds_data, reread};
+pub use base::BaseWriter;
+pub use begin::begin;
+pub use open::{
+    Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, attach, holds_data, reread,
+};
 pub use stats::SyncStats;
 pub use worker::{Action, SyncTicket};
 
@@ -167,6 +172,9 @@ pub enum Passage {
 /// What others want to know of the manifest, kept apart so that nobody waits for the writer.
 struct Shape {
     timeline: Timeline,
+    /// Where the current segment begins.
+    first_lsn: Lsn,
+    base_bytes: u64,
     segments: usize,
     /// Bytes of the base and of sealed segments.
     sealed_bytes: u64,
@@ -178,6 +186,8 @@ impl Shape {
         let base = manifest.base.as_ref().map_or(0, |base| base.bytes);
         Self {
             timeline: manifest.timeline(),
+            first_lsn: manifest.segments.last().map_or(0, |segment| segment.first_lsn),
+            base_bytes: base,
             segments: manifest.segments.len(),
             sealed_bytes: base + sealed.map(|end| end.bytes).sum::<u64>(),
         }

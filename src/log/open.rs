@@ -1,10 +1,11 @@
 //! Recovery: from the files of a data set to its commands and a log that can be appended to.
 
+use super::base;
 use super::commit::Commit;
 use super::frame::{FrameDamage, FrameHeader, FrameKind};
 use super::manifest::{self, BaseLine, Manifest, ManifestError, SegmentEnd, SegmentLine};
 use super::reader::FrameReader;
-use super::segment::{self, FileKind, HeaderError, Identity, SegmentHeader};
+use super::segment::{self, FileKind, HeaderError, Identity, Preamble, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, WriteError, Writer};
 use super::{Log, Lsn, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId};
 use crate::disk::{self, Disk, File, Lock};
@@ -19,8 +20,28 @@ use thiserror::Error;
 /// The lock file's name.
 pub const LOCK_NAME: &str = "lock";
 
-/// Takes the commands that recovery reads.
+/// What is wrong with the RDB at the beginning of a base.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreambleDamage {
+    /// Where.
+    pub offset: u64,
+    /// What.
+    pub reason: String,
+}
+
+/// Takes what recovery reads.
 pub trait Replay {
+    /// Loads the RDB at the beginning of a base, which is what the log starts from.
+    ///
+    /// # Errors
+    /// If it is damaged or cannot be read.
+    fn preamble(
+        &mut self,
+        file: &Arc<dyn File>,
+        preamble: &Preamble,
+        lsn: Lsn,
+    ) -> Result<(), PreambleDamage>;
+
     /// Carries out the commands of one frame, written at `time_ms` (Unix time); `db` is the database
     /// selected where they begin.
     ///
@@ -134,10 +155,12 @@ pub enum OpenError {
         lsn: Lsn,
     },
     /// A file's header cannot be used.
-    #[error("{path}, offset 0: {source} (the file holds LSN {lsn} and later)")]
+    #[error("{path}, offset {offset}: {source} (the file holds LSN {lsn} and later)")]
     Header {
         /// The file.
         path: PathBuf,
+        /// Where in it.
+        offset: u64,
         /// Why.
         source: HeaderError,
         /// Where its data begins.
@@ -172,6 +195,21 @@ pub enum OpenError {
         lsn_end: Lsn,
         /// The database that was selected.
         db: u32,
+    },
+    /// The RDB at the beginning of a base is damaged.
+    #[error(
+        "{path}, offset {offset}: acknowledged data is damaged: {reason}; what lies before LSN {lsn}. \
+         Nothing was changed. 'mainstay-tool repair' saves everything else"
+    )]
+    Preamble {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+        /// The LSN as of which it is.
+        lsn: Lsn,
     },
     /// Sound bytes hold a command that cannot be carried out.
     #[error("{path}, offset {offset}: the commands at LSN {lsn} cannot be replayed: {reason}")]
@@ -331,7 +369,7 @@ fn lock_content(disk: &dyn Disk, path: &Path) -> String {
 fn end_lsn(manifest: &Manifest) -> Lsn {
     match manifest.segments.last() {
         Some(segment) => segment.end.map_or(segment.first_lsn, |end| end.lsn),
-        None => manifest.base.as_ref().map_or(0, |base| base.lsn),
+        None => manifest.base.as_ref().map_or(0, |base| base.end_lsn),
     }
 }
 
@@ -354,7 +392,8 @@ impl Opening<'_> {
             let (mut reader, path) = self.open_segment(manifest, line)?;
             match line.end {
                 Some(end) => {
-                    self.read_sealed(&mut reader, &path, line.first_lsn, end)?;
+                    let start = (FrameReader::FIRST_OFFSET, line.first_lsn);
+                    self.read_sealed(&mut reader, &path, start, end)?;
                 }
                 None => tail = Some(self.read_open(reader, &path, line.first_lsn)?),
             }
@@ -374,19 +413,21 @@ impl Opening<'_> {
         &self,
         path: &Path,
         file: &dyn File,
+        offset: u64,
         lsn: Lsn,
     ) -> Result<SegmentHeader, OpenError> {
         let mut bytes = vec![0; segment::HEADER_BYTES];
-        match file.read_exact_at(&mut bytes, 0) {
+        match file.read_exact_at(&mut bytes, offset) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 let source = HeaderError::Damaged;
-                return Err(OpenError::Header { path: path.into(), source, lsn });
+                return Err(OpenError::Header { path: path.into(), offset, source, lsn });
             }
             Err(error) => return Err(disk_error("reading", path)(error)),
         }
         SegmentHeader::decode(&bytes).map_err(|source| OpenError::Header {
             path: path.into(),
+            offset,
             source,
             lsn,
         })
@@ -395,27 +436,46 @@ impl Opening<'_> {
     fn read_base(&mut self, manifest: &Manifest, line: &BaseLine) -> Result<(), OpenError> {
         let path = self.dir.join(segment::base_name(line.sequence));
         let file = self.open_file(&segment::base_name(line.sequence), line.lsn)?;
-        let header = self.checked_header(&path, &*file, line.lsn)?;
+        let header_offset = base::frames_header_offset(line.preamble_bytes);
+        let header = self.checked_header(&path, &*file, header_offset, line.lsn)?;
         let expected = (FileKind::Base, manifest.dataset, line.identity, line.sequence, line.lsn);
         check_header(&path, &header, expected)?;
+        let Some(preamble) = header.preamble.filter(|it| it.bytes == line.preamble_bytes) else {
+            let field = "the length of the preamble";
+            return Err(OpenError::Foreign { path, field, lsn: line.lsn });
+        };
+        self.check_padding(&path, &*file, line, header_offset)?;
+        self.last_time_ms = self.last_time_ms.max(header.created_ms);
+        self.replay.preamble(&file, &preamble, line.lsn).map_err(|damage| {
+            let PreambleDamage { offset, reason } = damage;
+            OpenError::Preamble { path: path.clone(), offset, reason, lsn: line.lsn }
+        })?;
         let mut reader = FrameReader::new(file, line.bytes, line.identity.seed());
-        let mut offset = FrameReader::FIRST_OFFSET;
-        // A base's frames count from 0: they rebuild, they are not part of the stream.
-        let mut lsn = 0;
-        while offset < line.bytes {
-            let read = self.replay_frame(&mut reader, &path, offset, lsn)?;
-            let header = read.map_err(|damage| OpenError::Corrupt {
-                path: path.clone(),
-                offset,
-                damage,
-                lsn: 0,
-                lsn_end: line.lsn,
-                db: self.replay.selected_db(),
-            })?;
-            offset += header.frame_bytes();
-            lsn = header.end_lsn();
+        let first = header_offset + FrameReader::FIRST_OFFSET;
+        let end = SegmentEnd { lsn: line.end_lsn, bytes: line.bytes };
+        self.read_sealed(&mut reader, &path, (first, line.lsn), end)
+    }
+
+    /// Between the preamble and the header behind it are zeros.
+    fn check_padding(
+        &self,
+        path: &Path,
+        file: &dyn File,
+        line: &BaseLine,
+        header_offset: u64,
+    ) -> Result<(), OpenError> {
+        let mut padding = vec![0; (header_offset - line.preamble_bytes) as usize];
+        let read = file.read_exact_at(&mut padding, line.preamble_bytes);
+        read.map_err(disk_error("reading", path))?;
+        match padding.iter().position(|&byte| byte != 0) {
+            None => Ok(()),
+            Some(at) => Err(OpenError::Preamble {
+                path: path.into(),
+                offset: line.preamble_bytes + at as u64,
+                reason: "bytes behind the preamble that are not zero".to_owned(),
+                lsn: line.lsn,
+            }),
         }
-        Ok(())
     }
 
     fn open_segment(
@@ -426,7 +486,7 @@ impl Opening<'_> {
         let name = segment::segment_name(line.sequence);
         let path = self.dir.join(&name);
         let file = self.open_file(&name, line.first_lsn)?;
-        let header = self.checked_header(&path, &*file, line.first_lsn)?;
+        let header = self.checked_header(&path, &*file, 0, line.first_lsn)?;
         let (dataset, sequence) = (manifest.dataset, line.sequence);
         let expected = (FileKind::Segment, dataset, line.identity, sequence, line.first_lsn);
         check_header(&path, &header, expected)?;
@@ -464,10 +524,9 @@ impl Opening<'_> {
         &mut self,
         reader: &mut FrameReader,
         path: &Path,
-        first_lsn: Lsn,
+        (mut offset, mut lsn): (u64, Lsn),
         end: SegmentEnd,
     ) -> Result<(), OpenError> {
-        let (mut offset, mut lsn) = (FrameReader::FIRST_OFFSET, first_lsn);
         loop {
             let damage = if offset == end.bytes && lsn == end.lsn {
                 return Ok(());
@@ -661,6 +720,7 @@ impl Opening<'_> {
                 first_lsn,
                 timeline: manifest.timeline(),
                 created_ms: clock.unix_ms().max(0) as u64,
+                preamble: None,
             };
             writer::begin_segment(prepared, &header)
         };

@@ -55,6 +55,19 @@ pub struct SegmentHeader {
     pub timeline: Timeline,
     /// Unix time in ms.
     pub created_ms: u64,
+    /// What lies before the header, in a base.
+    pub preamble: Option<Preamble>,
+}
+
+/// The RDB at the beginning of a base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preamble {
+    /// Its length.
+    pub bytes: u64,
+    /// Where in it the index of its blocks begins.
+    pub index_offset: u64,
+    /// CRC-32 of what follows from there.
+    pub tail_checksum: u32,
 }
 
 /// Why a header cannot be used.
@@ -82,6 +95,11 @@ impl SegmentHeader {
         bytes[64..84].copy_from_slice(&self.timeline.id.0);
         bytes[88..96].copy_from_slice(&self.timeline.begin_lsn.to_le_bytes());
         bytes[96..104].copy_from_slice(&self.created_ms.to_le_bytes());
+        if let Some(preamble) = &self.preamble {
+            bytes[104..112].copy_from_slice(&preamble.bytes.to_le_bytes());
+            bytes[112..120].copy_from_slice(&preamble.index_offset.to_le_bytes());
+            bytes[120..124].copy_from_slice(&preamble.tail_checksum.to_le_bytes());
+        }
         let sum = frame::checksum(0, &bytes[..HEADER_BYTES - 4]);
         bytes[HEADER_BYTES - 4..].copy_from_slice(&sum.to_le_bytes());
         bytes
@@ -104,12 +122,13 @@ impl SegmentHeader {
         if u32_at(8) != FORMAT_VERSION {
             return Err(HeaderError::Version(u32_at(8)));
         }
+        let kind = match u32_at(12) {
+            0 => FileKind::Segment,
+            1 => FileKind::Base,
+            _ => return Err(HeaderError::Damaged),
+        };
         Ok(Self {
-            kind: match u32_at(12) {
-                0 => FileKind::Segment,
-                1 => FileKind::Base,
-                _ => return Err(HeaderError::Damaged),
-            },
+            kind,
             dataset: Identity(sixteen(16)),
             identity: Identity(sixteen(32)),
             sequence: u64_at(48),
@@ -119,6 +138,11 @@ impl SegmentHeader {
                 begin_lsn: u64_at(88),
             },
             created_ms: u64_at(96),
+            preamble: (kind == FileKind::Base).then(|| Preamble {
+                bytes: u64_at(104),
+                index_offset: u64_at(112),
+                tail_checksum: u32_at(120),
+            }),
         })
     }
 }
@@ -161,6 +185,7 @@ mod tests {
             first_lsn: 4,
             timeline: Timeline { id: super::super::TimelineId([5; 20]), begin_lsn: 6 },
             created_ms: 7,
+            preamble: None,
         };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));

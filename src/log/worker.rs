@@ -215,6 +215,7 @@ impl Log {
             first_lsn,
             timeline: writer.manifest.timeline(),
             created_ms: self.clock.unix_ms().max(0) as u64,
+            preamble: None,
         };
         let path = self.dir.join(segment::segment_name(prepared.sequence));
         let segment = writer::begin_segment(prepared, &header)
@@ -251,7 +252,7 @@ impl Log {
     }
 
     /// Removes a file that the manifest does not list. If that fails, the next start does it.
-    fn remove_unlisted(&self, path: &Path) {
+    pub(super) fn remove_unlisted(&self, path: &Path) {
         let _ = self.disk.remove(path);
     }
 

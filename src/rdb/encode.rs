@@ -1,7 +1,9 @@
 //! Values as RDB has them.
 
 use super::{NotHeld, Target, Writer, kind, stream};
+use crate::data::hash::Field;
 use crate::data::list::NodeView;
+use crate::data::sorted_set::Entry;
 use crate::data::{Hash, List, Set, SortedSet, Value};
 
 /// How a node of a list is kept.
@@ -78,26 +80,29 @@ pub fn encode_contents(value: Value<'_>, kind: u8, writer: &mut Writer<'_>) {
 }
 
 fn encode_list(list: &List, kind: u8, writer: &mut Writer<'_>) {
-    if kind == kind::LIST {
-        writer.number(list.len() as u64);
-        for element in list {
-            element.with_bytes(|bytes| writer.string(bytes));
-        }
-        return;
-    }
-    writer.number(list.nodes().count() as u64);
+    let count = if kind == kind::LIST { list.len() } else { list.nodes().count() };
+    writer.number(count as u64);
     for node in list.nodes() {
-        match node {
-            NodeView::Packed(listpack) => {
-                writer.number(NODE_PACKED);
-                writer.string(listpack.as_bytes());
-            }
-            NodeView::Plain(element) => {
-                writer.number(NODE_PLAIN);
-                // Redis takes a node's bytes for what they are: no number stands for them.
-                writer.number(element.len() as u64);
-                writer.raw(element);
-            }
+        encode_node(node, kind, writer);
+    }
+}
+
+/// Appends a node of a list of this kind.
+pub fn encode_node(node: NodeView<'_>, kind: u8, writer: &mut Writer<'_>) {
+    match node {
+        NodeView::Packed(listpack) if kind == kind::LIST => {
+            listpack.iter().for_each(|element| element.with_bytes(|bytes| writer.string(bytes)));
+        }
+        NodeView::Plain(element) if kind == kind::LIST => writer.string(element),
+        NodeView::Packed(listpack) => {
+            writer.number(NODE_PACKED);
+            writer.string(listpack.as_bytes());
+        }
+        NodeView::Plain(element) => {
+            writer.number(NODE_PLAIN);
+            // Redis takes a node's bytes for what they are: no number stands for them.
+            writer.number(element.len() as u64);
+            writer.raw(element);
         }
     }
 }
@@ -122,9 +127,14 @@ fn encode_sorted_set(set: &SortedSet, kind: u8, writer: &mut Writer<'_>) {
     writer.number(set.len() as u64);
     // From the highest to the lowest: so Redis appends to its list, when it loads them, at the cheap end.
     for entry in set.iter(set.len() - 1, set.len(), true) {
-        entry.member.with_bytes(|bytes| writer.string(bytes));
-        writer.double(entry.score);
+        encode_entry(entry, writer);
     }
+}
+
+/// Appends a member of a big sorted set, with its score.
+pub fn encode_entry(entry: Entry<'_>, writer: &mut Writer<'_>) {
+    entry.member.with_bytes(|bytes| writer.string(bytes));
+    writer.double(entry.score);
 }
 
 fn encode_hash(hash: &Hash, kind: u8, writer: &mut Writer<'_>) {
@@ -142,17 +152,28 @@ fn encode_hash(hash: &Hash, kind: u8, writer: &mut Writer<'_>) {
             }
             writer.number(hash.len() as u64);
             for field in hash.iter() {
-                if let Some(expiry_min_ms) = expiry_min_ms {
-                    // Relative to the first one, and one more, because zero says that the field does not expire.
-                    let after = field.expiry_ms.map(|at| (at - expiry_min_ms) as u64 + 1);
-                    writer.number(after.unwrap_or(0));
-                }
-                field.name.with_bytes(|bytes| writer.string(bytes));
-                field.value.with_bytes(|bytes| writer.string(bytes));
-                if kind == kind::HASH_2 {
-                    writer.milliseconds(field.expiry_ms.unwrap_or(-1));
-                }
+                encode_field(field, kind, expiry_min_ms, writer);
             }
         }
+    }
+}
+
+/// Appends a field of a big hash of this kind. With [`kind::HASH_METADATA`] no field expires before
+/// `expiry_min_ms`, which stands before the number of fields.
+pub fn encode_field(
+    field: Field<'_>,
+    kind: u8,
+    expiry_min_ms: Option<i64>,
+    writer: &mut Writer<'_>,
+) {
+    if let Some(expiry_min_ms) = expiry_min_ms {
+        // Relative to the first one, and one more, because zero says that the field does not expire.
+        let after = field.expiry_ms.map(|at| (at - expiry_min_ms) as u64 + 1);
+        writer.number(after.unwrap_or(0));
+    }
+    field.name.with_bytes(|bytes| writer.string(bytes));
+    field.value.with_bytes(|bytes| writer.string(bytes));
+    if kind == kind::HASH_2 {
+        writer.milliseconds(field.expiry_ms.unwrap_or(-1));
     }
 }

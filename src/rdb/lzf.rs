@@ -4,6 +4,9 @@
 //! three bits are the length of a copy less 2 (7: the next byte adds to it), and its lower five with the next
 //! byte the distance less 1.
 
+use super::reader::LZF;
+use super::writer::{Compression, Writer};
+
 const LITERALS_MAX: usize = 32;
 const DISTANCE_MAX: usize = 1 << 13;
 const COPY_MAX: usize = 2 + 7 + 255;
@@ -11,41 +14,86 @@ const COPY_MAX: usize = 2 + 7 + 255;
 const RATIO_MAX: usize = 88;
 const TABLE_LOG2: u32 = 13;
 
-/// Compresses, if that saves at least four bytes.
-pub fn compress(input: &[u8]) -> Option<Vec<u8>> {
-    let len_max = input.len().checked_sub(4)?;
-    let mut out = Vec::with_capacity(len_max);
-    // Where three bytes with this hash were seen last, plus one.
-    let mut seen = vec![0u32; 1 << TABLE_LOG2];
-    let (mut at, mut literals) = (0, 0);
-    while at + 2 < input.len() {
-        let three = u32::from_le_bytes([input[at], input[at + 1], input[at + 2], 0]);
-        let slot = (three.wrapping_mul(0x9e37_79b1) >> (32 - TABLE_LOG2)) as usize;
-        let before = std::mem::replace(&mut seen[slot], at as u32 + 1) as usize;
-        let from = before.wrapping_sub(1);
-        if before == 0 || at - from > DISTANCE_MAX || input[from..from + 3] != input[at..at + 3] {
-            at += 1;
-            continue;
-        }
-        put_literals(&mut out, &input[literals..at]);
-        let len_max_here = COPY_MAX.min(input.len() - at);
-        let same = |len: &usize| input[from + len] == input[at + len];
-        let len = (3..len_max_here).take_while(same).count() + 3;
-        let distance = at - from - 1;
-        let high = (distance >> 8) as u8;
-        match len - 2 {
-            code @ ..7 => out.push((code as u8) << 5 | high),
-            code => out.extend([7 << 5 | high, (code - 7) as u8]),
-        }
-        out.push(distance as u8);
-        at += len;
-        literals = at;
-        if out.len() > len_max {
-            return None;
-        }
+/// Compresses strings one after the other, with the memory of the one before.
+#[derive(Default)]
+pub struct Packer {
+    /// Where three bytes with this hash were seen last, counted from the first string on.
+    seen: Vec<u32>,
+    /// Where the string at hand begins in that count: what lies before is of an earlier one.
+    base: u32,
+}
+
+impl Packer {
+    /// Compresses, if that saves at least four bytes.
+    pub fn compress(&mut self, input: &[u8]) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(input.len());
+        self.pack(input, &mut out).then_some(out)
     }
-    put_literals(&mut out, &input[literals..]);
-    (out.len() <= len_max).then_some(out)
+
+    /// Appends a string as RDB has compressed ones, if that takes less room. Otherwise false, and
+    /// nothing is appended.
+    pub fn append(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        // The lengths before it are known last, so room is left for the longest.
+        const HEAD_BYTES_MAX: usize = 1 + 2 * 9;
+        out.extend([0; HEAD_BYTES_MAX]);
+        if !self.pack(input, out) {
+            out.truncate(start);
+            return false;
+        }
+        let packed_bytes = out.len() - start - HEAD_BYTES_MAX;
+        let mut head = Vec::with_capacity(HEAD_BYTES_MAX);
+        let mut writer = Writer::new(&mut head, Compression::Off);
+        writer.byte(0xc0 | LZF);
+        writer.number(packed_bytes as u64);
+        writer.number(input.len() as u64);
+        out.splice(start..start + HEAD_BYTES_MAX, head);
+        true
+    }
+
+    /// Appends compressed bytes, if that saves at least four. Otherwise false, and what was appended is rubbish.
+    fn pack(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(len_max) = input.len().checked_sub(4) else { return false };
+        let Ok(len) = u32::try_from(input.len()) else { return false };
+        if self.seen.is_empty() || self.base.checked_add(len + 1).is_none() {
+            self.seen = vec![0; 1 << TABLE_LOG2];
+            self.base = 1;
+        }
+        let (base, start) = (self.base, out.len());
+        self.base += len;
+        let (mut at, mut literals) = (0, 0);
+        while at + 2 < input.len() {
+            let three = u32::from_le_bytes([input[at], input[at + 1], input[at + 2], 0]);
+            let slot = (three.wrapping_mul(0x9e37_79b1) >> (32 - TABLE_LOG2)) as usize;
+            let before = std::mem::replace(&mut self.seen[slot], base + at as u32);
+            let from = before.wrapping_sub(base) as usize;
+            if before < base
+                || at - from > DISTANCE_MAX
+                || input[from..from + 3] != input[at..at + 3]
+            {
+                at += 1;
+                continue;
+            }
+            put_literals(out, &input[literals..at]);
+            let len_max_here = COPY_MAX.min(input.len() - at);
+            let same = |len: &usize| input[from + len] == input[at + len];
+            let len = (3..len_max_here).take_while(same).count() + 3;
+            let distance = at - from - 1;
+            let high = (distance >> 8) as u8;
+            match len - 2 {
+                code @ ..7 => out.push((code as u8) << 5 | high),
+                code => out.extend([7 << 5 | high, (code - 7) as u8]),
+            }
+            out.push(distance as u8);
+            at += len;
+            literals = at;
+            if out.len() - start > len_max {
+                return false;
+            }
+        }
+        put_literals(out, &input[literals..]);
+        out.len() - start <= len_max
+    }
 }
 
 fn put_literals(out: &mut Vec<u8>, literals: &[u8]) {
@@ -119,7 +167,7 @@ mod tests {
         fn what_is_compressed_comes_back(
             bytes in prop::collection::vec(prop_oneof![Just(0u8), 0..3u8, any::<u8>()], 0..3000),
         ) {
-            if let Some(packed) = compress(&bytes) {
+            if let Some(packed) = Packer::default().compress(&bytes) {
                 prop_assert!(packed.len() + 4 <= bytes.len());
                 prop_assert_eq!(decompress(&packed, bytes.len()), Some(bytes));
             }

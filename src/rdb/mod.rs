@@ -14,7 +14,9 @@
 //! reads: lengths are compared with what is there before anything is allocated for them, and every value is checked
 //! as deeply as its use demands.
 
+pub mod blocks;
 pub mod checksum;
+mod chunk;
 mod decode;
 mod encode;
 pub mod file;
@@ -32,12 +34,14 @@ mod writer;
 pub mod ziplist;
 pub mod zipmap;
 
+pub use chunk::{Chunk, Format};
 pub use decode::decode_value;
-pub use encode::{encode_contents, encode_value, kind_of};
+pub use encode::{encode_contents, encode_entry, encode_field, encode_node, encode_value, kind_of};
 pub use module::ModuleName;
 pub use reader::Reader;
+pub use stream::{encode_stream_node, encode_tail};
 pub use target::{NotHeld, Target};
-pub use writer::Writer;
+pub use writer::{Compression, Writer};
 
 /// The newest of Redis's versions that is read.
 pub const VERSION_MAX: u16 = 12;

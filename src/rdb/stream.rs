@@ -11,24 +11,40 @@ const UNKNOWN: u64 = u64::MAX;
 /// Bytes of an id in the lists of pending entries.
 const ID_BYTES: usize = 16;
 
-/// What an older version has no room for is left out: its readers guess it.
 pub(super) fn encode(stream: &Stream, kind: u8, writer: &mut Writer<'_>) {
     let entries = &stream.entries;
     writer.number(entries.nodes().len() as u64);
     for (key, node) in entries.nodes() {
-        writer.string(&key.to_bytes());
-        writer.string(node.as_bytes());
+        encode_stream_node(*key, node, writer);
     }
-    let counters = entries.counters();
-    writer.number(entries.len());
+    let (len, first_id) = (entries.len(), entries.first_id());
+    encode_tail(entries.counters(), len, first_id, &stream.groups, kind, writer);
+}
+
+/// Appends a node of a stream.
+pub fn encode_stream_node(key: StreamId, node: &Node, writer: &mut Writer<'_>) {
+    writer.string(&key.to_bytes());
+    writer.string(node.as_bytes());
+}
+
+/// Appends what follows a stream's nodes. What an older version has no room for is left out: its readers guess it.
+pub fn encode_tail(
+    counters: Counters,
+    len: u64,
+    first_id: StreamId,
+    groups: &Groups,
+    kind: u8,
+    writer: &mut Writer<'_>,
+) {
+    writer.number(len);
     write_id(writer, counters.last_id);
     if kind != kind::STREAM_LISTPACKS {
-        write_id(writer, entries.first_id());
+        write_id(writer, first_id);
         write_id(writer, counters.max_deleted_id);
         writer.number(counters.entries_added);
     }
-    writer.number(stream.groups.len() as u64);
-    for (name, group) in &stream.groups {
+    writer.number(groups.len() as u64);
+    for (name, group) in groups {
         writer.string(name);
         write_id(writer, group.last_id);
         if kind != kind::STREAM_LISTPACKS {

@@ -1,7 +1,7 @@
 //! Writing the elements of RDB.
 
 use super::lzf;
-use super::reader::{INT8, INT16, INT32, LZF};
+use super::reader::{INT8, INT16, INT32};
 use crate::resp::request::parse_i64;
 
 /// Shorter strings are never compressed.
@@ -9,16 +9,45 @@ const COMPRESSED_BYTES_MIN: usize = 21;
 /// Longer strings are no numbers of 32 bits.
 const NUMBER_BYTES_MAX: usize = 11;
 
+/// What is done about strings that could be shorter.
+pub enum Compression<'a> {
+    /// Nothing.
+    Off,
+    /// They are compressed.
+    Now,
+    /// Their places in the buffer are noted, so that somebody with more time compresses them: see
+    /// [`super::Chunk`].
+    Later(&'a mut Vec<Compressible>),
+}
+
+/// Where a string lies that may be compressed.
+#[derive(Clone, Copy, Debug)]
+pub struct Compressible {
+    /// Its length before it.
+    pub start: usize,
+    /// The string itself.
+    pub content: usize,
+    /// The end.
+    pub end: usize,
+}
+
+impl From<bool> for Compression<'_> {
+    fn from(on: bool) -> Self {
+        if on { Compression::Now } else { Compression::Off }
+    }
+}
+
 /// Appends elements to a buffer.
 pub struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    compress: bool,
+    compression: Compression<'a>,
+    packer: lzf::Packer,
 }
 
 impl<'a> Writer<'a> {
-    /// Appends to `out`; strings are compressed if `compress` says so.
-    pub fn new(out: &'a mut Vec<u8>, compress: bool) -> Self {
-        Self { out, compress }
+    /// Appends to `out`.
+    pub fn new(out: &'a mut Vec<u8>, compression: impl Into<Compression<'a>>) -> Self {
+        Self { out, compression: compression.into(), packer: lzf::Packer::default() }
     }
 
     /// One byte.
@@ -81,19 +110,23 @@ impl<'a> Writer<'a> {
         {
             return self.integer(number);
         }
-        if self.compress
-            && bytes.len() >= COMPRESSED_BYTES_MIN
-            && let Some(packed) = lzf::compress(bytes)
+        let start = self.out.len();
+        let may_compress = bytes.len() >= COMPRESSED_BYTES_MIN;
+        if may_compress
+            && matches!(self.compression, Compression::Now)
+            && self.packer.append(bytes, self.out)
         {
-            self.byte(0xc0 | LZF);
-            self.number(packed.len() as u64);
-            self.number(bytes.len() as u64);
-            return self.raw(&packed);
+            return;
         }
         self.plain(bytes);
+        if may_compress && let Compression::Later(places) = &mut self.compression {
+            let end = self.out.len();
+            places.push(Compressible { start, content: end - bytes.len(), end });
+        }
     }
 
-    fn plain(&mut self, bytes: &[u8]) {
+    /// A string in its plain form.
+    pub fn plain(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         self.raw(bytes);
     }

@@ -1,6 +1,7 @@
 //! Commands about the server: `CONFIG`, `DEBUG`, `SHUTDOWN`, `WAIT`, `WAITAOF`, and handing the others
 //! to their files.
 
+use super::background;
 use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::shared::Shared;
@@ -144,12 +145,21 @@ impl ServerCommands for ServerState {
             C::LastSave => out.integer(self.shared.saves.status().last_s as i64),
             C::Save => {
                 engine.look_at_all();
-                let config = self.shared.config.read().clone();
-                let saved = self.shared.saves.save(engine, &config);
-                saved.map_err(|error| CommandError::new(format!("ERR {error}")))?;
+                background::save_now(&self.shared, engine)?;
                 out.ok();
             }
             C::Debug => self.debug(engine, session, args, &mut out)?,
+            C::BgRewriteAof => {
+                background::reply(background::bgrewriteaof(&self.shared, engine), &mut out)?;
+            }
+            C::BgSave => {
+                let schedule = match args.get(1) {
+                    None => false,
+                    Some(word) if args.len() == 2 && word.eq_ignore_ascii_case(b"SCHEDULE") => true,
+                    Some(_) => return Err(CommandError::SYNTAX),
+                };
+                background::reply(background::bgsave(&self.shared, engine, schedule), &mut out)?;
+            }
             C::Shutdown => self.shutdown(engine, args)?,
             C::Wait => self.wait(engine, args, &mut out)?,
             C::WaitAof => self.wait_aof(engine, args, &mut out)?,
@@ -246,7 +256,7 @@ impl ServerState {
             }
         }
         engine.set_settings(run::settings(&pending.config));
-        self.shared.saves.reconfigure(engine, &pending.config);
+        self.shared.saves.refuse_writes(engine, &pending.config);
         let config = &pending.config;
         self.shared.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
         let query_bytes_max = config.client_query_buffer_limit as usize;
@@ -435,8 +445,7 @@ impl ServerState {
             }
         }
         if save {
-            let saved = self.shared.saves.save(engine, &config);
-            saved.map_err(|error| CommandError::new(format!("ERR {error}")))?;
+            background::save_now(&self.shared, engine)?;
         }
         engine.reload_rdb(&saves::rdb_path(&config), how).map_err(|error| {
             CommandError::new(format!("ERR Error trying to load the RDB dump: {error}"))

@@ -31,6 +31,8 @@ const BATCH_COMMANDS_MAX: usize = 64;
 const BATCH_REPLY_BYTES_MAX: usize = 256 * 1024;
 /// A batch ends once it has taken this long.
 const BATCH_TIME_MAX: Duration = Duration::from_micros(500);
+/// While a snapshot keeps too much, writers wait this long before they try again.
+const CROWDED_PAUSE_MS: u64 = 1;
 /// How many batches' replies wait separately; beyond, they wait together.
 const HELD_MAX: usize = 64;
 /// While more than this of a client's replies has not left, none of its commands is executed.
@@ -279,7 +281,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.room = self.missing_room();
         self.room_registered = false;
         self.paused = None;
-        if self.room.is_none() && self.next_request < self.requests.len() {
+        if self.shared.background.is_crowded() && self.writes() {
+            self.paused = Some(paused(&self.shared, CROWDED_PAUSE_MS));
+        } else if self.room.is_none() && self.next_request < self.requests.len() {
             self.execute_parsed();
         }
         if self.next_request < self.requests.len() {
@@ -305,18 +309,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// What has to become durable before these requests can be executed, if one of them writes and the
     /// log is full.
     fn missing_room(&self) -> Option<(Arc<Log>, Gate)> {
+        if !self.writes() {
+            return None;
+        }
+        let log = self.shared.engine.log()?;
+        let lsn = log.room_missing()?;
+        Some((log, Gate { lsn, durability: Durability::Always }))
+    }
+
+    /// Whether one of the requests at hand may write.
+    fn writes(&self) -> bool {
         let writes = |request: &Request| {
             request
                 .resolved
                 .as_ref()
                 .is_ok_and(|spec| spec.is_write() || matches!(spec.handler, Handler::Engine(_)))
         };
-        if !self.requests[self.next_request..].iter().any(writes) {
-            return None;
-        }
-        let log = self.shared.engine.log()?;
-        let lsn = log.room_missing()?;
-        Some((log, Gate { lsn, durability: Durability::Always }))
+        self.requests[self.next_request..].iter().any(writes)
     }
 
     /// Cuts requests off the input.
@@ -428,6 +437,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         // `CONFIG SET appendfsync always` waits under the condition that it brings about.
         let durability = durability.stricter(engine.durability());
+        self.shared.background.save_slice(&mut engine);
         drop(engine);
         self.state.commands += done as u64;
         self.next_request += done;

@@ -1,9 +1,9 @@
 //! `INFO`: sections and fields as Redis names them, and our own about the log.
 
+use super::background::{self, Outcome, Task};
 use super::client::REDIS_VERSION;
 use super::config::values::MaxmemoryPolicy;
 use super::run::unix_s;
-use super::saves::SnapshotKind;
 use super::shared::Shared;
 use crate::engine::Guard;
 use crate::resp::{Args, Reply};
@@ -191,30 +191,31 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "loading", u8::from(is_loading));
     field(out, "async_loading", 0);
     let saves = shared.saves.status();
-    let seconds_of = |kind| {
-        let running = saves.running.filter(|running| running.kind == kind);
-        running.map_or(-1, |running| running.started.elapsed().as_secs() as i64)
-    };
-    let (saving_s, rewriting_s) = (seconds_of(SnapshotKind::Rdb), seconds_of(SnapshotKind::Base));
-    let took_s = saves.background_took_s.map_or(-1, |seconds| seconds as i64);
-    field(out, "rdb_changes_since_last_save", saves.unsaved_changes(engine.changes()));
-    field(out, "rdb_bgsave_in_progress", u8::from(saving_s >= 0));
+    let unsaved = saves.unsaved_changes(engine.changes());
+    field(out, "rdb_changes_since_last_save", unsaved);
+    let status = shared.background.status();
+    let seconds = |task| status.running.filter(|&(running, _)| running == task).map(|(_, s)| s);
+    let (save_s, rewrite_s) = (seconds(Task::Save), seconds(Task::Rewrite));
+    let word = |outcome: Outcome| if outcome.succeeded { "ok" } else { "err" };
+    field(out, "rdb_bgsave_in_progress", u8::from(save_s.is_some()));
     field(out, "rdb_last_save_time", saves.last_s);
     field(out, "rdb_last_bgsave_status", if saves.background_ok { "ok" } else { "err" });
-    field(out, "rdb_last_bgsave_time_sec", took_s);
-    field(out, "rdb_current_bgsave_time_sec", saving_s);
+    field(out, "rdb_last_bgsave_time_sec", status.last_save.took_s);
+    field(out, "rdb_current_bgsave_time_sec", save_s.unwrap_or(-1));
     field(out, "rdb_saves", saves.count);
     field(out, "rdb_last_cow_size", 0);
     field(out, "rdb_last_load_keys_expired", shared.loading.expired.load(Ordering::Relaxed));
     field(out, "rdb_last_load_keys_loaded", shared.loading.keys.load(Ordering::Relaxed));
     let is_enabled = engine.log().is_some() || is_loading && shared.config.read().appendonly;
     field(out, "aof_enabled", u8::from(is_enabled));
-    let is_scheduled = saves.scheduled == Some(SnapshotKind::Base);
-    field(out, "aof_rewrite_in_progress", u8::from(rewriting_s >= 0));
-    field(out, "aof_rewrite_scheduled", u8::from(is_scheduled));
-    field(out, "aof_last_rewrite_time_sec", -1);
-    field(out, "aof_current_rewrite_time_sec", rewriting_s);
-    field(out, "aof_last_bgrewrite_status", "ok");
+    field(out, "aof_rewrite_in_progress", u8::from(rewrite_s.is_some()));
+    field(out, "aof_rewrite_scheduled", u8::from(status.rewrite_scheduled));
+    field(out, "aof_last_rewrite_time_sec", status.last_rewrite.took_s);
+    field(out, "aof_current_rewrite_time_sec", rewrite_s.unwrap_or(-1));
+    field(out, "aof_last_bgrewrite_status", word(status.last_rewrite));
+    for (name, value) in background::fields(&engine.snapshot_stats()) {
+        field(out, name, value);
+    }
     if is_loading {
         let loading = &shared.loading;
         field(out, "loading_start_time", loading.started_s);
@@ -230,7 +231,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     let stats = log.stats();
     field(out, "aof_last_write_status", if failure.is_some() { "err" } else { "ok" });
     field(out, "aof_current_size", bytes);
-    field(out, "aof_base_size", 0);
+    field(out, "aof_base_size", log.base_bytes().0);
     field(out, "aof_pending_rewrite", 0);
     field(out, "aof_buffer_length", log.appended_lsn().saturating_sub(log.drained_lsn()));
     field(out, "aof_pending_bio_fsync", u8::from(log.appended_lsn() > log.durable_lsn()));

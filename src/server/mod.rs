@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod args;
+pub mod background;
 pub mod client;
 pub mod clients;
 pub mod config;

@@ -29,6 +29,9 @@ const FAREWELL: Duration = Duration::from_millis(200);
 /// How often it is looked whether writes are refused.
 const REFUSAL_PERIOD: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether a snapshot is to be begun.
+const BACKGROUND_PERIOD: Duration = Duration::from_millis(100);
+
 /// Whatever kept something from being done.
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -141,6 +144,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         listeners: Mutex::new(Listeners::default()),
         active_expiry: true.into(),
         peers: Default::default(),
+        background: Default::default(),
         unpaused: Arc::default(),
         loading: Loading::default(),
     });
@@ -153,6 +157,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     }
     threads[0].runtime.spawn(expire(shared.clone()));
     threads[0].runtime.spawn(every_second(shared.clone()));
+    threads[0].runtime.spawn(super::background::save_slices(shared.clone()));
+    threads[0].runtime.spawn(background_tasks(shared.clone()));
     threads[0].runtime.spawn(report_refusals(shared.clone()));
     // Handlers are installed before anyone is told that the server is ready.
     {
@@ -343,6 +349,14 @@ async fn expire(shared: Arc<Shared>) {
             }
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// Begins snapshots when it is time for them.
+async fn background_tasks(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(BACKGROUND_PERIOD).await;
+        super::background::tick(&shared);
     }
 }
 

@@ -4,8 +4,9 @@ use super::config::{Config, RdbVersion, SavePoints};
 use super::run::unix_s;
 use super::shared::Shared;
 use crate::commands::CommandError;
-use crate::engine::{Guard, SaveError, SaveOptions};
-use crate::rdb::Target;
+use crate::engine::Guard;
+use crate::engine::compact::SnapshotError;
+use crate::rdb::{Format, Target};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -13,35 +14,6 @@ use std::time::Instant;
 
 /// After a failure, save points trigger nothing for so many seconds.
 const RETRY_DELAY_S: u64 = 5;
-
-/// What is written while commands go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotKind {
-    /// An RDB file: `BGSAVE`, save points.
-    Rdb,
-    /// What the log starts from: `BGREWRITEAOF`.
-    Base,
-}
-
-/// Whoever writes snapshots while commands go on. When one has ended, [`Saves::end_snapshot`] is told.
-pub trait Snapshotter {
-    /// Begins one of what is there now. None is in progress.
-    ///
-    /// # Errors
-    /// Why it cannot begin.
-    fn begin_snapshot(&self, engine: &mut Guard<'_>, kind: SnapshotKind) -> Result<(), String>;
-}
-
-/// A snapshot that is being written.
-#[derive(Clone, Copy, Debug)]
-pub struct Running {
-    /// What it is.
-    pub kind: SnapshotKind,
-    /// When it began.
-    pub started: Instant,
-    /// [`Guard::changes`] then.
-    changes: u64,
-}
 
 /// What is known of saves; `INFO persistence` shows it.
 #[derive(Clone, Debug)]
@@ -54,14 +26,10 @@ pub struct SaveStatus {
     pub count: u64,
     /// Whether the last one in the background succeeded.
     pub background_ok: bool,
-    /// How long that took, in s; `None` before the first.
-    pub background_took_s: Option<u64>,
     /// When that began: Unix time in s, 0 before the first.
     background_tried_s: u64,
-    /// The snapshot in progress.
-    pub running: Option<Running>,
-    /// What begins once that has ended.
-    pub scheduled: Option<SnapshotKind>,
+    /// Changes of the data before that one.
+    background_changes: u64,
 }
 
 impl SaveStatus {
@@ -81,10 +49,8 @@ impl Default for Saves {
             changes: 0,
             count: 0,
             background_ok: true,
-            background_took_s: None,
             background_tried_s: 0,
-            running: None,
-            scheduled: None,
+            background_changes: 0,
         }))
     }
 }
@@ -100,21 +66,21 @@ impl Saves {
         self.0.lock().clone()
     }
 
-    /// Writes the RDB file now; see [`Guard::save`].
+    /// Writes the RDB file now, with the engine held.
     ///
     /// # Errors
-    /// As [`Guard::save`].
-    pub fn save(&self, engine: &mut Guard<'_>, config: &Config) -> Result<(), SaveError> {
+    /// Why it could not be written.
+    pub fn save(&self, engine: &mut Guard<'_>, config: &Config) -> Result<(), String> {
         self.0.lock().count += 1;
         let (path, started) = (rdb_path(config), Instant::now());
-        let saved = engine.save(&path, options(config)).inspect_err(|error| {
-            log_warning!("Saving {} failed: {error}", path.display());
+        let bytes = engine.save(&path, format(engine, config)).map_err(|error| {
+            let text = explain(&path, &error);
+            log_warning!("{text}");
+            text
         })?;
         log_notice!(
-            "DB saved to {}: {} keys, {} bytes, {:.3} seconds",
+            "DB saved to {}: {bytes} bytes, {:.3} seconds",
             path.display(),
-            saved.keys,
-            saved.bytes,
             started.elapsed().as_secs_f64()
         );
         let mut status = self.0.lock();
@@ -125,139 +91,49 @@ impl Saves {
         Ok(())
     }
 
-    /// `BGSAVE`: the reply.
-    ///
-    /// # Errors
-    /// If one is in progress, or cannot begin.
-    pub fn save_in_background(
-        &self,
-        engine: &mut Guard<'_>,
-        snapshotter: &dyn Snapshotter,
-        schedule: bool,
-    ) -> Result<&'static str, CommandError> {
-        match self.status().running.map(|running| running.kind) {
-            Some(SnapshotKind::Rdb) => {
-                Err(CommandError::fixed("ERR Background save already in progress"))
-            }
-            Some(SnapshotKind::Base) if schedule || engine.in_exec() => {
-                self.0.lock().scheduled = Some(SnapshotKind::Rdb);
-                Ok("Background saving scheduled")
-            }
-            Some(SnapshotKind::Base) => Err(CommandError::fixed(
-                "ERR The log's base is being rewritten: can't BGSAVE right now. Use BGSAVE SCHEDULE in order \
-                 to schedule a BGSAVE whenever possible.",
-            )),
-            None if engine.in_exec() => {
-                self.0.lock().scheduled = Some(SnapshotKind::Rdb);
-                Ok("Background saving scheduled")
-            }
-            None => {
-                self.begin_snapshot(engine, snapshotter, SnapshotKind::Rdb)?;
-                Ok("Background saving started")
-            }
-        }
-    }
-
-    /// `BGREWRITEAOF`: the reply.
-    ///
-    /// # Errors
-    /// If one is in progress, or cannot begin.
-    pub fn rewrite_in_background(
-        &self,
-        engine: &mut Guard<'_>,
-        snapshotter: &dyn Snapshotter,
-    ) -> Result<&'static str, CommandError> {
-        match self.status().running.map(|running| running.kind) {
-            Some(SnapshotKind::Base) => Err(CommandError::fixed(
-                "ERR Background append only file rewriting already in progress",
-            )),
-            None if !engine.in_exec() => {
-                self.begin_snapshot(engine, snapshotter, SnapshotKind::Base)?;
-                Ok("Background append only file rewriting started")
-            }
-            _ => {
-                self.0.lock().scheduled = Some(SnapshotKind::Base);
-                Ok("Background append only file rewriting scheduled")
-            }
-        }
-    }
-
-    /// Begins what is scheduled, or an RDB file if a save point is due. To be called now and then.
-    pub fn begin_due(
-        &self,
-        engine: &mut Guard<'_>,
-        snapshotter: &dyn Snapshotter,
-        points: &SavePoints,
-    ) {
-        let status = self.status();
-        if status.running.is_some() || engine.is_loading() {
-            return;
-        }
-        let due = due_point(&status, points, engine.changes(), unix_s());
-        if let Some((changes, seconds)) = due {
-            log_notice!("{changes} changes in {seconds} seconds. Saving...");
-        }
-        let kind = status.scheduled.or(due.map(|_| SnapshotKind::Rdb));
-        if let Some(kind) = kind {
-            self.0.lock().scheduled = None;
-            // What keeps it from beginning has been logged.
-            let _ = self.begin_snapshot(engine, snapshotter, kind);
-        }
-    }
-
-    fn begin_snapshot(
-        &self,
-        engine: &mut Guard<'_>,
-        snapshotter: &dyn Snapshotter,
-        kind: SnapshotKind,
-    ) -> Result<(), CommandError> {
-        if kind == SnapshotKind::Rdb {
-            let mut status = self.0.lock();
-            status.count += 1;
-            status.background_tried_s = unix_s();
-        }
-        snapshotter.begin_snapshot(engine, kind).map_err(|error| {
-            log_warning!("A snapshot could not begin: {error}");
-            CommandError::new(format!("ERR {error}"))
-        })?;
-        let (started, changes) = (Instant::now(), engine.changes());
-        self.0.lock().running = Some(Running { kind, started, changes });
-        Ok(())
-    }
-
-    /// Notes how the snapshot in progress has ended.
-    pub fn end_snapshot(
-        &self,
-        engine: &mut Guard<'_>,
-        result: Result<(), String>,
-        config: &Config,
-    ) {
+    /// Notes that a save in the background has begun.
+    pub fn begun_in_background(&self, changes: u64) {
         let mut status = self.0.lock();
-        let Some(running) = status.running.take() else { return };
-        if let Err(error) = &result {
-            log_warning!("Background saving failed: {error}");
-        }
-        if running.kind == SnapshotKind::Base {
-            return;
-        }
-        status.background_ok = result.is_ok();
-        status.background_took_s = Some(running.started.elapsed().as_secs());
-        if result.is_ok() {
-            (status.last_s, status.changes) = (unix_s(), running.changes);
-        }
-        engine.set_write_refusal(refusal(&status, config));
+        status.count += 1;
+        status.background_tried_s = unix_s();
+        status.background_changes = changes;
     }
 
-    /// Notes that directives have changed.
-    pub fn reconfigure(&self, engine: &mut Guard<'_>, config: &Config) {
+    /// Notes how a save in the background has ended.
+    pub fn ended_in_background(&self, succeeded: bool) {
+        let mut status = self.0.lock();
+        status.background_ok = succeeded;
+        if succeeded {
+            (status.last_s, status.changes) = (unix_s(), status.background_changes);
+        }
+    }
+
+    /// Refuses writes or takes them again, as the last save and the directives have it. To be called now and then.
+    pub fn refuse_writes(&self, engine: &mut Guard<'_>, config: &Config) {
         engine.set_write_refusal(refusal(&self.0.lock(), config));
     }
 
-    /// Whether the data are saved at the end: because somebody asks for it, or because of save points.
-    /// With nothing to save they are, too, as in Redis.
-    pub fn saves_at_end(config: &Config, save: bool, no_save: bool) -> bool {
-        save || (!no_save && !config.save.0.is_empty())
+    /// The first save point that is due: its changes and its seconds.
+    pub fn due(&self, points: &SavePoints, changes: u64) -> Option<(i32, i64)> {
+        due_point(&self.0.lock(), points, changes, unix_s())
     }
+}
+
+/// Whether the data are saved at the end: because somebody asks for it, or because of save points. With nothing
+/// to save they are, too, as in Redis.
+fn saves_at_end(config: &Config, save: bool, no_save: bool) -> bool {
+    save || (!no_save && !config.save.0.is_empty())
+}
+
+/// What went wrong, and what can be done about it.
+pub fn explain(path: &Path, error: &SnapshotError) -> String {
+    let advice = match error {
+        SnapshotError::NotHeld(_) | SnapshotError::FunctionsNotHeld(_) => {
+            " ('rdb-version' says which version is written)"
+        }
+        _ => "",
+    };
+    format!("saving {} failed: {error}{advice}", path.display())
 }
 
 /// Why writes are refused, if they are.
@@ -289,21 +165,17 @@ pub fn rdb_path(config: &Config) -> PathBuf {
     Path::new(&config.dir.0).join(&config.dbfilename)
 }
 
-/// How RDB files are written under this configuration.
-pub fn options(config: &Config) -> SaveOptions {
-    SaveOptions {
-        target: match config.rdb_version {
-            RdbVersion::Auto => None,
-            RdbVersion::V9 => Some(Target::V9),
-            RdbVersion::V10 => Some(Target::V10),
-            RdbVersion::V11 => Some(Target::V11),
-            RdbVersion::V12 => Some(Target::V12),
-            RdbVersion::Valkey80 => Some(Target::Valkey80),
-        },
-        compress: config.rdbcompression,
-        checksum: config.rdbchecksum,
-        incremental_sync: config.rdb_save_incremental_fsync,
-    }
+/// How RDB files of what is there now are written under this configuration.
+pub fn format(engine: &Guard<'_>, config: &Config) -> Format {
+    let target = match config.rdb_version {
+        RdbVersion::Auto => engine.rdb_target(),
+        RdbVersion::V9 => Target::V9,
+        RdbVersion::V10 => Target::V10,
+        RdbVersion::V11 => Target::V11,
+        RdbVersion::V12 => Target::V12,
+        RdbVersion::Valkey80 => Target::Valkey80,
+    };
+    Format { target, compress: config.rdbcompression }
 }
 
 /// Saves the data before the server ends, if that is wanted; nothing is executed after it.
@@ -314,9 +186,9 @@ pub fn save_at_end(
     shared: &Shared,
     engine: &mut Guard<'_>,
     (save, no_save, force): (bool, bool, bool),
-) -> Result<(), SaveError> {
+) -> Result<(), String> {
     let config = shared.config.read().clone();
-    if !engine.is_loading() && Saves::saves_at_end(&config, save, no_save) {
+    if !engine.is_loading() && saves_at_end(&config, save, no_save) {
         log_notice!("Saving the final RDB snapshot before exiting");
         match shared.saves.save(engine, &config) {
             Err(error) if !force => return Err(error),
@@ -330,52 +202,7 @@ pub fn save_at_end(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::Settings;
-    use crate::engine::{Engine, Machine};
     use crate::server::config::load_text;
-
-    /// Fails if it is told to.
-    struct Fake(Result<(), &'static str>);
-
-    impl Snapshotter for Fake {
-        fn begin_snapshot(&self, _: &mut Guard<'_>, _: SnapshotKind) -> Result<(), String> {
-            self.0.map_err(str::to_owned)
-        }
-    }
-
-    #[test]
-    fn snapshots_are_one_at_a_time_and_the_next_one_may_be_scheduled() {
-        let engine = Engine::in_memory(Machine::real(), 1, Settings::default());
-        let (mut engine, saves) = (engine.lock(), Saves::default());
-        let (engine, good) = (&mut engine, Fake(Ok(())));
-        let config = Config::default();
-        let text = |result: Result<&'static str, CommandError>| match result {
-            Ok(text) => text.to_owned(),
-            Err(error) => error.text().to_owned(),
-        };
-        let broken = Fake(Err("no room"));
-        assert_eq!(text(saves.save_in_background(engine, &broken, false)), "ERR no room");
-        assert!(saves.status().running.is_none());
-        let started = "Background saving started";
-        assert_eq!(text(saves.save_in_background(engine, &good, false)), started);
-        let again = text(saves.save_in_background(engine, &good, true));
-        assert_eq!(again, "ERR Background save already in progress");
-        let rewrite = text(saves.rewrite_in_background(engine, &good));
-        assert_eq!(rewrite, "Background append only file rewriting scheduled");
-        saves.end_snapshot(engine, Ok(()), &config);
-        assert_eq!(saves.status().background_took_s, Some(0));
-        saves.begin_due(engine, &good, &config.save);
-        assert_eq!(saves.status().running.map(|r| r.kind), Some(SnapshotKind::Base));
-        let rewrite = text(saves.rewrite_in_background(engine, &good));
-        assert_eq!(rewrite, "ERR Background append only file rewriting already in progress");
-        assert!(text(saves.save_in_background(engine, &good, false)).contains("BGSAVE SCHEDULE"));
-        let scheduled = text(saves.save_in_background(engine, &good, true));
-        assert_eq!(scheduled, "Background saving scheduled");
-        saves.end_snapshot(engine, Ok(()), &config);
-        saves.begin_due(engine, &good, &config.save);
-        assert_eq!(saves.status().running.map(|r| r.kind), Some(SnapshotKind::Rdb));
-        assert_eq!((saves.status().count, saves.status().scheduled), (3, None));
-    }
 
     #[test]
     fn save_points_are_due_after_changes_and_time() {
@@ -397,23 +224,21 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_snapshot_refuses_writes_if_that_is_wanted() {
-        let engine = Engine::in_memory(Machine::real(), 1, Settings::default());
-        let (mut engine, saves) = (engine.lock(), Saves::default());
-        let (engine, good) = (&mut engine, Fake(Ok(())));
-        for (text, refuses) in [
-            ("save 1 1", true),
-            ("save ''", false),
-            ("save 1 1\nstop-writes-on-bgsave-error no", false),
-        ] {
+    fn a_failed_save_refuses_writes_if_that_is_wanted() {
+        let saves = Saves::default();
+        let refuses = |text: &str| {
             let config = load_text(text.as_bytes()).unwrap().config;
-            saves.save_in_background(engine, &good, false).unwrap();
-            saves.end_snapshot(engine, Err("the disk is full".to_owned()), &config);
-            assert_eq!(refusal(&saves.status(), &config).is_some(), refuses, "{text}");
-        }
-        saves.save_in_background(engine, &good, false).unwrap();
-        let config = load_text(b"save 1 1").unwrap().config;
-        saves.end_snapshot(engine, Ok(()), &config);
-        assert!(refusal(&saves.status(), &config).is_none());
+            refusal(&saves.status(), &config).is_some()
+        };
+        assert!(!refuses("save 1 1"));
+        saves.begun_in_background(7);
+        saves.ended_in_background(false);
+        assert!(refuses("save 1 1"));
+        assert!(!refuses("save ''"));
+        assert!(!refuses("save 1 1\nstop-writes-on-bgsave-error no"));
+        saves.begun_in_background(8);
+        saves.ended_in_background(true);
+        assert!(!refuses("save 1 1"));
+        assert_eq!((saves.status().count, saves.status().unsaved_changes(10)), (2, 2));
     }
 }

@@ -68,6 +68,8 @@ pub struct Shared {
     pub active_expiry: AtomicBool,
     /// Connections to other servers that `MIGRATE` has used and may use again.
     pub peers: super::migrate::Peers,
+    /// Snapshots that are written in the background.
+    pub background: super::background::Background,
     /// Wakes connections that wait because of `CLIENT PAUSE`.
     pub unpaused: Arc<Notify>,
     /// The load that the server begins with.

@@ -7,6 +7,7 @@ use crate::commands::strings::string_bytes;
 use crate::commands::{CommandError, CommandResult, Context};
 use crate::resp::Args;
 use crate::resp::request::parse_i64;
+use std::ops::Range;
 
 /// The width of an integer in bits, up to 64 if it is signed and up to 63 if it is not.
 #[derive(Clone, Copy)]
@@ -155,8 +156,14 @@ impl Operation {
     fn len_needed(&self) -> usize {
         match self.action {
             Action::Get => 0,
-            _ => (self.offset + u64::from(self.kind.bits)).div_ceil(8) as usize,
+            _ => self.bytes().end,
         }
+    }
+
+    /// The bytes in which the bits lie.
+    fn bytes(&self) -> Range<usize> {
+        let end = (self.offset + u64::from(self.kind.bits)).div_ceil(8);
+        (self.offset / 8) as usize..end as usize
     }
 }
 
@@ -247,10 +254,11 @@ pub(super) fn bitfield(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     };
     if grows || outcomes.len() < operations.len() {
         let rest = &operations[outcomes.len()..];
-        edit(ctx, &key, exists, len_needed, |bytes| {
+        edit(ctx, &key, exists, len_needed, |string| {
             for operation in rest {
-                let outcome = operation.run(bytes);
+                let outcome = operation.run(string);
                 if let Some(value) = outcome.write {
+                    let bytes = string.edit(operation.bytes());
                     write_bits(bytes, operation.offset, operation.kind.bits, value);
                 }
                 outcomes.push(outcome);

@@ -9,6 +9,7 @@ use super::numbers::integer;
 use super::spec::{Flags, KeySpec, Spec};
 use super::strings::{set_raw, string_bytes};
 use super::{CommandError, CommandResult, Context, Key};
+use crate::data::Buffer;
 use crate::resp::Args;
 use crate::resp::request::parse_i64;
 
@@ -97,25 +98,26 @@ fn bit(bytes: &[u8], offset: u64) -> bool {
     byte >> (7 - offset % 8) & 1 == 1
 }
 
-/// Gives `change` the bytes of a string to change, at least `len` of them: zeros are added where
+/// Gives `change` a string to change that has at least `len` bytes: zeros are added where
 /// there are fewer, or no key at all. The caller states the effect.
 fn edit<R>(
     ctx: &mut Context<'_>,
     key: &Key<'_>,
     exists: bool,
     len: usize,
-    change: impl FnOnce(&mut [u8]) -> R,
+    change: impl FnOnce(&mut Buffer) -> R,
 ) -> R {
     if exists {
-        let bytes = ctx.store.string_mut(key);
-        if bytes.len() < len {
-            bytes.resize(len, 0);
+        let string = ctx.store.string_mut(key);
+        let old_len = string.len();
+        if old_len < len {
+            string.edit(old_len..old_len).resize(len, 0);
         }
-        return change(bytes);
+        return change(string);
     }
-    let mut bytes = vec![0; len];
-    let result = change(&mut bytes);
-    set_raw(&mut ctx.store, key, bytes);
+    let mut string = Buffer::from(vec![0; len]);
+    let result = change(&mut string);
+    set_raw(&mut ctx.store, key, string.into_vec());
     result
 }
 
@@ -152,9 +154,10 @@ fn setbit(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     };
     let (len, was_set) = found.unwrap_or_default();
     if len <= byte || was_set != wanted {
-        edit(ctx, &key, found.is_some(), byte + 1, |bytes| {
+        edit(ctx, &key, found.is_some(), byte + 1, |string| {
             let mask = 0x80 >> (offset % 8);
-            bytes[byte] = if wanted { bytes[byte] | mask } else { bytes[byte] & !mask };
+            let byte = &mut string.edit(byte..byte + 1)[byte];
+            *byte = if wanted { *byte | mask } else { *byte & !mask };
         });
         ctx.store.effect_verbatim(args);
     }

@@ -62,7 +62,7 @@ pub(super) fn spop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         }
         Some(count) if count >= set.len() => {
             reply_members(&mut ctx.reply, Some(set));
-            ctx.store.take(&key);
+            ctx.store.remove(&key);
             ctx.store.effect(&[b"DEL", key.bytes]);
             return Ok(());
         }

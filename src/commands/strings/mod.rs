@@ -176,7 +176,7 @@ pub(super) fn new_string(bytes: &[u8]) -> NewValue<'_> {
 /// whatever its length. The caller states the effect.
 pub(super) fn set_raw(store: &mut Store<'_>, key: &Key<'_>, bytes: Vec<u8>) {
     let value = if bytes.len() > EMBEDDED_BYTES_MAX {
-        NewValue::Buffer(Box::new(bytes))
+        NewValue::Buffer(Box::new(bytes.into()))
     } else {
         NewValue::Text { bytes: &bytes, edited: true }
     };
@@ -203,7 +203,7 @@ fn get(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 fn getdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let key = ctx.store.key(&args[1]);
     if reply_get(ctx, &key)? {
-        ctx.store.take(&key);
+        ctx.store.remove(&key);
         ctx.store.effect(&[b"DEL", key.bytes]);
     }
     Ok(())
@@ -263,7 +263,7 @@ fn append(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         Some(entry) => {
             let len = string_bytes(entry.value(), &mut itoa::Buffer::new())?.len();
             ctx.check_string_len(len, tail.len())?;
-            ctx.store.string_mut(&key).extend_from_slice(tail);
+            ctx.store.string_mut(&key).edit(len..len).extend_from_slice(tail);
             len + tail.len()
         }
     };
@@ -294,7 +294,7 @@ fn setrange(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         bytes[offset..end].copy_from_slice(part);
     };
     if old_len.is_some() {
-        overwrite(ctx.store.string_mut(&key));
+        overwrite(ctx.store.string_mut(&key).edit(offset..end));
     } else {
         let mut bytes = Vec::new();
         overwrite(&mut bytes);

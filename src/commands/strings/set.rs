@@ -311,7 +311,7 @@ pub(super) fn delifeq(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         None => false,
     };
     if equal {
-        ctx.store.take(&key);
+        ctx.store.remove(&key);
         ctx.store.effect(&[b"DEL", key.bytes]);
     }
     ctx.reply.integer(i64::from(equal));

@@ -12,6 +12,7 @@
 //! 14 bytes with a value of 11 takes 27 bytes, which the allocator rounds to 32.
 
 use crate::data::block;
+use crate::data::saving::Named;
 use crate::data::table::Item;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -49,6 +50,24 @@ unsafe impl Item for FieldBox {
 
     unsafe fn borrow<'a>(raw: NonNull<u8>) -> FieldRef<'a> {
         FieldRef(raw, PhantomData)
+    }
+}
+
+impl Named for FieldBox {
+    fn name(field: Self::Ref<'_>) -> &[u8] {
+        field.name()
+    }
+
+    fn copy(field: FieldRef<'_>) -> Self {
+        Self::new(field.name(), field.value(), field.expiry_ms())
+    }
+
+    fn view(&self) -> FieldRef<'_> {
+        self.view()
+    }
+
+    fn bytes(field: FieldRef<'_>) -> usize {
+        field.memory_bytes()
     }
 }
 

@@ -3,7 +3,9 @@
 use super::field::{FieldBox, FieldRef};
 use crate::data::KeyHasher;
 use crate::data::salted::SaltedHasher;
+use crate::data::saving::{Elements, InProgress};
 use crate::data::table::{Iter, Rehash, SweepLimits, Table, Verdict};
+use std::ops::ControlFlow;
 
 /// A table of fields.
 pub(super) struct Fields {
@@ -14,6 +16,16 @@ pub(super) struct Fields {
     expiring: usize,
     /// No field expires before this time. It may be too early.
     next_expiry_ms: i64,
+    saving: InProgress<Elements<FieldBox, HashHead>>,
+}
+
+/// What a hash was when its saving began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashHead {
+    /// How many fields it had.
+    pub len: usize,
+    /// A time before which no field expired, as Unix time in ms; `None` if none had an expiry time.
+    pub next_expiry_ms: Option<i64>,
 }
 
 impl Rehash<FieldBox> for SaltedHasher {
@@ -30,7 +42,7 @@ fn deadline(expiry_ms: Option<i64>) -> Option<u64> {
 impl Fields {
     pub(super) fn new(hasher: KeyHasher) -> Self {
         let table = Table::new(SaltedHasher::new(hasher, 0));
-        Self { table, bytes: 0, expiring: 0, next_expiry_ms: i64::MAX }
+        Self { table, bytes: 0, expiring: 0, next_expiry_ms: i64::MAX, saving: InProgress::NONE }
     }
 
     /// Where a field of this name is in the table's order.
@@ -44,6 +56,11 @@ impl Fields {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
+        self.data_bytes() + self.saving_bytes()
+    }
+
+    /// Bytes allocated, without what is kept for a saving.
+    pub(super) fn data_bytes(&self) -> usize {
         size_of::<Self>() + self.table.memory_bytes() + self.bytes
     }
 
@@ -103,11 +120,17 @@ impl Fields {
             let expiry_ms = expiry(None);
             let field = FieldBox::new(name, value, expiry_ms);
             let bytes = field.view().memory_bytes();
+            if let Some(saving) = self.saving.get_mut() {
+                saving.on_insert(hash, name);
+            }
             self.table.insert_unique(hash, field, deadline(expiry_ms));
             self.count(bytes, expiry_ms);
             return true;
         };
         let old = found.get();
+        if let Some(saving) = self.saving.get_mut() {
+            saving.before_change(hash, old);
+        }
         let (old_bytes, old_expiry) = (old.memory_bytes(), old.expiry_ms());
         let expiry_ms = expiry(old_expiry);
         // SAFETY: the table is borrowed mutably, so nobody else looks at the field.
@@ -130,6 +153,9 @@ impl Fields {
             return false;
         };
         let old = found.get();
+        if let Some(saving) = self.saving.get_mut() {
+            saving.before_change(hash, old);
+        }
         let (old_bytes, had_expiry) = (old.memory_bytes(), old.expiry_ms().is_some());
         let field = FieldBox::new(name, old.value(), expiry_ms);
         let bytes = field.view().memory_bytes();
@@ -146,6 +172,9 @@ impl Fields {
             return false;
         };
         self.discount(old.view().memory_bytes(), old.view().expiry_ms().is_some());
+        if let Some(saving) = self.saving.get_mut() {
+            saving.on_remove(hash, old);
+        }
         true
     }
 
@@ -160,6 +189,7 @@ impl Fields {
         if self.next_expiry_ms().is_none_or(|next| next > now_ms) {
             return names;
         }
+        let hasher = *self.table.hasher();
         let (mut bytes, mut left, mut cursor) = (0, limit, 0);
         while left > 0 {
             let removing = &mut left;
@@ -178,6 +208,10 @@ impl Fields {
                 |field| {
                     bytes += field.view().memory_bytes();
                     names.push(field.view().name().to_vec());
+                    if let Some(saving) = self.saving.get_mut() {
+                        let place = hasher.own(hasher.hash(field.view().name()));
+                        saving.on_remove(place, field);
+                    }
                 },
             );
             if cursor == 0 {
@@ -190,6 +224,39 @@ impl Fields {
         let next = self.table.next_deadline_ms().map_or(i64::MAX, |at| at as i64);
         self.next_expiry_ms = if self.expiring == 0 { i64::MAX } else { next };
         names
+    }
+
+    pub(super) fn begin_saving(&mut self) {
+        let head = HashHead { len: self.len(), next_expiry_ms: self.next_expiry_ms() };
+        self.saving.begin(Elements::new(head, self.table.hasher().hasher()));
+    }
+
+    pub(super) fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    pub(super) fn saving_head(&self) -> HashHead {
+        *self.saving.expect().head()
+    }
+
+    pub(super) fn save_next(
+        &mut self,
+        visit: &mut dyn FnMut(FieldRef<'_>) -> ControlFlow<()>,
+    ) -> bool {
+        let is_done =
+            self.saving.get_mut().is_none_or(|saving| saving.save_next(&self.table, visit));
+        if is_done {
+            self.end_saving();
+        }
+        is_done
+    }
+
+    pub(super) fn end_saving(&mut self) {
+        self.saving.end();
+    }
+
+    pub(super) fn saving_bytes(&self) -> usize {
+        self.saving.get().map_or(0, Elements::memory_bytes)
     }
 }
 

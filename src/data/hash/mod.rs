@@ -11,6 +11,7 @@
 mod field;
 mod fields;
 mod packed;
+mod saving;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ use super::table;
 use super::word::{Boxed, Form, Word};
 use field::{FieldBox, FieldRef};
 use fields::Fields;
+pub use fields::HashHead;
 use std::collections::HashSet;
 
 /// Elements of a field in a listpack, and in one with expiry times.

@@ -1,22 +1,25 @@
 //! Lists.
 //!
 //! A list is a listpack while it is small. A big one, a `quicklist`, is a sequence of nodes: listpacks of some
-//! kilobytes, and elements that are too big for one.
+//! kilobytes, and elements that are too big for one. It does not turn back into a small one while it is
+//! being saved.
 
 mod iter;
 mod node;
 mod nodes;
 mod quicklist;
+mod saving;
 #[cfg(test)]
 mod tests;
 
-use super::Limits;
 use super::listpack::{Element, Listpack};
 use super::word::{Boxed, Form, Word};
+use super::{Limits, Saving};
 pub use iter::Iter;
 pub use node::NodeView;
 use node::{Node, NodeLimit};
 use quicklist::Quicklist;
+pub use saving::ListHead;
 use std::fmt;
 
 /// One of a list's two ends, or the way there.
@@ -28,7 +31,7 @@ pub enum Side {
     Right,
 }
 
-/// A list; see the module's page. One word.
+/// A list; see the module's page. One word. A copy shares its nodes until one of both changes.
 #[derive(Clone)]
 pub struct List(Word<Listpack, Boxed<Quicklist, 1>>);
 
@@ -134,7 +137,7 @@ impl List {
     /// not be empty.
     pub fn push_node(&mut self, listpack: Listpack, limits: &Limits) {
         debug_assert!(!listpack.is_empty());
-        if self.is_empty() {
+        if self.is_empty() && !self.is_saving() {
             *self = Self::of_listpack(listpack);
             return;
         }
@@ -158,7 +161,8 @@ impl List {
     fn make_small(&mut self, limits: &Limits, shrinking: bool) {
         let ViewMut::Big(quicklist) = self.view_mut() else { return };
         let limit = NodeLimit::new(limits.list_listpack_size);
-        if let Some(node) = quicklist.nodes.only()
+        if quicklist.nodes.saving().is_none()
+            && let Some(node) = quicklist.nodes.only()
             && let Some(listpack) = node.listpack()
             && limit.lets_shrink(listpack.byte_len(), node.len(), shrinking)
         {

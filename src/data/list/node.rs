@@ -2,6 +2,7 @@
 
 use crate::data::listpack::{Element, Listpack};
 use crate::data::word::{Boxed, Form, Word};
+use std::sync::Arc;
 
 /// What a listpack's element is taken to need beside its bytes.
 const ELEMENT_OVERHEAD_BYTES: usize = 8;
@@ -58,23 +59,28 @@ pub enum NodeView<'a> {
     Plain(&'a [u8]),
 }
 
-/// Some elements of a big list, or one huge one.
+/// Some elements of a big list, or one huge one. Copies share the contents until one of them changes.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    contents: Word<Listpack, Boxed<Box<[u8]>, 1>>,
+    contents: Arc<Contents>,
     /// The number of elements, which is here so that whoever counts need not look at the contents.
     len: u32,
 }
 
+type Contents = Word<Listpack, Boxed<Box<[u8]>, 1>>;
+
+/// What the counts of an [`Arc`] take beside its contents.
+const COUNTS_BYTES: usize = 2 * size_of::<usize>();
+
 impl Node {
     pub(super) fn packed(listpack: Listpack) -> Self {
-        let mut node = Self { contents: Word::first(listpack), len: 0 };
+        let mut node = Self { contents: Arc::new(Word::first(listpack)), len: 0 };
         node.count();
         node
     }
 
     pub(super) fn plain(element: &[u8]) -> Self {
-        Self { contents: Word::second(Boxed::new(element.into())), len: 1 }
+        Self { contents: Arc::new(Word::second(Boxed::new(element.into()))), len: 1 }
     }
 
     /// A node for one element.
@@ -106,7 +112,7 @@ impl Node {
 
     /// The listpack, to change it; [`Node::count`] must follow.
     pub(super) fn listpack_mut(&mut self) -> Option<&mut Listpack> {
-        match self.contents.get_mut() {
+        match Arc::make_mut(&mut self.contents).get_mut() {
             Form::First(listpack) => Some(listpack),
             Form::Second(_) => None,
             Form::Third(never) => match *never {},
@@ -114,7 +120,7 @@ impl Node {
     }
 
     pub(super) fn into_listpack(self) -> Option<Listpack> {
-        match self.contents.into_form() {
+        match Arc::unwrap_or_clone(self.contents).into_form() {
             Form::First(listpack) => Some(listpack),
             Form::Second(_) => None,
             Form::Third(never) => match never {},
@@ -158,10 +164,16 @@ impl Node {
         }
     }
 
+    /// Whether a copy has the same contents.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.contents) > 1
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
-        match self.view() {
+        let contents = match self.view() {
             NodeView::Packed(listpack) => listpack.memory_bytes(),
             NodeView::Plain(element) => size_of::<Box<[u8]>>() + element.len(),
-        }
+        };
+        COUNTS_BYTES + size_of::<Contents>() + contents
     }
 }

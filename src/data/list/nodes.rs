@@ -4,9 +4,15 @@
 //! node is found by an element's index in a few steps over adjacent memory, both ends grow and
 //! shrink without moving more than a chunk's nodes (or the chunks themselves, of which there is one for about
 //! two megabytes of elements), and so does the middle.
+//!
+//! Copies of a list, and a saving of it, share chunks and nodes until one of them changes.
 
-use super::node::Node;
+use super::node::{Node, NodeView};
+use super::saving::SavedNodes;
+use crate::data::saving::InProgress;
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The most nodes in one chunk.
 const CHUNK_NODES_MAX: usize = 256;
@@ -14,18 +20,24 @@ const CHUNK_NODES_MAX: usize = 256;
 /// A chunk is merged with the next one when both together have at most this many.
 const CHUNK_NODES_MERGED_MAX: usize = CHUNK_NODES_MAX / 2;
 
+/// Some nodes that follow each other.
 #[derive(Clone, Debug, Default)]
-struct Chunk {
+pub(super) struct Chunk {
     /// Never empty, as long as the chunk is one of [`Nodes`].
-    nodes: VecDeque<Node>,
+    pub(super) nodes: VecDeque<Node>,
     /// How many elements they have in all.
-    len: usize,
+    pub(super) len: usize,
 }
 
 impl Chunk {
     fn of(nodes: VecDeque<Node>) -> Self {
         let len = nodes.iter().map(Node::len).sum();
         Self { nodes, len }
+    }
+
+    /// Bytes allocated, without the nodes' contents.
+    pub(super) fn memory_bytes(&self) -> usize {
+        2 * size_of::<usize>() + size_of::<Self>() + self.nodes.capacity() * size_of::<Node>()
     }
 }
 
@@ -39,11 +51,57 @@ pub(super) struct Place {
 /// The nodes of a big list in their order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Nodes {
-    chunks: VecDeque<Chunk>,
+    chunks: VecDeque<Arc<Chunk>>,
     len: usize,
+    saving: SavingSlot,
+}
+
+/// What a saving that may be going on has of the nodes.
+type SavingSlot = InProgress<SavedNodes>;
+
+/// A chunk, to change it. If it is shared it is copied first, without its nodes' contents.
+fn unshare<'a>(chunk: &'a mut Arc<Chunk>, saving: &mut SavingSlot) -> &'a mut Chunk {
+    if let Some(saving) = saving.get_mut()
+        && Arc::strong_count(chunk) > 1
+    {
+        saving.keep(chunk.memory_bytes());
+    }
+    Arc::make_mut(chunk)
+}
+
+/// Notes that a node's contents, if they are shared, are about to be the saving's only.
+fn leave(node: &Node, saving: &mut SavingSlot) {
+    if let Some(saving) = saving.get_mut()
+        && node.is_shared()
+    {
+        saving.keep(node.memory_bytes());
+    }
 }
 
 impl Nodes {
+    pub(super) fn begin_saving(&mut self) {
+        self.saving.begin(SavedNodes::new(&self.chunks));
+    }
+
+    pub(super) fn saving(&self) -> Option<&SavedNodes> {
+        self.saving.get()
+    }
+
+    pub(super) fn save_next(
+        &mut self,
+        visit: &mut dyn FnMut(NodeView<'_>) -> ControlFlow<()>,
+    ) -> bool {
+        let is_done = self.saving.get_mut().is_none_or(|saving| saving.save_next(visit));
+        if is_done {
+            self.end_saving();
+        }
+        is_done
+    }
+
+    pub(super) fn end_saving(&mut self) {
+        self.saving.end();
+    }
+
     /// The number of elements.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -86,13 +144,15 @@ impl Nodes {
 
     /// Changes a node. If it has no element left, [`Nodes::remove`] must follow.
     pub(super) fn change<R>(&mut self, place: Place, change: impl FnOnce(&mut Node) -> R) -> R {
-        let chunk = &mut self.chunks[place.chunk];
+        let chunk = unshare(&mut self.chunks[place.chunk], &mut self.saving);
         let node = &mut chunk.nodes[place.slot];
+        leave(node, &mut self.saving);
         let old_len = node.len();
         let result = change(node);
         node.count();
-        chunk.len = chunk.len - old_len + node.len();
-        self.len = self.len - old_len + node.len();
+        let new_len = node.len();
+        chunk.len = chunk.len - old_len + new_len;
+        self.len = self.len - old_len + new_len;
         result
     }
 
@@ -152,7 +212,7 @@ impl Nodes {
         if self.chunks.is_empty() {
             // Exactly one: a deque's own first growth would take four.
             self.chunks = VecDeque::with_capacity(1);
-            self.chunks.push_back(Chunk::default());
+            self.chunks.push_back(Arc::default());
         }
     }
 
@@ -163,16 +223,17 @@ impl Nodes {
             // Whoever adds at an end shall leave full chunks behind.
             let is_end = slot == len && chunk + 1 == self.chunks.len() || slot == 0 && chunk == 0;
             let at = if is_end { slot } else { len / 2 };
-            let upper = Chunk::of(self.chunks[chunk].nodes.split_off(at));
-            self.chunks[chunk].len -= upper.len;
-            self.chunks.insert(chunk + 1, upper);
+            let lower = unshare(&mut self.chunks[chunk], &mut self.saving);
+            let upper = Chunk::of(lower.nodes.split_off(at));
+            lower.len -= upper.len;
+            self.chunks.insert(chunk + 1, Arc::new(upper));
             if slot > at || at == len {
                 (chunk, slot) = (chunk + 1, slot - at);
             }
         }
-        let chunk_mut = &mut self.chunks[chunk];
-        chunk_mut.len += node.len();
         self.len += node.len();
+        let chunk_mut = unshare(&mut self.chunks[chunk], &mut self.saving);
+        chunk_mut.len += node.len();
         chunk_mut.nodes.insert(slot, node);
         Place { chunk, slot }
     }
@@ -185,8 +246,9 @@ impl Nodes {
     /// Takes a node out, and says where the one behind it is now.
     pub(super) fn take(&mut self, place: Place) -> (Node, Option<Place>) {
         let Place { chunk: at, slot } = place;
-        let chunk = &mut self.chunks[at];
+        let chunk = unshare(&mut self.chunks[at], &mut self.saving);
         let node = chunk.nodes.remove(slot).expect("a place is that of a node");
+        leave(&node, &mut self.saving);
         chunk.len -= node.len();
         self.len -= node.len();
         if chunk.nodes.is_empty() {
@@ -200,8 +262,10 @@ impl Nodes {
         let next_len = self.chunks.get(at + 1).map(|next| next.nodes.len());
         if next_len.is_some_and(|next_len| len + next_len <= CHUNK_NODES_MERGED_MAX) {
             let mut next = self.chunks.remove(at + 1).expect("there is a next one");
-            self.chunks[at].nodes.append(&mut next.nodes);
-            self.chunks[at].len += next.len;
+            let next = unshare(&mut next, &mut self.saving);
+            let chunk = unshare(&mut self.chunks[at], &mut self.saving);
+            chunk.nodes.append(&mut next.nodes);
+            chunk.len += next.len;
         }
         let place = if slot < self.chunks[at].nodes.len() {
             Some(place)
@@ -216,11 +280,12 @@ impl Nodes {
         self.chunks.iter().flat_map(|chunk| &chunk.nodes)
     }
 
-    /// Bytes allocated, the nodes' contents included.
+    /// Bytes allocated, the nodes' contents included. What copies share counts for each of them.
     pub(super) fn memory_bytes(&self) -> usize {
-        let chunks = self.chunks.capacity() * size_of::<Chunk>();
-        let nodes = self.chunks.iter().map(|chunk| chunk.nodes.capacity() * size_of::<Node>());
-        chunks + nodes.sum::<usize>() + self.iter().map(Node::memory_bytes).sum::<usize>()
+        let chunks = self.chunks.capacity() * size_of::<Arc<Chunk>>();
+        let nodes = self.chunks.iter().map(|chunk| chunk.memory_bytes());
+        let saving = self.saving.get().map_or(0, SavedNodes::memory_bytes);
+        chunks + nodes.sum::<usize>() + self.iter().map(Node::memory_bytes).sum::<usize>() + saving
     }
 }
 

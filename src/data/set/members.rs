@@ -3,9 +3,11 @@
 use crate::data::KeyHasher;
 use crate::data::salted::SaltedHasher;
 use crate::data::sample::Selection;
+use crate::data::saving::{Elements, InProgress};
 use crate::data::table::{self, Table};
 use crate::data::thin_bytes::{ThinBytes, ThinRef};
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 /// How often it is tried to pick another member for each that is wanted.
 const TRIES_MAX: usize = 64;
@@ -30,12 +32,14 @@ pub struct Members {
     table: Table<ThinBytes, SaltedHasher>,
     /// Bytes allocated for the members themselves.
     member_bytes: usize,
+    saving: InProgress<Elements<ThinBytes, usize>>,
 }
 
 impl Members {
     /// No members yet; `first_hash` is the hash of one that will be among the first.
     pub(super) fn new(hasher: KeyHasher, first_hash: u64) -> Self {
-        Self { table: Table::new(SaltedHasher::new(hasher, first_hash)), member_bytes: 0 }
+        let table = Table::new(SaltedHasher::new(hasher, first_hash));
+        Self { table, member_bytes: 0, saving: InProgress::NONE }
     }
 
     #[inline]
@@ -49,6 +53,11 @@ impl Members {
 
     /// Bytes allocated, members included.
     pub(super) fn memory_bytes(&self) -> usize {
+        self.data_bytes() + self.saving_bytes()
+    }
+
+    /// Bytes allocated, without what is kept for a saving.
+    pub(super) fn data_bytes(&self) -> usize {
         self.table.memory_bytes() + self.member_bytes
     }
 
@@ -79,20 +88,27 @@ impl Members {
 
     /// Adds a member that is not there yet.
     pub(super) fn insert_unique(&mut self, hash: u64, member: &[u8]) {
+        let place = self.own(hash);
+        if let Some(saving) = self.saving.get_mut() {
+            saving.on_insert(place, member);
+        }
         let member = ThinBytes::new(member);
         self.member_bytes += member.view().memory_bytes();
-        self.table.insert_unique(self.own(hash), member, None);
+        self.table.insert_unique(place, member, None);
     }
 
     /// Removes a member. False if it was not there.
     pub(super) fn remove(&mut self, hash: u64, member: &[u8]) -> bool {
-        let removed = self.table.remove(self.own(hash), |other| other.as_slice() == member);
-        self.forget(removed.as_ref());
-        removed.is_some()
-    }
-
-    fn forget(&mut self, removed: Option<&ThinBytes>) {
-        self.member_bytes -= removed.map_or(0, |member| member.view().memory_bytes());
+        let place = self.own(hash);
+        let removed = self.table.remove(place, |other| other.as_slice() == member);
+        let was_there = removed.is_some();
+        if let Some(removed) = removed {
+            self.member_bytes -= removed.view().memory_bytes();
+            if let Some(saving) = self.saving.get_mut() {
+                saving.on_remove(place, removed);
+            }
+        }
+        was_there
     }
 
     pub(super) fn random(&self, random: &mut dyn FnMut() -> u64) -> Option<ThinRef<'_>> {
@@ -102,10 +118,13 @@ impl Members {
     /// Takes a random member out.
     pub(super) fn pop(&mut self, random: &mut dyn FnMut() -> u64) -> Option<ThinBytes> {
         let found = self.table.random(random)?;
-        let (hash, address) = (self.hash(found.as_slice()), found.address());
-        let popped = self.table.remove(self.own(hash), |member| member.address() == address);
-        self.forget(popped.as_ref());
-        popped
+        let (place, address) = (self.own(self.hash(found.as_slice())), found.address());
+        let popped = self.table.remove(place, |member| member.address() == address)?;
+        self.member_bytes -= popped.view().memory_bytes();
+        if let Some(saving) = self.saving.get_mut() {
+            saving.on_remove(place, ThinBytes::new(popped.as_slice()));
+        }
+        Some(popped)
     }
 
     /// Some members, all different, every choice as likely as the others; in no certain order.
@@ -147,6 +166,37 @@ impl Members {
 
     pub(super) fn iter(&self) -> table::Iter<'_, ThinBytes, SaltedHasher> {
         self.table.iter()
+    }
+
+    pub(super) fn begin_saving(&mut self) {
+        self.saving.begin(Elements::new(self.len(), self.table.hasher().hasher()));
+    }
+
+    pub(super) fn is_saving(&self) -> bool {
+        self.saving.is_some()
+    }
+
+    /// How many members there were when the saving began.
+    pub(super) fn saving_head(&self) -> usize {
+        *self.saving.expect().head()
+    }
+
+    pub(super) fn save_next(&mut self, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> bool {
+        let mut visit = |member: ThinRef<'_>| visit(member.as_slice());
+        let is_done =
+            self.saving.get_mut().is_none_or(|saving| saving.save_next(&self.table, &mut visit));
+        if is_done {
+            self.end_saving();
+        }
+        is_done
+    }
+
+    pub(super) fn end_saving(&mut self) {
+        self.saving.end();
+    }
+
+    pub(super) fn saving_bytes(&self) -> usize {
+        self.saving.get().map_or(0, Elements::memory_bytes)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod members;
 mod operations;
+mod saving;
 #[cfg(test)]
 mod tests;
 

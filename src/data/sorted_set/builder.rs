@@ -2,7 +2,7 @@
 
 use super::element::{Element, ElementBox, set_score};
 use super::tree::{self, Tree};
-use super::{Big, Entry, Limits, MemberHasher, SortedSet, Word};
+use super::{Big, Entry, InProgress, Limits, MemberHasher, SortedSet, Word};
 use crate::data::table::Table;
 use crate::data::word::Boxed;
 
@@ -71,7 +71,8 @@ impl Builder {
             // scores are changed by the tree only.
             unsafe { tree.insert(element.raw()) };
         }
-        let big = Big { table: self.table, tree, element_bytes: self.element_bytes };
+        let (table, element_bytes) = (self.table, self.element_bytes);
+        let big = Big { table, tree, element_bytes, saving: InProgress::NONE };
         SortedSet(Word::second(Boxed::new(big)))
     }
 

@@ -9,6 +9,7 @@
 //!
 //! With a member of 15 bytes these are 24, which jemalloc rounds to 32.
 
+use crate::data::saving::Named;
 use crate::data::table::Item;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
@@ -49,6 +50,24 @@ unsafe impl Item for ElementBox {
 
     unsafe fn borrow<'a>(raw: NonNull<u8>) -> Element<'a> {
         Element(raw, PhantomData)
+    }
+}
+
+impl Named for ElementBox {
+    fn name(element: Self::Ref<'_>) -> &[u8] {
+        element.member()
+    }
+
+    fn copy(element: Element<'_>) -> Self {
+        Self::new(element.score(), element.member())
+    }
+
+    fn view(&self) -> Element<'_> {
+        self.view()
+    }
+
+    fn bytes(element: Element<'_>) -> usize {
+        element.allocated_bytes()
     }
 }
 

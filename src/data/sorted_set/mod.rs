@@ -9,12 +9,14 @@ mod builder;
 mod element;
 mod iter;
 mod range;
+mod saving;
 mod small;
 #[cfg(test)]
 mod tests;
 mod tree;
 
 use super::listpack::{self, Listpack};
+use super::saving::{Elements, InProgress};
 use super::table::{Rehash, Table, prefetch};
 use super::word::{Boxed, Form, Word};
 use super::{KeyHasher, Limits, Malformed};
@@ -60,11 +62,13 @@ struct Big {
     tree: Tree,
     /// Bytes of all elements.
     element_bytes: usize,
+    saving: InProgress<Elements<ElementBox, usize>>,
 }
 
 impl Big {
     fn new(hasher: KeyHasher) -> Self {
-        Self { table: Table::new(MemberHasher(hasher)), tree: Tree::new(), element_bytes: 0 }
+        let table = Table::new(MemberHasher(hasher));
+        Self { table, tree: Tree::new(), element_bytes: 0, saving: InProgress::NONE }
     }
 
     fn hash(&self, member: &[u8]) -> u64 {
@@ -85,6 +89,9 @@ impl Big {
         let element = ElementBox::new(score, member);
         let raw = element.view().raw();
         self.element_bytes += element.view().allocated_bytes();
+        if let Some(saving) = self.saving.get_mut() {
+            saving.on_insert(hash, member);
+        }
         self.table.insert_unique(hash, element, None);
         // SAFETY: the table keeps the element until it has been taken out of the tree, and its score is
         // changed by the tree only.
@@ -99,7 +106,25 @@ impl Big {
         let was_there = self.tree.remove(element.view().raw());
         debug_assert!(was_there);
         self.element_bytes -= element.view().allocated_bytes();
+        if let Some(saving) = self.saving.get_mut() {
+            saving.on_remove(hash, element);
+        }
         true
+    }
+
+    /// Gives an element another score. Its hash is `hash`.
+    fn set_score(&mut self, hash: u64, raw: NonNull<u8>, score: f64) {
+        if let Some(saving) = self.saving.get_mut() {
+            // SAFETY: the table owns the element, and the borrow ends before its score changes.
+            saving.before_change(hash, unsafe { Element::from_raw(raw) });
+        }
+        self.tree.set_score(raw, score);
+    }
+
+    /// Bytes allocated, without what is kept for a saving.
+    fn data_bytes(&self) -> usize {
+        let index = self.table.memory_bytes() + self.tree.memory_bytes();
+        size_of::<Self>() + index + self.element_bytes
     }
 
     /// How many elements from the first on have members that `counts` is true for, if scores are all the
@@ -126,7 +151,7 @@ impl Big {
     fn remove_ranks(&mut self, ranks: Range<usize>) {
         // Neighbours by score lie anywhere in memory, so a run of them is fetched before it is needed.
         const RUN: usize = 32;
-        let Self { table, tree, element_bytes } = self;
+        let Self { table, tree, element_bytes, saving } = self;
         let mut run: Vec<NonNull<u8>> = Vec::with_capacity(RUN);
         let mut hashes = [0; RUN];
         let mut remove_run = |run: &mut Vec<NonNull<u8>>| {
@@ -140,6 +165,9 @@ impl Big {
             for (raw, hash) in run.drain(..).zip(&hashes) {
                 let removed = table.remove(*hash, |other| other.raw() == raw);
                 debug_assert!(removed.is_some());
+                if let (Some(saving), Some(removed)) = (saving.get_mut(), removed) {
+                    saving.on_remove(*hash, removed);
+                }
             }
         };
         tree.remove_range(ranks.start, ranks.len(), |raw| {
@@ -203,8 +231,7 @@ impl SortedSet {
         match self.0.get() {
             Form::First(listpack) => listpack.memory_bytes(),
             Form::Second(big) => {
-                let index = big.table.memory_bytes() + big.tree.memory_bytes();
-                size_of::<Big>() + index + big.element_bytes
+                big.data_bytes() + big.saving.get().map_or(0, Elements::memory_bytes)
             }
             Form::Third(never) => match *never {},
         }
@@ -289,7 +316,7 @@ impl SortedSet {
             Some((old, raw)) => match decide(Some(old)) {
                 Some(score) if score != old => {
                     debug_assert!(!score.is_nan());
-                    big.tree.set_score(raw, score);
+                    big.set_score(hash, raw, score);
                     Change::Updated
                 }
                 _ => Change::None,

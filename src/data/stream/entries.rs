@@ -1,10 +1,13 @@
 //! The entries of a stream, in the order of their ids.
 
 use super::node::Entry;
-use super::{Fields, Node, StreamId};
+use super::saving::{SavedStream, StreamPiece, StreamTail};
+use super::{Fields, Groups, Node, StreamId};
 use crate::data::Limits;
 use crate::data::listpack::Listpack;
+use crate::data::saving::InProgress;
 use std::collections::{BTreeMap, btree_map};
+use std::ops::ControlFlow;
 
 /// The entries of a stream, and what it remembers of those that are gone.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +16,7 @@ pub struct Entries {
     len: u64,
     first_id: StreamId,
     counters: Counters,
+    saving: InProgress<SavedStream>,
 }
 
 /// What a stream knows besides its entries.
@@ -48,7 +52,7 @@ impl Entries {
         }
         (last <= Some(counters.last_id)).then_some(())?;
         let len = nodes.values().map(Node::live).sum();
-        let mut entries = Self { nodes, len, first_id: StreamId::MIN, counters };
+        let mut entries = Self { nodes, len, counters, ..Self::default() };
         entries.find_first();
         Some(entries)
     }
@@ -119,10 +123,16 @@ impl Entries {
                 && (entries_max == 0 || node.live() + node.deleted() < entries_max)
         });
         if !has_room {
+            if let Some(saving) = self.saving.get_mut() {
+                saving.on_insert(id);
+            }
             self.nodes.insert(id, Node::new(fields.clone().map(|(field, _)| field)));
         }
         let mut last = self.nodes.last_entry().expect("there is one, or one was just made");
         let key = *last.key();
+        if let Some(saving) = self.saving.get_mut() {
+            saving.before_change(key, last.get());
+        }
         last.get_mut().append(key, id, fields);
         self.len += 1;
         self.counters.entries_added += 1;
@@ -160,8 +170,14 @@ impl Entries {
             return false;
         };
         if node.live() == 1 {
-            self.nodes.remove(&key);
+            let node = self.nodes.remove(&key);
+            if let (Some(saving), Some(node)) = (self.saving.get_mut(), node) {
+                saving.on_remove(key, node);
+            }
         } else {
+            if let Some(saving) = self.saving.get_mut() {
+                saving.before_change(key, node);
+            }
             node.delete(&entry);
         }
         self.len -= 1;
@@ -191,12 +207,18 @@ impl Entries {
                 Bound::Id(id) => first.get().last(key).is_none_or(|last| last.id < id),
             };
             if whole {
-                first.remove();
+                let node = first.remove();
+                if let Some(saving) = self.saving.get_mut() {
+                    saving.on_remove(key, node);
+                }
                 self.len -= live;
                 removed += live;
                 continue;
             }
             if !about {
+                if let Some(saving) = self.saving.get_mut() {
+                    saving.before_change(key, first.get());
+                }
                 let len = self.len;
                 let deleted;
                 (deleted, first_id) =
@@ -226,7 +248,39 @@ impl Entries {
     pub(super) fn memory_bytes(&self) -> usize {
         // A map's nodes are about three quarters full.
         let place = (size_of::<(StreamId, Node)>() + 2) * 4 / 3;
-        self.nodes.values().map(|node| node.memory_bytes() + place).sum()
+        let nodes = self.nodes.values().map(|node| node.memory_bytes() + place);
+        nodes.sum::<usize>() + self.saving.get().map_or(0, SavedStream::memory_bytes)
+    }
+
+    /// Begins the saving of a stream that has these groups.
+    pub(super) fn begin_saving(&mut self, groups: Groups) {
+        let tail = self.tail(groups);
+        self.saving.begin(SavedStream::new(&self.nodes, tail));
+    }
+
+    /// What a stream with these groups consists of besides its nodes.
+    pub fn tail(&self, groups: Groups) -> StreamTail {
+        StreamTail { counters: self.counters, len: self.len, first_id: self.first_id, groups }
+    }
+
+    pub(super) fn saving(&self) -> Option<&SavedStream> {
+        self.saving.get()
+    }
+
+    pub(super) fn save_next(
+        &mut self,
+        visit: &mut dyn FnMut(StreamPiece<'_>) -> ControlFlow<()>,
+    ) -> bool {
+        let saving = self.saving.get_mut();
+        let is_done = saving.is_none_or(|saving| saving.save_next(&self.nodes, visit));
+        if is_done {
+            self.end_saving();
+        }
+        is_done
+    }
+
+    pub(super) fn end_saving(&mut self) {
+        self.saving.end();
     }
 
     /// Whether an entry with an id in `from..` was deleted, although entries below it may be left: counting

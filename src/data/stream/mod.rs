@@ -6,6 +6,7 @@ mod entries;
 mod group;
 mod id;
 mod node;
+mod saving;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ pub use entries::{Bound, Counters, Entries, Range, RangeBack};
 pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::StreamId;
 pub use node::{Fields, Node};
+pub use saving::{StreamPiece, StreamTail};
 
 use std::collections::BTreeMap;
 
@@ -60,9 +62,13 @@ impl Stream {
 
     /// About how many bytes of memory it holds.
     pub fn memory_bytes(&self) -> usize {
-        let groups = self.0.groups.iter().map(|(name, group)| name.len() + group.memory_bytes());
-        size_of::<Parts>() + self.0.entries.memory_bytes() + groups.sum::<usize>()
+        size_of::<Parts>() + self.0.entries.memory_bytes() + groups_bytes(&self.0.groups)
     }
+}
+
+/// About how many bytes of memory groups hold.
+fn groups_bytes(groups: &Groups) -> usize {
+    groups.iter().map(|(name, group)| name.len() + group.memory_bytes()).sum()
 }
 
 impl std::ops::Deref for Stream {

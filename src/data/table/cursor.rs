@@ -6,13 +6,13 @@
 //! one that is there during a whole walk is visited exactly once, whatever happens to the others.
 
 use std::collections::btree_map;
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::ptr::NonNull;
 use std::slice;
 
 use super::bucket::SLOTS;
 use super::segment::{BUCKETS_MAX, Found, NEVER, Segment, order_of};
-use super::{Item, Place, Rehash, Spilled, Table, after_prefix};
+use super::{DROP_AHEAD, Item, Place, Rehash, Spilled, Table, after_prefix, prefetch};
 
 /// What becomes of an item that was looked at for expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,68 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
             return 0;
         }
         self.scan_segment(cursor, usize::MAX, &mut visit).1.unwrap_or(0)
+    }
+
+    /// Visits items of one segment from the cursor on until `visit` breaks or there are no more, and returns the
+    /// cursor for the next step, or zero at the end. Items behind the one at which it broke that no
+    /// cursor can tell from it are handed to `rest`: mostly there are none.
+    pub fn walk_segment_until<'a>(
+        &'a self,
+        cursor: u64,
+        mut visit: impl FnMut(T::Ref<'a>) -> ControlFlow<()>,
+        mut rest: impl FnMut(T::Ref<'a>),
+    ) -> u64 {
+        if self.is_empty() {
+            return 0;
+        }
+        let index = self.index_of(cursor);
+        let segment = &self.directory[index];
+        if segment.spilled() > 0 {
+            // What is spilled lies elsewhere, so this goes from one cursor to the next.
+            let mut is_broken = false;
+            let next = self.scan_segment(cursor, 1, &mut |item| {
+                if is_broken {
+                    rest(item);
+                } else {
+                    is_broken = visit(item).is_break();
+                }
+            });
+            return next.1.unwrap_or(0);
+        }
+        let depth = segment.depth();
+        let (start, last) = self.hashes(index);
+        let from = order_of(cursor, depth);
+        let first_hash = |order: u16| start | u64::from(order) << (48 - depth);
+        let words = || {
+            let buckets =
+                if segment.is_vacant() { &[] } else { &segment.slots()[segment.home(from)..] };
+            let words = buckets.iter().flat_map(|b| (0..b.len()).map(|at| b.word(at)));
+            words.skip_while(|word| word.order() < from)
+        };
+        let mut ahead = words();
+        ahead.by_ref().take(DROP_AHEAD).for_each(|word| prefetch(word.raw().as_ptr()));
+        let mut broken = None;
+        for word in words() {
+            if let Some(next) = ahead.next() {
+                prefetch(next.raw().as_ptr());
+            }
+            if broken.is_some_and(|order| word.order() > order) {
+                break;
+            }
+            // SAFETY: the table owns the item and stays borrowed as long as the result.
+            let item = unsafe { T::borrow(word.raw()) };
+            // A cursor made at a deeper prefix may lie among the hashes of one order.
+            if first_hash(word.order()) < cursor && self.hasher.rehash(item) < cursor {
+                continue;
+            }
+            if broken.is_some() {
+                rest(item);
+            } else if visit(item).is_break() {
+                broken = Some(word.order());
+            }
+        }
+        let last = broken.map_or(last, |order| first_hash(order) | after_prefix(depth + 16));
+        last.checked_add(1).unwrap_or(0)
     }
 
     /// Visits items of the cursor's segment, and returns how many and where to go on.

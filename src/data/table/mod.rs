@@ -785,7 +785,7 @@ fn sort_nearly_sorted(items: &mut [Slot]) {
 
 /// Asks the processor to fetch the cache line at `address`.
 #[inline]
-pub(super) fn prefetch(address: *const u8) {
+pub fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint; it is defined for every address and has no effect on memory.
     unsafe {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::ptr;
 use std::rc::Rc;
 
@@ -421,6 +422,41 @@ fn a_step_of_a_scan_is_bounded() {
         assert!(visited <= 400, "{visited}");
         if cursor == 0 {
             break;
+        }
+    }
+}
+
+#[test]
+fn a_walk_that_breaks_anywhere_sees_each_item_once() {
+    for hashing in HASHINGS {
+        let mut table = Numbers::new(hashing);
+        (0..3000).for_each(|number| table.put(number, None));
+        for start in [0, 1, 1 << 63, 0x1234_5678_9abc_def0, mixed(3), 42] {
+            let (mut cursor, mut seen) = (start, HashSet::new());
+            let mut rests = 0;
+            for step in 0.. {
+                let (mut wanted, mut rest) = (step % 7 + 1, Vec::new());
+                cursor = table.walk_segment_until(
+                    cursor,
+                    |number| {
+                        assert!(seen.insert(number));
+                        wanted -= 1;
+                        if wanted == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    },
+                    |number| rest.push(number),
+                );
+                assert!(wanted == 0 || rest.is_empty());
+                rests += rest.len();
+                rest.into_iter().for_each(|number| assert!(seen.insert(number)));
+                if cursor == 0 {
+                    break;
+                }
+            }
+            let expected: HashSet<u64> =
+                (0..3000).filter(|&number| hashing.hash(number) >= start).collect();
+            assert_eq!(seen, expected);
+            // Those are few which no cursor can tell from the one at which it broke.
+            assert!(hashing != Hashing::Mixed || rests < 100, "{rests}");
         }
     }
 }

@@ -98,7 +98,7 @@ impl Importer<'_> {
         let keyspace = &mut self.state.keyspace;
         let hash = keyspace.hasher().hash(&key);
         let entry = EntryBox::new(&key, value, expiry_ms, access);
-        if keyspace.database_mut(db).insert(hash, entry).is_some() {
+        if !keyspace.database_mut(db).insert_new(hash, entry) {
             return Err(Fault::Duplicate(key.into_owned().into()));
         }
         self.report.loaded += 1;

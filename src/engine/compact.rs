@@ -1,0 +1,220 @@
+//! Writing snapshots down: compaction of the log, and dumps.
+
+use super::functions::Functions;
+use super::snapshot::{Begun, Next, unpack};
+use super::{Engine, State};
+use crate::env::Clock;
+use crate::keyspace::Saved;
+use crate::log::{BaseWriter, Log};
+use crate::rdb::blocks::{Count, FileWriter, Sink, Tail, WriteError};
+use crate::rdb::file::{self, KeyNotHeld};
+use crate::rdb::{Format, NotHeld, Target};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// How a base is written: in the newest version, which holds everything.
+pub const BASE_FORMAT: Format = Format { target: Target::V12, compress: true };
+
+/// Why a snapshot was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The disk refused.
+    #[error("{0}")]
+    Disk(#[from] io::Error),
+    /// A value that the version cannot hold.
+    #[error("{0}")]
+    NotHeld(#[from] KeyNotHeld),
+    /// Something else that the version cannot hold.
+    #[error("{0}")]
+    FunctionsNotHeld(#[from] NotHeld),
+    /// Not every key came. The snapshot is not used.
+    #[error("database {db} has {keys} keys, but {written} were written")]
+    Count {
+        /// The database.
+        db: u32,
+        /// How many keys it had.
+        keys: u64,
+        /// How many were written.
+        written: u64,
+    },
+    /// Somebody gave it up.
+    #[error("it was given up")]
+    Aborted,
+}
+
+impl From<WriteError> for SnapshotError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Disk(error) => Self::Disk(error),
+            WriteError::Count { db, keys, written } => Self::Count { db, keys, written },
+        }
+    }
+}
+
+/// The head of a file: its header and what there is to know about it.
+fn head(
+    format: Format,
+    time_ms: i64,
+    is_base: bool,
+    functions: &Functions,
+) -> Result<Vec<u8>, NotHeld> {
+    let mut head = Vec::new();
+    file::header(format.target, &mut head);
+    file::aux("redis-ver", b"7.4.1", &mut head);
+    file::aux("redis-bits", usize::BITS.to_string().as_bytes(), &mut head);
+    file::aux("ctime", (time_ms / 1000).to_string().as_bytes(), &mut head);
+    file::aux("mainstay-ver", env!("CARGO_PKG_VERSION").as_bytes(), &mut head);
+    file::aux("aof-base", if is_base { b"1" } else { b"0" }, &mut head);
+    for source in functions.sources() {
+        file::function(source, format.target, format.compress, &mut head)?;
+    }
+    Ok(head)
+}
+
+/// Writes one part.
+fn write_part(
+    part: Saved,
+    format: Format,
+    writer: &mut FileWriter,
+    sink: &mut Sink<'_>,
+) -> Result<(), SnapshotError> {
+    let mut result = Ok(());
+    unpack(part, format, &mut |chunk| {
+        if result.is_ok() {
+            result = match chunk.refused() {
+                Some(refused) => Err(refused.clone().into()),
+                None => writer.chunk(&chunk, sink).map_err(SnapshotError::from),
+            };
+        }
+    });
+    result
+}
+
+/// Writes a snapshot. `wait` is called when there is nothing to write yet.
+fn write(
+    begun: &Begun,
+    is_base: bool,
+    sink: &mut Sink<'_>,
+    wait: &mut dyn FnMut(),
+) -> Result<Tail, SnapshotError> {
+    let head = head(begun.format, begun.time_ms, is_base, &begun.functions)?;
+    let mut writer = FileWriter::new(head, &begun.counts);
+    loop {
+        match begun.parts.next() {
+            Next::Part(part) => write_part(part, begun.format, &mut writer, sink)?,
+            Next::Wait => wait(),
+            Next::Whole => return Ok(writer.end(is_base, sink)?),
+            Next::Aborted => return Err(SnapshotError::Aborted),
+        }
+    }
+}
+
+/// Writes everything at once, with the engine held.
+pub(super) fn write_whole(
+    state: &mut State,
+    clock: &Arc<dyn Clock>,
+    time_ms: i64,
+    base: &mut BaseWriter,
+) -> io::Result<()> {
+    let counts = state.keyspace.begin_snapshot(BASE_FORMAT, clock.clone());
+    let written = write_now(state, &counts, time_ms, base);
+    state.keyspace.end_snapshot();
+    written.map_err(|error| match error {
+        SnapshotError::Disk(error) => error,
+        other => io::Error::other(other),
+    })
+}
+
+fn write_now(
+    state: &mut State,
+    counts: &[Count],
+    time_ms: i64,
+    base: &mut BaseWriter,
+) -> Result<(), SnapshotError> {
+    let mut writer = FileWriter::new(head(BASE_FORMAT, time_ms, true, &state.functions)?, counts);
+    let mut sink = |bytes: &[u8]| base.write(bytes);
+    while let Some(part) = state.keyspace.next_saved(&mut || true) {
+        write_part(part, BASE_FORMAT, &mut writer, &mut sink)?;
+    }
+    let tail = writer.end(true, &mut sink)?;
+    Ok(base.end_preamble(tail.index_offset, tail.checksum)?)
+}
+
+/// Writes a snapshot as the log's new base, which takes the place of all that lies before. `wait` is called when
+/// something has to happen elsewhere first: a slice of the snapshot, a turn of the log's thread.
+///
+/// # Errors
+/// Why there is no new base. The old one is in force.
+pub fn compact(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(), SnapshotError> {
+    let result = compact_or_fail(log, begun, wait);
+    if result.is_err() {
+        begun.parts.abort();
+    }
+    result
+}
+
+fn compact_or_fail(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(), SnapshotError> {
+    let mut base = log.begin_base(begun.lsn)?;
+    let written = write(begun, true, &mut |bytes| base.write(bytes), wait)
+        .and_then(|tail| Ok(base.end_preamble(tail.index_offset, tail.checksum)?))
+        .and_then(|()| roll(log, begun, wait));
+    match written {
+        Ok(()) => Ok(log.finish_base(base, begun.db)?),
+        Err(error) => {
+            base.discard();
+            Err(error)
+        }
+    }
+}
+
+/// Lets the log go on in a new segment.
+fn roll(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(), SnapshotError> {
+    let lsn = log.drained_lsn().max(begun.lsn);
+    while !log.roll_past(lsn)? {
+        if begun.parts.is_aborted() {
+            return Err(SnapshotError::Aborted);
+        }
+        wait();
+    }
+    Ok(())
+}
+
+impl Engine {
+    /// Writes a snapshot to a file of its own, which takes the place of `path` once it is durable.
+    ///
+    /// # Errors
+    /// Why it was not written. What was at `path` is as it was.
+    pub fn dump(
+        &self,
+        begun: &Begun,
+        path: &Path,
+        wait: &mut dyn FnMut(),
+    ) -> Result<u64, SnapshotError> {
+        let disk = &*self.machine.disk;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let temporary = dir.join(format!("temp-{}.rdb", std::process::id()));
+        let write = |wait: &mut dyn FnMut()| -> Result<u64, SnapshotError> {
+            let file = disk.create(&temporary)?;
+            let (mut offset, mut synced) = (0, 0);
+            let mut sink = |bytes: &[u8]| {
+                file.write_at(bytes, offset)?;
+                offset += bytes.len() as u64;
+                if offset - synced >= crate::log::base::SYNC_BYTES {
+                    synced = offset;
+                    file.sync()?;
+                }
+                Ok(())
+            };
+            write(begun, false, &mut sink, wait)?;
+            file.sync()?;
+            disk.rename(&temporary, path)?;
+            disk.sync_dir(dir)?;
+            Ok(offset)
+        };
+        write(wait).inspect_err(|_| {
+            begun.parts.abort();
+            let _ = disk.remove(&temporary);
+        })
+    }
+}

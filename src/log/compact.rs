@@ -1,0 +1,125 @@
+//! Compaction: a new base takes the place of the old one and of the segments behind it.
+//!
+//! 1. [`Log::begin_base`]: a file for the keyspace as of an LSN, which somebody fills.
+//! 2. [`Log::roll_past`]: the log goes on in a new segment.
+//! 3. [`Log::finish_base`]: the commands between the two are copied behind the keyspace, the manifest is replaced, and
+//!    files that only the old one needed go.
+//!
+//! Until the manifest is replaced, the old files are in force, and a crash leaves nothing but a file that the next
+//! start removes.
+
+use super::base::BaseWriter;
+use super::manifest::Manifest;
+use super::segment::{FileKind, Identity, SegmentHeader};
+use super::{Log, Lsn, Shape};
+use std::io;
+use std::sync::atomic::Ordering;
+
+impl Log {
+    /// Begins a base of what the keyspace is at `lsn`.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn begin_base(&self, lsn: Lsn) -> io::Result<BaseWriter> {
+        let mut writer = self.writer.lock();
+        let sequence = writer.next_sequence;
+        writer.next_sequence += 1;
+        let header = SegmentHeader {
+            kind: FileKind::Base,
+            dataset: writer.manifest.dataset,
+            identity: Identity::random(&mut **self.random.lock()),
+            sequence,
+            first_lsn: lsn,
+            timeline: writer.manifest.timeline(),
+            created_ms: self.clock.unix_ms().max(0) as u64,
+            preamble: None,
+        };
+        drop(writer);
+        BaseWriter::create(self.disk.clone(), &self.dir, header)
+    }
+
+    /// Sees to it that the log goes on in a segment that begins at or above `lsn`. True once it does; until then
+    /// this is to be asked again, when the log thread has had its turn.
+    ///
+    /// # Errors
+    /// If the log has failed.
+    pub fn roll_past(&self, lsn: Lsn) -> io::Result<bool> {
+        if let Some(failure) = self.failure() {
+            return Err(io::Error::other(failure.cause));
+        }
+        if self.shape.lock().first_lsn >= lsn {
+            return Ok(true);
+        }
+        if self.drained_lsn() >= lsn {
+            self.roll_wanted.fetch_max(1, Ordering::AcqRel);
+            self.kick();
+        } else {
+            self.sync_wanted.fetch_max(lsn, Ordering::AcqRel);
+            self.kick();
+        }
+        Ok(false)
+    }
+
+    /// Completes a base whose preamble is written, behind [`Log::roll_past`] with an LSN not below the base's: it takes
+    /// the place of all that lies before the current segment. `db` is the database that was selected at the
+    /// base's LSN.
+    ///
+    /// # Errors
+    /// Those of the disk. The old files are in force then; or, if replacing the manifest itself failed, nobody
+    /// knows which, and all stay until the manifest is replaced again.
+    pub fn finish_base(&self, mut base: BaseWriter, db: u32) -> io::Result<()> {
+        let manifest = self.writer.lock().manifest.clone();
+        let end_lsn = manifest.segments.last().map_or(0, |segment| segment.first_lsn);
+        let copied =
+            base.copy_frames(&self.dir, &manifest, end_lsn, db).and_then(|()| base.finish());
+        let line = match copied {
+            Ok(line) => line,
+            Err(error) => {
+                base.discard();
+                return Err(error);
+            }
+        };
+        self.writer_busy.store(true, Ordering::Release);
+        let mut writer = self.writer.lock();
+        if self.closing.load(Ordering::Acquire) {
+            drop(writer);
+            self.writer_busy.store(false, Ordering::Release);
+            base.discard();
+            return Err(io::Error::other("the log is being closed"));
+        }
+        let mut manifest = writer.manifest.clone();
+        manifest.base = Some(line);
+        manifest.segments.retain(|segment| segment.first_lsn >= end_lsn);
+        let path = base.path().to_owned();
+        let stored = manifest
+            .write_temporary(&*self.disk, &self.dir)
+            .inspect_err(|_| self.remove_unlisted(&path))
+            .and_then(|()| {
+                Manifest::replace(&*self.disk, &self.dir)
+                    .inspect_err(|_| writer.doubtful.push(path.clone()))
+            });
+        let old = match stored {
+            Ok(()) => {
+                writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
+                *self.shape.lock() = Shape::of(&manifest);
+                Some(std::mem::replace(&mut writer.manifest, manifest))
+            }
+            Err(_) => None,
+        };
+        let kept: Vec<String> = writer.manifest.names().collect();
+        drop(writer);
+        self.writer_busy.store(false, Ordering::Release);
+        // Somebody may have left a drain to the log thread meanwhile.
+        self.kick();
+        stored?;
+        let retired = old.iter().flat_map(Manifest::names).filter(|name| !kept.contains(name));
+        retired.for_each(|name| self.remove_unlisted(&self.dir.join(name)));
+        Ok(())
+    }
+
+    /// How many bytes the base has, and how many the log has in all.
+    pub fn base_bytes(&self) -> (u64, u64) {
+        let base = self.shape.lock().base_bytes;
+        (base, self.sizes().1)
+    }
+}

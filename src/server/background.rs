@@ -1,0 +1,408 @@
+//! Snapshots that are written in the background: `BGREWRITEAOF` and `BGSAVE`, at most one at a time.
+//!
+//! A thread of its own writes; what it writes is encoded by the I/O threads, in slices behind their batches, and by
+//! [`save_slices`] while nobody sends commands.
+
+use super::saves;
+use super::shared::Shared;
+use crate::commands::{CommandError, CommandResult};
+use crate::engine::Guard;
+use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
+use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
+use crate::{log_notice, log_warning};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How long the writer sleeps at most before it looks again.
+const WRITER_PATIENCE: Duration = Duration::from_millis(2);
+/// Pause between slices when nobody sends commands.
+const IDLE_PAUSE: Duration = Duration::from_millis(1);
+
+/// What is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A new base of the log.
+    Rewrite,
+    /// An RDB file.
+    Save,
+}
+
+/// How the last task of a kind ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Whether it succeeded; true before the first one.
+    pub succeeded: bool,
+    /// Seconds that it took; -1 before the first one.
+    pub took_s: i64,
+}
+
+impl Default for Outcome {
+    fn default() -> Self {
+        Self { succeeded: true, took_s: -1 }
+    }
+}
+
+struct Running {
+    task: Task,
+    parts: Arc<Parts>,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    running: Option<Running>,
+    thread: Option<JoinHandle<()>>,
+    rewrite_scheduled: bool,
+    save_scheduled: bool,
+    last_rewrite: Outcome,
+    last_save: Outcome,
+    /// Failures since the last success: after one, the next attempt by itself waits.
+    failures: u32,
+    failed_at: Option<Instant>,
+}
+
+/// Snapshots that are written in the background.
+#[derive(Default)]
+pub struct Background {
+    state: Mutex<State>,
+    /// A snapshot has begun.
+    begun: Notify,
+    /// So much is kept for the snapshot at hand that writers wait.
+    crowded: AtomicBool,
+}
+
+/// What `INFO` shows.
+pub struct Status {
+    /// What is being written, and for how many seconds.
+    pub running: Option<(Task, i64)>,
+    /// A rewrite will follow what is being written.
+    pub rewrite_scheduled: bool,
+    /// How the last rewrite ended.
+    pub last_rewrite: Outcome,
+    /// How the last save ended.
+    pub last_save: Outcome,
+}
+
+impl Background {
+    /// What `INFO` shows.
+    pub fn status(&self) -> Status {
+        let state = self.state.lock();
+        Status {
+            running: state.running.as_ref().map(|r| (r.task, r.started.elapsed().as_secs() as i64)),
+            rewrite_scheduled: state.rewrite_scheduled,
+            last_rewrite: state.last_rewrite,
+            last_save: state.last_save,
+        }
+    }
+
+    /// Whether commands that write are to wait before they take the engine.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Relaxed)
+    }
+
+    /// Lets the snapshot at hand have its share of a thread that holds the engine.
+    pub fn save_slice(&self, engine: &mut Guard<'_>) {
+        if engine.is_saving() {
+            engine.save_slice_in_turn();
+            self.crowded.store(engine.is_snapshot_crowded(), Ordering::Relaxed);
+        }
+    }
+
+    /// Gives up what is being written, and waits until its thread has ended.
+    pub fn stop(&self) {
+        let thread = {
+            let mut state = self.state.lock();
+            (state.rewrite_scheduled, state.save_scheduled) = (false, false);
+            if let Some(running) = &state.running {
+                running.parts.abort();
+            }
+            state.thread.take()
+        };
+        // A thread that panicked has already said so.
+        let _ = thread.map(JoinHandle::join);
+    }
+}
+
+/// `BGREWRITEAOF`
+///
+/// # Errors
+/// If one is running, or there is no log.
+pub fn bgrewriteaof(
+    shared: &Arc<Shared>,
+    engine: &mut Guard<'_>,
+) -> Result<&'static str, CommandError> {
+    if engine.log().is_none() {
+        return Err(CommandError::fixed(
+            "ERR Background append only file rewriting needs a log: 'appendonly' is off",
+        ));
+    }
+    let running = shared.background.state.lock().running.as_ref().map(|running| running.task);
+    if running == Some(Task::Rewrite) {
+        return Err(CommandError::fixed(
+            "ERR Background append only file rewriting already in progress",
+        ));
+    }
+    if running.is_some() || !begin(shared, engine, Task::Rewrite) {
+        shared.background.state.lock().rewrite_scheduled = true;
+        return Ok("Background append only file rewriting scheduled");
+    }
+    Ok("Background append only file rewriting started")
+}
+
+/// `BGSAVE [SCHEDULE]`
+///
+/// # Errors
+/// If something is being written and it is not to be scheduled.
+pub fn bgsave(
+    shared: &Arc<Shared>,
+    engine: &mut Guard<'_>,
+    schedule: bool,
+) -> Result<&'static str, CommandError> {
+    let running = shared.background.state.lock().running.as_ref().map(|running| running.task);
+    match running {
+        Some(Task::Save) => {
+            return Err(CommandError::fixed("ERR Background save already in progress"));
+        }
+        Some(Task::Rewrite) if !schedule => {
+            return Err(CommandError::fixed(
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE \
+                 SCHEDULE in order to schedule a BGSAVE whenever possible.",
+            ));
+        }
+        _ => {}
+    }
+    if running.is_some() || !begin(shared, engine, Task::Save) {
+        shared.background.state.lock().save_scheduled = true;
+        return Ok("Background saving scheduled");
+    }
+    Ok("Background saving started")
+}
+
+/// `SAVE`. A rewrite that is under way is given up, and begins again later.
+///
+/// # Errors
+/// If a save is running in the background, or it fails.
+pub fn save_now(shared: &Arc<Shared>, engine: &mut Guard<'_>) -> Result<(), CommandError> {
+    {
+        let mut state = shared.background.state.lock();
+        match state.running.as_ref().map(|running| running.task) {
+            Some(Task::Save) => {
+                return Err(CommandError::fixed("ERR Background save already in progress"));
+            }
+            Some(Task::Rewrite) => state.rewrite_scheduled = true,
+            None => {}
+        }
+    }
+    let config = shared.config.read().clone();
+    let saved = shared.saves.save(engine, &config);
+    saved.map_err(|error| CommandError::new(format!("ERR {error}")))
+}
+
+/// Begins a task, unless one is running or the engine is in the middle of a transaction.
+fn begin(shared: &Arc<Shared>, engine: &mut Guard<'_>, task: Task) -> bool {
+    let mut state = shared.background.state.lock();
+    if state.running.is_some() {
+        return false;
+    }
+    let format = match task {
+        Task::Rewrite => BASE_FORMAT,
+        Task::Save => saves::format(engine, &shared.config.read()),
+    };
+    let Some(begun) = engine.begin_snapshot(format) else { return false };
+    let parts = begun.parts.clone();
+    state.running = Some(Running { task, parts: parts.clone(), started: Instant::now() });
+    // The one before has ended; only its handle is left.
+    let before = state.thread.take();
+    let shared_there = shared.clone();
+    let log = engine.log().cloned();
+    let work = move || {
+        let _ = before.map(JoinHandle::join);
+        yield_to_others();
+        let result = match (task, log) {
+            (Task::Rewrite, Some(log)) => {
+                compact(&log, &begun, &mut || begun.parts.wait(WRITER_PATIENCE))
+            }
+            (Task::Rewrite, None) => Err(SnapshotError::Aborted),
+            (Task::Save, _) => save(&shared_there, &begun),
+        };
+        ended(&shared_there, task, result);
+    };
+    match std::thread::Builder::new().name("snapshot".into()).spawn(work) {
+        Ok(thread) => {
+            state.thread = Some(thread);
+            shared.background.begun.notify_one();
+            if task == Task::Save {
+                shared.saves.begun_in_background(engine.changes());
+            }
+            log_notice!("{} started", name(task));
+            true
+        }
+        Err(error) => {
+            log_warning!("{} failed: no thread could be started: {error}", name(task));
+            state.running = None;
+            parts.abort();
+            engine.abort_snapshot();
+            false
+        }
+    }
+}
+
+/// The writer only takes the time that others leave.
+fn yield_to_others() {
+    // SAFETY: a plain system call; on Linux, 0 means the calling thread.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+    debug_assert_eq!(result, 0, "a thread may always lower its own priority");
+}
+
+fn name(task: Task) -> &'static str {
+    match task {
+        Task::Rewrite => "Background append only file rewriting",
+        Task::Save => "Background saving",
+    }
+}
+
+fn save(shared: &Shared, begun: &Begun) -> Result<(), SnapshotError> {
+    let path = saves::rdb_path(&shared.config.read());
+    shared.engine.dump(begun, &path, &mut || begun.parts.wait(WRITER_PATIENCE)).map(|_| ())
+}
+
+/// Notes how a task has ended.
+fn ended(shared: &Shared, task: Task, result: Result<(), SnapshotError>) {
+    let mut state = shared.background.state.lock();
+    let took = state.running.take().map_or(Duration::ZERO, |running| running.started.elapsed());
+    let outcome = Outcome { succeeded: result.is_ok(), took_s: took.as_secs() as i64 };
+    match &result {
+        Ok(()) => {
+            state.failures = 0;
+            state.failed_at = None;
+            log_notice!("{} succeeded, {:.3} seconds", name(task), took.as_secs_f64());
+        }
+        Err(SnapshotError::Aborted) => log_notice!("{} was given up", name(task)),
+        Err(error) => {
+            state.failures += 1;
+            state.failed_at = Some(Instant::now());
+            let text = match task {
+                Task::Rewrite => error.to_string(),
+                Task::Save => saves::explain(&saves::rdb_path(&shared.config.read()), error),
+            };
+            log_warning!("{} failed: {text}", name(task));
+        }
+    }
+    match task {
+        Task::Rewrite => state.last_rewrite = outcome,
+        Task::Save => {
+            state.last_save = outcome;
+            shared.saves.ended_in_background(outcome.succeeded);
+        }
+    }
+}
+
+/// Encodes snapshots while nobody sends commands.
+pub async fn save_slices(shared: Arc<Shared>) {
+    loop {
+        shared.background.begun.notified().await;
+        while is_saving(&shared) {
+            let begun = Instant::now();
+            while save_idle_slice(&shared) && begun.elapsed() < IDLE_PAUSE / 2 {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(IDLE_PAUSE).await;
+        }
+        shared.background.crowded.store(false, Ordering::Relaxed);
+    }
+}
+
+fn is_saving(shared: &Shared) -> bool {
+    !shared.ending.load(Ordering::Acquire) && shared.engine.lock().is_saving()
+}
+
+/// Takes the engine for one slice. True if another one may follow at once.
+fn save_idle_slice(shared: &Shared) -> bool {
+    let mut engine = shared.engine.lock();
+    if shared.ending.load(Ordering::Acquire) {
+        return false;
+    }
+    let more = engine.save_slice_when_idle();
+    let crowded = engine.is_snapshot_crowded();
+    shared.background.crowded.store(crowded, Ordering::Relaxed);
+    more
+}
+
+/// Begins what was scheduled, a save if a save point is due, and a rewrite once the log has grown as much as the
+/// configuration allows. To be called now and then.
+pub fn tick(shared: &Arc<Shared>) {
+    let config = shared.config.read().clone();
+    let changes = {
+        let mut engine = shared.engine.lock();
+        if engine.is_loading() {
+            return;
+        }
+        shared.saves.refuse_writes(&mut engine, &config);
+        engine.changes()
+    };
+    let (rewrite, save) = {
+        let state = shared.background.state.lock();
+        if state.running.is_some() {
+            return;
+        }
+        let pause = Duration::from_secs(u64::from(state.failures.min(60)));
+        let waits = state.failed_at.is_some_and(|at| at.elapsed() < pause);
+        let due = shared.saves.due(&config.save, changes);
+        if let Some((changes, seconds)) = due {
+            log_notice!("{changes} changes in {seconds} seconds. Saving...");
+        }
+        let rewrite = state.rewrite_scheduled || (!waits && is_rewrite_due(shared));
+        (rewrite, state.save_scheduled || due.is_some())
+    };
+    if !rewrite && !save {
+        return;
+    }
+    let mut engine = shared.engine.lock();
+    if shared.ending.load(Ordering::Acquire) {
+        return;
+    }
+    let task = if rewrite && engine.log().is_some() { Task::Rewrite } else { Task::Save };
+    if begin(shared, &mut engine, task) {
+        let mut state = shared.background.state.lock();
+        match task {
+            Task::Rewrite => state.rewrite_scheduled = false,
+            Task::Save => state.save_scheduled = false,
+        }
+    }
+}
+
+fn is_rewrite_due(shared: &Shared) -> bool {
+    let Some(log) = shared.engine.log() else { return false };
+    let (percentage, min_bytes) = {
+        let config = shared.config.read();
+        (config.auto_aof_rewrite_percentage, config.auto_aof_rewrite_min_size)
+    };
+    let (base_bytes, bytes) = log.base_bytes();
+    percentage > 0
+        && !log.is_refusing()
+        && bytes >= min_bytes as u64
+        && (bytes - base_bytes) as u128 * 100 >= base_bytes as u128 * percentage as u128
+}
+
+/// Replies with a status.
+pub fn reply(
+    status: Result<&'static str, CommandError>,
+    out: &mut crate::resp::Reply<'_>,
+) -> CommandResult {
+    out.simple(status?);
+    Ok(())
+}
+
+/// What `INFO` shows of slices.
+pub fn fields(stats: &SnapshotStats) -> [(&'static str, u64); 4] {
+    [
+        ("snapshot_slices", stats.slices),
+        ("snapshot_slice_us_max", stats.slice_us_max),
+        ("snapshot_preimage_us_max", stats.keep_us_max),
+        ("snapshot_keys", stats.keys),
+    ]
+}
