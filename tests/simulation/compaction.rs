@@ -27,7 +27,7 @@ fn base_line(disk: &SimDisk) -> Option<BaseLine> {
 }
 
 /// Sets so many keys, each in a unit of its own, to values that cannot be compressed.
-fn fill(world: &mut World, keys: usize, value_bytes: usize) {
+pub fn fill(world: &mut World, keys: usize, value_bytes: usize) {
     let mut random = mainstay::env::seeded_random(world.config.seed);
     for number in 0..keys {
         let value = (0..value_bytes).map(|_| random() as u8).collect();

@@ -5,6 +5,7 @@ mod compaction;
 mod crash;
 mod damage;
 mod failures;
+mod retention;
 mod world;
 
 /// Whether the full counts are asked for.
