@@ -111,6 +111,11 @@
 //! elements of one allocation each; big sorted sets that table and a B+tree that knows ranks ([`data::sorted_set`]);
 //! big lists a sequence of listpacks; streams an ordered map of listpacks.
 //!
+//! **A big value is saved in pieces while it changes** ([`data::saving`]), so that no command does more than one bounded part of a
+//! snapshot's work. Hashes, sets and sorted sets keep what changes ahead of a cursor in the order of hashes, streams the nodes and long
+//! strings the pages that change; lists, and what is pending in consumer groups, lie in chunks that a saving shares until one of both
+//! sides changes. As long as nothing is saved that is a comparison with null a change, and 24 bytes for each node of a big list.
+//!
 //! **Each table orders hashes its own way** ([`data::salted`]). Tables give out what they hold in the order of hashes. With one
 //! order for all, to copy one table into another was to insert in order, at the low end of a table that had not grown yet:
 //! 500,000 fields then took 162 bytes each, not 44.
