@@ -51,7 +51,7 @@ pub fn encode_tail(
             writer.number(group.entries_read.unwrap_or(UNKNOWN));
         }
         writer.number(group.pending().len() as u64);
-        for (id, pending) in group.pending() {
+        for (id, pending) in group.pending().iter() {
             writer.raw(&id.to_bytes());
             writer.milliseconds(pending.delivered_ms);
             writer.number(pending.deliveries);
@@ -64,7 +64,7 @@ pub fn encode_tail(
                 writer.milliseconds(consumer.active_ms.unwrap_or(-1));
             }
             writer.number(consumer.pending().len() as u64);
-            for id in consumer.pending() {
+            for (id, ()) in consumer.pending().iter() {
                 writer.raw(&id.to_bytes());
             }
         }

@@ -5,13 +5,14 @@ use super::config::{AppendFsync, Config, Loaded, LogCompression};
 use super::daemon::{self, PidFile, Supervisor};
 use super::listener::{IoThread, Listeners};
 use super::load::{self, Loading};
+use super::saves::{self, Saves};
 use super::shared::{Counters, Shared};
 use super::waiters::Waiters;
 use super::{args, logger};
 use crate::commands::Settings;
 use crate::data::{KeyHasher, Limits};
 use crate::engine::{Engine, Machine};
-use crate::log::{Durability, Options};
+use crate::log::{Durability, Options, Retention};
 use crate::{log_notice, log_warning};
 use parking_lot::{Mutex, RwLock};
 use std::error::Error;
@@ -41,8 +42,14 @@ pub fn log_options(config: &Config) -> Options {
         segment_bytes: config.log_segment_size,
         compression_bytes_min: compressed.then_some(config.log_compression_min_bytes as usize),
         durability: durability(config.appendfsync),
+        retention: retention(config),
         ..Options::default()
     }
+}
+
+/// How long files that a compaction has replaced are kept under this configuration.
+pub fn retention(config: &Config) -> Retention {
+    Retention { time_s: config.log_retention_time, bytes: config.log_retention_size }
 }
 
 /// The condition for replies that `appendfsync` means.
@@ -136,7 +143,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         threads: threads.iter().map(|thread| thread.waiters.clone()).collect(),
         run_id,
         started,
-        last_save_s: unix_s().into(),
+        saves: Saves::default(),
         log_threads: Mutex::new(Vec::new()),
         exit,
         ending: false.into(),
@@ -167,8 +174,15 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         {
             let (mut signals, shared) = (signal(kind)?, shared.clone());
             threads[0].runtime.spawn(async move {
-                signals.recv().await;
-                log_warning!("Received {name}, shutting down");
+                loop {
+                    signals.recv().await;
+                    log_warning!("Received {name}, shutting down");
+                    let mut engine = shared.engine.lock();
+                    match saves::save_at_end(&shared, &mut engine, (false, false, false)) {
+                        Ok(()) => break,
+                        Err(_) => log_warning!("The data could not be saved: not shutting down"),
+                    }
+                }
                 shared.request_exit(0);
             });
         }
