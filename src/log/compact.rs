@@ -10,9 +10,11 @@
 
 use super::base::BaseWriter;
 use super::manifest::Manifest;
-use super::segment::{FileKind, Identity, SegmentHeader};
+use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::{Log, Lsn, Shape};
+use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// How long retired files are kept, so that an earlier moment can be restored.
@@ -141,8 +143,14 @@ impl Log {
         let gone = old.iter().flat_map(Manifest::all_names).filter(|name| !kept.contains(name));
         let mut gone: Vec<_> = gone.map(|name| self.dir.join(name)).collect();
         // The youngest of them is the biggest segment, and makes the next one.
-        if writer.spare.is_none() && old.is_some_and(|old| !old.segments.is_empty()) {
-            writer.spare = gone.pop();
+        let is_segment = |path: &PathBuf| {
+            let name = path.file_name().and_then(OsStr::to_str).and_then(segment::parse_name);
+            name.is_some_and(|(kind, _)| kind == FileKind::Segment)
+        };
+        if writer.spare.is_none()
+            && let Some(at) = gone.iter().rposition(is_segment)
+        {
+            writer.spare = Some(gone.remove(at));
         }
         drop(writer);
         self.writer_busy.store(false, Ordering::Release);

@@ -3,16 +3,13 @@
 use super::encode::{NODE_PACKED, NODE_PLAIN};
 use super::reader::Text;
 use super::{Dialect, Error, Problem, Reader, kind, module, stream, ziplist, zipmap};
-use crate::data::hash::{FieldExpiry, NewField};
+use crate::data::hash::{FIELD_EXPIRY_MAX_MS, FieldExpiry, NewField};
 use crate::data::intset::Intset;
 use crate::data::list::Side;
 use crate::data::listpack::{Element, Listpack};
 use crate::data::sorted_set::Builder;
 use crate::data::{Hash, Limits, List, Malformed, NewValue, Set, SortedSet};
 use crate::resp::request::parse_i64;
-
-/// No field expires later than this, in ms.
-const FIELD_EXPIRY_MAX_MS: u64 = 0xffff_ffff_ffff;
 
 /// How many elements are read before they are put into a table, so that their places can be fetched together.
 const BATCH: usize = 16;
@@ -339,8 +336,8 @@ impl Expiry {
 }
 
 fn at(ms: Option<u64>, reader: &Reader<'_>) -> Result<FieldExpiry, Error> {
-    match ms {
-        Some(ms @ 1..=FIELD_EXPIRY_MAX_MS) => Ok(FieldExpiry::At(ms as i64)),
+    match ms.and_then(|ms| i64::try_from(ms).ok()) {
+        Some(ms @ 1..=FIELD_EXPIRY_MAX_MS) => Ok(FieldExpiry::At(ms)),
         _ => Err(reader.error("a time that is none")),
     }
 }

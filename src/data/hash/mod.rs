@@ -36,6 +36,8 @@ const PAIR: usize = 2;
 const TRIPLE: usize = 3;
 /// What a listpack's element takes at most beside its bytes; an expiry time takes no more than two such.
 const ELEMENT_OVERHEAD_BYTES: usize = 11;
+/// No field expires later than at this Unix time in ms: so it is in Redis.
+pub const FIELD_EXPIRY_MAX_MS: i64 = 0xffff_ffff_ffff;
 /// The expiry time of a field that does not expire, in a listpack.
 const NO_EXPIRY: i64 = 0;
 
