@@ -46,7 +46,7 @@ impl Fields {
     }
 
     /// Where a field of this name is in the table's order.
-    fn place(&self, name: &[u8]) -> u64 {
+    pub(super) fn place(&self, name: &[u8]) -> u64 {
         let hasher = self.table.hasher();
         hasher.own(hasher.hash(name))
     }
