@@ -1,6 +1,6 @@
 //! RDB, Redis's format of values and of whole data sets.
 //!
-//! A value alone is what `DUMP` gives and `RESTORE` takes ([`payload`]); a data set is a file ([`file`]).
+//! A value alone is what `DUMP` gives and `RESTORE` takes ([`payload`]); a data set is a file ([`mod@file`]).
 //!
 //! | file | what |
 //! |---|---|

@@ -384,7 +384,7 @@ fn is_rewrite_due(shared: &Shared) -> bool {
     let (base_bytes, bytes) = log.base_bytes();
     percentage > 0
         && !log.is_refusing()
-        && bytes >= min_bytes as u64
+        && bytes >= min_bytes
         && (bytes - base_bytes) as u128 * 100 >= base_bytes as u128 * percentage as u128
 }
 
