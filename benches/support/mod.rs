@@ -80,10 +80,21 @@ impl Server {
         dir: &Path,
         options: &[&str],
     ) -> Result<Self, AnyError> {
+        let folder = dir.join(name.replace(' ', "-"));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder)?;
+        Self::resume(name, binary, dir, options)
+    }
+
+    /// As [`Server::start`], with what an earlier one has left in the folder.
+    pub fn resume(
+        name: &'static str,
+        binary: &Path,
+        dir: &Path,
+        options: &[&str],
+    ) -> Result<Self, AnyError> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let dir = dir.join(name.replace(' ', "-"));
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir)?;
         let process = Command::new(binary)
             .args([OsString::from("--port"), port.to_string().into()])
             .args([OsString::from("--dir"), dir.into()])
@@ -91,11 +102,11 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()?;
         let server = Self { name, port, process };
-        for _ in 0..100 {
+        for _ in 0..5000 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Ok(server);
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(1));
         }
         Err(format!("{name} did not start").into())
     }
@@ -110,6 +121,36 @@ impl Server {
         let socket = TcpStream::connect(("127.0.0.1", self.port))?;
         socket.set_nodelay(true)?;
         Ok(Client { socket, buffer: vec![0; 1 << 20] })
+    }
+
+    /// Memory of the process and its children that no file backs, each page divided by those who share it, in
+    /// bytes (`Pss` less `Pss_File`).
+    pub fn private_pss_bytes(&self) -> Result<f64, AnyError> {
+        let parent = self.process.id();
+        let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
+        let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+        let mut bytes = 0.0;
+        for process in std::iter::once(parent).chain(children) {
+            // A child may have ended meanwhile.
+            let Ok(text) = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")) else {
+                continue;
+            };
+            let field = |name: &str| -> f64 {
+                let line = text.lines().find_map(|line| line.strip_prefix(name));
+                let kib = line.and_then(|line| line.split_whitespace().next());
+                kib.and_then(|kib| kib.parse().ok()).unwrap_or(0.0)
+            };
+            bytes += (field("Pss:") - field("Pss_File:")) * 1024.0;
+        }
+        Ok(bytes)
+    }
+
+    /// Asks the server to end, and waits until it has.
+    pub fn shut_down(mut self) -> Result<(), AnyError> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port))?;
+        socket.write_all(b"SHUTDOWN NOSAVE\r\n")?;
+        self.process.wait()?;
+        Ok(())
     }
 
     /// Anonymous memory that is resident, in bytes.

@@ -43,7 +43,7 @@ pub fn digest(value: Value<'_>) -> u128 {
                 whole.bytes(&group.last_id.to_bytes());
                 whole.number(group.entries_read.unwrap_or(u64::MAX));
                 group.consumers().for_each(|(_, consumer)| whole.bytes(consumer.name()));
-                for (id, pending) in group.pending() {
+                for (id, pending) in group.pending().iter() {
                     whole.bytes(&id.to_bytes());
                     whole.bytes(group.consumer(pending.consumer).name());
                     whole.number(pending.delivered_ms as u64);

@@ -17,13 +17,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// While more than this waits for the writer, slices stop.
-const PARTS_BYTES_PAUSE: usize = 4 << 20;
+const PARTS_BYTES_PAUSE: usize = 2 << 20;
 /// A slice behind a batch takes this long.
 const SLICE_US: u64 = 100;
 /// While commands come, slices take one part in so many of the time.
 const BUSY_SHARE: u64 = 20;
-/// While none come, one in so many.
-const IDLE_SHARE: u64 = 2;
+/// While none come, whoever asks for slices decides.
+const IDLE_SHARE: u64 = 1;
 /// While more than this is kept for a snapshot, commands that write wait before they take the engine.
 const KEPT_BYTES_MAX: usize = 32 << 20;
 

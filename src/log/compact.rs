@@ -15,6 +15,34 @@ use super::{Log, Lsn, Shape};
 use std::io;
 use std::sync::atomic::Ordering;
 
+/// How long retired files are kept, so that an earlier moment can be restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// For so many seconds (`log-retention-time`); 0 sets no limit to the time.
+    pub time_s: u64,
+    /// At most so many bytes (`log-retention-size`); 0 sets no limit to the size. With both 0 nothing is kept.
+    pub bytes: u64,
+}
+
+impl Retention {
+    /// What was retired before this time goes.
+    fn since_ms(self, now_ms: u64) -> u64 {
+        match self {
+            Self { time_s: 0, .. } => 0,
+            Self { time_s, .. } => now_ms.saturating_sub(time_s.saturating_mul(1000)),
+        }
+    }
+
+    /// More than this is not kept.
+    fn bytes_max(self) -> u64 {
+        match self {
+            Self { time_s: 0, bytes: 0 } => 0,
+            Self { bytes: 0, .. } => u64::MAX,
+            Self { bytes, .. } => bytes,
+        }
+    }
+}
+
 impl Log {
     /// Begins a base of what the keyspace is at `lsn`.
     ///
@@ -88,8 +116,11 @@ impl Log {
             return Err(io::Error::other("the log is being closed"));
         }
         let mut manifest = writer.manifest.clone();
+        let now_ms = self.clock.unix_ms().max(0) as u64;
+        manifest.retire_below(end_lsn, now_ms);
         manifest.base = Some(line);
-        manifest.segments.retain(|segment| segment.first_lsn >= end_lsn);
+        let retention = *self.retention.lock();
+        manifest.forget_retired(retention.since_ms(now_ms), retention.bytes_max());
         let path = base.path().to_owned();
         let stored = manifest
             .write_temporary(&*self.disk, &self.dir)
@@ -106,14 +137,46 @@ impl Log {
             }
             Err(_) => None,
         };
-        let kept: Vec<String> = writer.manifest.names().collect();
+        let kept: Vec<String> = writer.manifest.all_names().collect();
+        let gone = old.iter().flat_map(Manifest::all_names).filter(|name| !kept.contains(name));
+        let mut gone: Vec<_> = gone.map(|name| self.dir.join(name)).collect();
+        // The youngest of them is the biggest segment, and makes the next one.
+        if writer.spare.is_none() && old.is_some_and(|old| !old.segments.is_empty()) {
+            writer.spare = gone.pop();
+        }
         drop(writer);
         self.writer_busy.store(false, Ordering::Release);
         // Somebody may have left a drain to the log thread meanwhile.
         self.kick();
         stored?;
-        let retired = old.iter().flat_map(Manifest::names).filter(|name| !kept.contains(name));
-        retired.for_each(|name| self.remove_unlisted(&self.dir.join(name)));
+        gone.iter().for_each(|path| self.remove_unlisted(path));
+        Ok(())
+    }
+
+    /// Changes how long retired files are kept.
+    pub fn set_retention(&self, retention: Retention) {
+        *self.retention.lock() = retention;
+    }
+
+    /// Removes retired files that are not to be kept any longer. To be called now and then.
+    ///
+    /// # Errors
+    /// Those of the disk; the files are removed another time then.
+    pub fn forget_retired(&self) -> io::Result<()> {
+        let now_ms = self.clock.unix_ms().max(0) as u64;
+        let retention = *self.retention.lock();
+        let mut writer = self.writer.lock();
+        let mut manifest = writer.manifest.clone();
+        let gone = manifest.forget_retired(retention.since_ms(now_ms), retention.bytes_max());
+        if gone.is_empty() || self.has_failed() || self.closing.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Whichever manifest is in force afterwards, it lists every file that a start needs.
+        manifest.store(&*self.disk, &self.dir)?;
+        writer.manifest = manifest;
+        *self.shape.lock() = Shape::of(&writer.manifest);
+        drop(writer);
+        gone.iter().for_each(|line| self.remove_unlisted(&self.dir.join(line.file.name())));
         Ok(())
     }
 

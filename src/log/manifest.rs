@@ -57,6 +57,42 @@ pub struct SegmentLine {
     pub end: Option<SegmentEnd>,
 }
 
+/// A file that the log consisted of before a compaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetiredFile {
+    /// A base.
+    Base(BaseLine),
+    /// A sealed segment.
+    Segment(SegmentLine),
+}
+
+impl RetiredFile {
+    /// Its name.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Base(base) => base_name(base.sequence),
+            Self::Segment(segment) => segment_name(segment.sequence),
+        }
+    }
+
+    /// Its length.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Base(base) => base.bytes,
+            Self::Segment(segment) => segment.end.map_or(0, |end| end.bytes),
+        }
+    }
+}
+
+/// A retired file as the manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredLine {
+    /// When it was retired, as Unix time in ms. Files with the same time belong together.
+    pub time_ms: u64,
+    /// Which it is.
+    pub file: RetiredFile,
+}
+
 /// Which files make up the data set, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -64,6 +100,8 @@ pub struct Manifest {
     pub dataset: Identity,
     /// Timelines, oldest first; the last is the current one.
     pub timelines: Vec<Timeline>,
+    /// Files of earlier bases, oldest first.
+    pub retired: Vec<RetiredLine>,
     /// What the log starts from; `None` while it starts from nothing.
     pub base: Option<BaseLine>,
     /// Segments in the order of their LSNs, without gaps.
@@ -104,6 +142,57 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+impl BaseLine {
+    fn encode(&self, text: &mut String) {
+        let Self { sequence, identity, lsn, preamble_bytes, end_lsn, bytes } = self;
+        write!(text, "base {sequence} ").expect("writing to a string");
+        hex(text, &identity.0);
+        write!(text, " {lsn} {preamble_bytes} {end_lsn} {bytes}").expect("writing to a string");
+    }
+
+    /// Reads the words behind the first.
+    fn parse(words: &[&str]) -> Option<Self> {
+        let [sequence, identity, lsn, preamble, end_lsn, bytes] = words else { return None };
+        Some(Self {
+            sequence: sequence.parse().ok()?,
+            identity: Identity(unhex(identity)?),
+            lsn: lsn.parse().ok()?,
+            preamble_bytes: preamble.parse().ok()?,
+            end_lsn: end_lsn.parse().ok()?,
+            bytes: bytes.parse().ok()?,
+        })
+    }
+}
+
+impl SegmentLine {
+    fn encode(&self, text: &mut String) {
+        write!(text, "segment {} ", self.sequence).expect("writing to a string");
+        hex(text, &self.identity.0);
+        match self.end {
+            Some(end) => write!(text, " {} {} {}", self.first_lsn, end.lsn, end.bytes),
+            None => write!(text, " {} open", self.first_lsn),
+        }
+        .expect("writing to a string");
+    }
+
+    /// Reads the words behind the first.
+    fn parse(words: &[&str]) -> Option<Self> {
+        let [sequence, identity, first_lsn, end @ ..] = words else { return None };
+        Some(Self {
+            sequence: sequence.parse().ok()?,
+            identity: Identity(unhex(identity)?),
+            first_lsn: first_lsn.parse().ok()?,
+            end: match end {
+                ["open"] => None,
+                [lsn, bytes] => {
+                    Some(SegmentEnd { lsn: lsn.parse().ok()?, bytes: bytes.parse().ok()? })
+                }
+                _ => return None,
+            },
+        })
+    }
+}
+
 impl Manifest {
     /// The manifest's bytes.
     pub fn encode(&self) -> Vec<u8> {
@@ -114,20 +203,20 @@ impl Manifest {
             hex(&mut text, &timeline.id.0);
             write!(text, " {}", timeline.begin_lsn).expect("writing to a string");
         }
+        for line in &self.retired {
+            write!(text, "\nretired {} ", line.time_ms).expect("writing to a string");
+            match &line.file {
+                RetiredFile::Base(base) => base.encode(&mut text),
+                RetiredFile::Segment(segment) => segment.encode(&mut text),
+            }
+        }
         if let Some(base) = &self.base {
-            write!(text, "\nbase {} ", base.sequence).expect("writing to a string");
-            hex(&mut text, &base.identity.0);
-            let BaseLine { lsn, preamble_bytes, end_lsn, bytes, .. } = base;
-            write!(text, " {lsn} {preamble_bytes} {end_lsn} {bytes}").expect("writing to a string");
+            text.push('\n');
+            base.encode(&mut text);
         }
         for segment in &self.segments {
-            write!(text, "\nsegment {} ", segment.sequence).expect("writing to a string");
-            hex(&mut text, &segment.identity.0);
-            match segment.end {
-                Some(end) => write!(text, " {} {} {}", segment.first_lsn, end.lsn, end.bytes),
-                None => write!(text, " {} open", segment.first_lsn),
-            }
-            .expect("writing to a string");
+            text.push('\n');
+            segment.encode(&mut text);
         }
         text.push_str("\nchecksum ");
         let sum = frame::checksum(0, text.as_bytes());
@@ -166,6 +255,7 @@ impl Manifest {
     fn parse_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut dataset = None;
         let mut timelines = Vec::new();
+        let mut retired = Vec::new();
         let mut base = None;
         let mut segments = Vec::new();
         for line in lines {
@@ -174,35 +264,20 @@ impl Manifest {
                 ["dataset", id] => dataset = Some(Identity(unhex(id)?)),
                 ["timeline", id, begin] => timelines
                     .push(Timeline { id: TimelineId(unhex(id)?), begin_lsn: begin.parse().ok()? }),
-                ["base", sequence, identity, lsn, preamble, end_lsn, bytes] => {
-                    base = Some(BaseLine {
-                        sequence: sequence.parse().ok()?,
-                        identity: Identity(unhex(identity)?),
-                        lsn: lsn.parse().ok()?,
-                        preamble_bytes: preamble.parse().ok()?,
-                        end_lsn: end_lsn.parse().ok()?,
-                        bytes: bytes.parse().ok()?,
-                    });
-                }
-                ["segment", sequence, identity, first, ref end @ ..] => {
-                    segments.push(SegmentLine {
-                        sequence: sequence.parse().ok()?,
-                        identity: Identity(unhex(identity)?),
-                        first_lsn: first.parse().ok()?,
-                        end: match end[..] {
-                            ["open"] => None,
-                            [lsn, bytes] => Some(SegmentEnd {
-                                lsn: lsn.parse().ok()?,
-                                bytes: bytes.parse().ok()?,
-                            }),
-                            _ => return None,
-                        },
-                    });
+                ["base", ref words @ ..] => base = Some(BaseLine::parse(words)?),
+                ["segment", ref words @ ..] => segments.push(SegmentLine::parse(words)?),
+                ["retired", time_ms, kind, ref words @ ..] => {
+                    let file = match kind {
+                        "base" => RetiredFile::Base(BaseLine::parse(words)?),
+                        "segment" => RetiredFile::Segment(SegmentLine::parse(words)?),
+                        _ => return None,
+                    };
+                    retired.push(RetiredLine { time_ms: time_ms.parse().ok()?, file });
                 }
                 _ => return None,
             }
         }
-        Some(Self { dataset: dataset?, timelines, base, segments })
+        Some(Self { dataset: dataset?, timelines, retired, base, segments })
     }
 
     /// Checks that the files follow on each other.
@@ -214,6 +289,11 @@ impl Manifest {
             && (base.lsn > base.end_lsn || base.preamble_bytes > base.bytes)
         {
             return Err("its base ends before it begins");
+        }
+        let is_open =
+            |line: &RetiredLine| matches!(&line.file, RetiredFile::Segment(s) if s.end.is_none());
+        if self.retired.iter().any(is_open) || !self.retired.is_sorted_by_key(|line| line.time_ms) {
+            return Err("its retired files are not sealed and in order");
         }
         let mut lsn = self.base.as_ref().map_or(0, |base| base.end_lsn);
         let mut sequence = None;
@@ -239,6 +319,7 @@ impl Manifest {
         Self {
             dataset: Identity::random(random),
             timelines: vec![Timeline { id: TimelineId::random(random), begin_lsn: 0 }],
+            retired: Vec::new(),
             base: None,
             segments: Vec::new(),
         }
@@ -261,10 +342,42 @@ impl Manifest {
         self.segments.last().is_some_and(|segment| segment.end.is_some())
     }
 
-    /// The names of all files that it lists.
+    /// The names of the files that a start needs.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let base = self.base.as_ref().map(|base| base_name(base.sequence));
         base.into_iter().chain(self.segments.iter().map(|s| segment_name(s.sequence)))
+    }
+
+    /// The names of all files that it lists.
+    pub fn all_names(&self) -> impl Iterator<Item = String> {
+        self.names().chain(self.retired.iter().map(|line| line.file.name()))
+    }
+
+    /// Moves the base and the segments below `lsn` to the retired files.
+    pub(super) fn retire_below(&mut self, lsn: Lsn, time_ms: u64) {
+        // They are told apart by their times, and sorted by them, whatever the clock does.
+        let last_ms = self.retired.last().map_or(0, |line| line.time_ms + 1);
+        let time_ms = time_ms.max(last_ms);
+        let line = |file| RetiredLine { time_ms, file };
+        self.retired.extend(self.base.take().map(|base| line(RetiredFile::Base(base))));
+        let old = self.segments.extract_if(.., |segment| segment.first_lsn < lsn);
+        self.retired.extend(old.map(|segment| line(RetiredFile::Segment(segment))));
+    }
+
+    /// Takes out the retired files that are not to be kept any longer: those that were retired before `since_ms`, and
+    /// the oldest of those that together have more than `bytes_max` bytes. What was retired together
+    /// goes together.
+    pub(super) fn forget_retired(&mut self, since_ms: u64, bytes_max: u64) -> Vec<RetiredLine> {
+        let mut bytes = 0;
+        let mut first_kept = self.retired.len();
+        for group in self.retired.chunk_by(|a, b| a.time_ms == b.time_ms).rev() {
+            bytes += group.iter().map(|line| line.file.bytes()).sum::<u64>();
+            if group[0].time_ms < since_ms || bytes > bytes_max {
+                break;
+            }
+            first_kept -= group.len();
+        }
+        self.retired.drain(..first_kept).collect()
     }
 
     /// Reads the manifest of the data set in `dir`.
@@ -323,6 +436,10 @@ mod tests {
         Manifest {
             dataset: Identity([0xab; 16]),
             timelines: vec![Timeline { id: TimelineId([1; 20]), begin_lsn: 0 }],
+            retired: vec![RetiredLine {
+                time_ms: 3,
+                file: RetiredFile::Segment(segment(0, 0, Some(SegmentEnd { lsn: 5, bytes: 9 }))),
+            }],
             base: Some(BaseLine {
                 sequence: 1,
                 identity: Identity([9; 16]),

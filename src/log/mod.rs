@@ -28,6 +28,7 @@ mod writer;
 
 pub use base::BaseWriter;
 pub use begin::begin;
+pub use compact::Retention;
 pub use open::{
     Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, attach, holds_data, reread,
 };
@@ -117,6 +118,8 @@ pub struct Options {
     pub undurable_bytes_max: u64,
     /// The condition for replies at the beginning.
     pub durability: Durability,
+    /// How long files are kept that a compaction has replaced, at the beginning.
+    pub retention: Retention,
 }
 
 impl Default for Options {
@@ -126,6 +129,7 @@ impl Default for Options {
             compression_bytes_min: Some(4096),
             undurable_bytes_max: 128 << 20,
             durability: Durability::Always,
+            retention: Retention::default(),
         }
     }
 }
@@ -221,6 +225,7 @@ pub struct Log {
     /// Everything below this is to be made durable now, whatever the mode.
     sync_wanted: AtomicU64,
     prepare_wanted: AtomicBool,
+    retention: Mutex<Retention>,
     /// Why the next segment cannot be prepared; only once it is needed is that a failure.
     prepare_error: Mutex<Option<String>>,
     failure: Mutex<Option<Failure>>,

@@ -3,7 +3,9 @@
 use super::base;
 use super::commit::Commit;
 use super::frame::{FrameDamage, FrameHeader, FrameKind};
-use super::manifest::{self, BaseLine, Manifest, ManifestError, SegmentEnd, SegmentLine};
+use super::manifest::{
+    self, BaseLine, Manifest, ManifestError, RetiredFile, SegmentEnd, SegmentLine,
+};
 use super::reader::FrameReader;
 use super::segment::{self, FileKind, HeaderError, Identity, Preamble, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, WriteError, Writer};
@@ -777,15 +779,16 @@ pub(super) fn remove_strays(
     manifest: &Manifest,
 ) -> Result<(), OpenError> {
     for line in &manifest.segments {
-        let Some(end) = line.end else { continue };
         let path = dir.join(segment::segment_name(line.sequence));
-        let file = disk.open(&path).map_err(disk_error("opening", &path))?;
-        let len = file.len().map_err(disk_error("measuring", &path))?;
-        if len > end.bytes {
-            file.set_len(end.bytes).map_err(disk_error("cutting", &path))?;
+        cut_to_end(disk, &path, line).map_err(disk_error("cutting", &path))?;
+    }
+    for retired in &manifest.retired {
+        // They take no more room than retention counts; but a start does not fail because of them.
+        if let RetiredFile::Segment(line) = &retired.file {
+            let _ = cut_to_end(disk, &dir.join(retired.file.name()), line);
         }
     }
-    let listed: Vec<String> = manifest.names().collect();
+    let listed: Vec<String> = manifest.all_names().collect();
     let names = disk.list(dir).map_err(disk_error("listing", dir))?;
     for name in names {
         let ours = segment::parse_name(&name).is_some() || name == manifest::TEMPORARY_NAME;
@@ -793,6 +796,16 @@ pub(super) fn remove_strays(
             let path = dir.join(&name);
             disk.remove(&path).map_err(disk_error("removing", &path))?;
         }
+    }
+    Ok(())
+}
+
+/// Cuts off what lies behind a sealed segment's end.
+fn cut_to_end(disk: &dyn Disk, path: &Path, line: &SegmentLine) -> io::Result<()> {
+    let Some(end) = line.end else { return Ok(()) };
+    let file = disk.open(path)?;
+    if file.len()? > end.bytes {
+        file.set_len(end.bytes)?;
     }
     Ok(())
 }
@@ -843,6 +856,7 @@ pub(super) fn new_log(
         clock,
         random: Mutex::new(random),
         durability: (options.durability as u8).into(),
+        retention: Mutex::new(options.retention),
         options,
         commit: Mutex::new(Commit::new(lsn, db)),
         shape: Mutex::new(Shape::of(&writer.manifest)),

@@ -296,6 +296,11 @@ impl ServerState {
                 }
             }
             Effect::Loglevel => logger::set_level(config.loglevel),
+            Effect::Retention => {
+                if let Some(log) = engine.log() {
+                    log.set_retention(run::retention(config));
+                }
+            }
             Effect::AllocatorThread => run::set_allocator_thread(config.jemalloc_bg_thread),
         }
         Ok(())

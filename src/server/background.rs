@@ -335,6 +335,11 @@ fn save_idle_slice(shared: &Shared) -> bool {
 /// Begins what was scheduled, a save if a save point is due, and a rewrite once the log has grown as much as the
 /// configuration allows. To be called now and then.
 pub fn tick(shared: &Arc<Shared>) {
+    if let Some(log) = shared.engine.log()
+        && let Err(error) = log.forget_retired()
+    {
+        log_warning!("Files that are not to be kept any longer could not be removed: {error}");
+    }
     let config = shared.config.read().clone();
     let changes = {
         let mut engine = shared.engine.lock();

@@ -12,7 +12,7 @@ use super::{args, logger};
 use crate::commands::Settings;
 use crate::data::{KeyHasher, Limits};
 use crate::engine::{Engine, Machine};
-use crate::log::{Durability, Options};
+use crate::log::{Durability, Options, Retention};
 use crate::{log_notice, log_warning};
 use parking_lot::{Mutex, RwLock};
 use std::error::Error;
@@ -42,8 +42,14 @@ pub fn log_options(config: &Config) -> Options {
         segment_bytes: config.log_segment_size,
         compression_bytes_min: compressed.then_some(config.log_compression_min_bytes as usize),
         durability: durability(config.appendfsync),
+        retention: retention(config),
         ..Options::default()
     }
+}
+
+/// How long files that a compaction has replaced are kept under this configuration.
+pub fn retention(config: &Config) -> Retention {
+    Retention { time_s: config.log_retention_time, bytes: config.log_retention_size }
 }
 
 /// The condition for replies that `appendfsync` means.

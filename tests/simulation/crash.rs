@@ -1,9 +1,9 @@
 //! Crashes at every operation of the disk, and at every operation of the recoveries from them.
 
-use super::world::{Config, Known, Model, World, digest, open};
+use super::world::{Config, Known, Model, World, check_no_strays, digest, open};
 use super::{in_parallel, scaled, seeds};
 use mainstay::disk::SimDisk;
-use mainstay::disk::sim::Snapshot;
+use mainstay::disk::sim::{Operation, Snapshot};
 use mainstay::engine::Engine;
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::log::{Durability, Lsn};
@@ -18,11 +18,11 @@ const LOSS_US_MAX: u64 = 1_000_000;
 
 /// The disk behind one operation, and what the world knew then.
 pub struct Moment {
-    snapshot: Snapshot,
+    pub snapshot: Snapshot,
     /// How many replies had left.
     known: usize,
     at_us: u64,
-    operation: String,
+    pub operation: Operation,
 }
 
 /// Takes a [`Moment`] at every operation.
@@ -34,7 +34,7 @@ pub fn record(world: &World) -> Arc<Mutex<Vec<Moment>>> {
             snapshot: disk.snapshot(),
             known: model.lock().known.len(),
             at_us: mainstay::env::Clock::monotonic_us(&*clock),
-            operation: format!("{operation:?}"),
+            operation: operation.clone(),
         });
     });
     moments
@@ -79,7 +79,7 @@ struct Counts {
 /// A workload that ran, to be crashed at every moment.
 pub struct History {
     config: Config,
-    moments: Vec<Moment>,
+    pub moments: Vec<Moment>,
     model: Model,
     counts: Counts,
 }
@@ -98,7 +98,7 @@ impl fmt::Display for Expected<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seed, durability) = (self.history.config.seed, self.history.config.durability);
         let (operation, crash) = (&self.moment.operation, self.crash);
-        write!(f, "MAINSTAY_TEST_SEED={seed}, {durability:?}: {crash:?} after {operation}")?;
+        write!(f, "MAINSTAY_TEST_SEED={seed}, {durability:?}: {crash:?} after {operation:?}")?;
         match self.nested {
             Some((at, crash)) => write!(f, ", then {crash:?} at operation {at} of the recovery"),
             None => Ok(()),
@@ -161,6 +161,9 @@ impl History {
             let moment = &self.moments[index];
             let mut random = seeded_random(self.config.seed ^ (index as u64) << 20);
             let crashes = [Crash::Kill, Crash::LosesAll, Crash::KeepsAll];
+            // Here a part of what is unsynced decides which files count.
+            let is_replacing = matches!(moment.operation, Operation::Rename(_));
+            let random_crashes = random_crashes + if is_replacing { 6 } else { 0 };
             let more = (0..random_crashes).map(|_| Crash::Random(random()));
             for (number, crash) in crashes.into_iter().chain(more).enumerate() {
                 let expected = Expected { history: self, moment, crash, nested: None };
@@ -185,6 +188,7 @@ impl History {
         let of_prefix = self.model.digest_at(lsn);
         assert_eq!(of_prefix, Some(found), "{expected}: LSN {lsn} is no prefix of what was done");
         expected.check_lsn(lsn);
+        check_no_strays(disk, &expected);
         (engine, lsn)
     }
 
@@ -247,8 +251,8 @@ pub fn write_on(
 ) -> u64 {
     let model = model.recovered(lsn, engine.lock().keyspace());
     let clock = SimClock::new(at_us as i64 / 1000);
-    let config = Config { long_syncs: false, ..config.clone() };
-    let mut world = World::with(config, disk, clock, engine, model);
+    let config = &Config { long_syncs: false, ..config.clone() };
+    let mut world = World::with(config.clone(), disk, clock, engine, model);
     world.generation = b'z';
     let units = world.model.lock().units.len() + 1;
     while world.model.lock().units.len() < units {
@@ -272,6 +276,7 @@ pub fn write_on(
         );
         let found = recovery.lsn;
         assert!(found >= at_least, "{what}, and {crash:?}: {found} is below {at_least}");
+        check_no_strays(&disk, &what);
     };
     // Whatever was recovered is durable before anybody sees it.
     after(&world, Crash::LosesAll, lsn);
@@ -280,7 +285,15 @@ pub fn write_on(
     world.sync();
     let lsn = world.model.lock().lsn();
     after(&world, Crash::LosesAll, lsn);
-    4
+    if !config.compacts {
+        return 4;
+    }
+    world.compact().unwrap_or_else(|error| panic!("{what}, and a compaction: {error}"));
+    after(&world, Crash::LosesAll, lsn);
+    world.sync();
+    let lsn = world.model.lock().lsn();
+    after(&world, Crash::LosesAll, lsn);
+    6
 }
 
 /// Runs a workload of the size that is asked for and crashes it everywhere.

@@ -14,13 +14,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-fn injected() -> io::Error {
+pub fn injected() -> io::Error {
     io::Error::from_raw_os_error(5)
 }
 
 /// Makes the operations that `which` picks fail, from the `first`-th on (counted from 0), `count` of
 /// them. Gives the number of those that were picked so far.
-fn fail_some(
+pub fn fail_some(
     disk: &SimDisk,
     first: u64,
     count: u64,

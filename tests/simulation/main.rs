@@ -1,9 +1,11 @@
 //! The data set on a simulated disk: crashed at every operation, damaged bit by bit, failing call by
 //! call. `tests/README.md` says how to run it and how to replay a seed.
 
+mod compaction;
 mod crash;
 mod damage;
 mod failures;
+mod retention;
 mod world;
 
 /// Whether the full counts are asked for.

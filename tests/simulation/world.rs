@@ -3,12 +3,16 @@
 
 use mainstay::commands::spec::ServerCommand;
 use mainstay::commands::{CommandError, CommandResult, Settings, table};
-use mainstay::disk::SimDisk;
+use mainstay::disk::{Disk, SimDisk};
+use mainstay::engine::compact::{BASE_FORMAT, SnapshotError, compact};
+use mainstay::engine::snapshot::Begun;
 use mainstay::engine::{Engine, Guard, Machine, Outcome, ServerCommands, Session};
 use mainstay::env::{Random, SimClock, seeded_random};
 use mainstay::keyspace::{Keyspace, Value};
+use mainstay::log::manifest::{Manifest, NAME, TEMPORARY_NAME};
 use mainstay::log::{
-    Action, Durability, Gate, Log, Lsn, OpenError, Options, Passage, Recovery, SyncTicket,
+    Action, Durability, Gate, Log, Lsn, OpenError, Options, Passage, Recovery, Retention,
+    SyncTicket, segment,
 };
 use mainstay::resp::{Args, OwnedArgs};
 use parking_lot::Mutex;
@@ -37,6 +41,10 @@ pub struct Config {
     pub switches: bool,
     /// Whether some syncs take 5 s of simulated time.
     pub long_syncs: bool,
+    /// Whether what is recovered after a crash is compacted too.
+    pub compacts: bool,
+    /// How long files are kept that a compaction has replaced.
+    pub retention: Retention,
     /// Every value's length is a multiple of nothing in particular below this.
     pub value_bytes_max: u64,
     pub clients: usize,
@@ -50,6 +58,8 @@ impl Config {
             segment_bytes: 16 << 10,
             switches: false,
             long_syncs: durability == Durability::EverySec,
+            compacts: false,
+            retention: Retention::default(),
             value_bytes_max: 120,
             clients: 3,
         }
@@ -59,6 +69,7 @@ impl Config {
         Options {
             segment_bytes: self.segment_bytes,
             durability: self.durability,
+            retention: self.retention,
             ..Options::default()
         }
     }
@@ -195,7 +206,7 @@ type Values = BTreeMap<(usize, String), (Vec<u8>, Option<i64>)>;
 #[derive(Clone, Default)]
 pub struct Model {
     values: Values,
-    digest: u64,
+    pub digest: u64,
     /// The LSN behind the last change of each key, deletions included.
     changed: BTreeMap<(usize, String), Lsn>,
     pub units: Vec<Unit>,
@@ -355,6 +366,16 @@ pub fn open(
         random: Arc::new(move || seeded_random((next.lock())())),
     };
     Engine::open(machine, dir(), DATABASES, Settings::default(), options)
+}
+
+/// Asserts that every file of ours in the directory is one that the manifest lists.
+pub fn check_no_strays(disk: &SimDisk, what: &dyn std::fmt::Display) {
+    let manifest = Manifest::load(disk, dir()).expect("a data set that was opened has one");
+    let listed: Vec<String> = manifest.all_names().chain([NAME.to_owned()]).collect();
+    for name in disk.list(dir()).expect("it is there") {
+        let ours = segment::parse_name(&name).is_some() || name == TEMPORARY_NAME;
+        assert!(!ours || listed.contains(&name), "{what}: {name} is in no manifest");
+    }
 }
 
 pub fn clock() -> Arc<SimClock> {
@@ -762,6 +783,67 @@ impl World {
             self.pass(20_000);
         }
         panic!("seed {}: a sync that was asked for never comes", self.config.seed);
+    }
+
+    /// The same data set after a restart from `disk`, which may be what a crash has left. `seed` is not the
+    /// one that it was opened with before: no identity is used twice.
+    pub fn restarted(&self, disk: SimDisk, seed: u64) -> Self {
+        let (engine, recovery) = open(&disk, &self.clock, self.config.options(), seed)
+            .unwrap_or_else(|error| panic!("seed {}: {error}", self.config.seed));
+        let mut model = self.model.lock().recovered(recovery.lsn, engine.lock().keyspace());
+        assert_eq!(model.digest_at(recovery.lsn), Some(model.digest));
+        if recovery.lsn > 0 {
+            // What a start has recovered is durable before anybody sees it.
+            let (at_us, durability) = (0, Durability::Always);
+            model.known.push(Known { at_us, lsn: recovery.lsn, acknowledged: false, durability });
+        }
+        Self::with(self.config.clone(), disk, self.clock.clone(), engine, model)
+    }
+
+    /// Begins a snapshot that is to become a base.
+    pub fn begin_snapshot(&self) -> Begun {
+        self.engine.lock().begin_snapshot(BASE_FORMAT).expect("none is running")
+    }
+
+    /// Compacts the log while the world goes on.
+    pub fn compact(&mut self) -> Result<(), SnapshotError> {
+        let begun = self.begin_snapshot();
+        self.compact_with(&begun, |world| {
+            if (world.random)().is_multiple_of(3) {
+                world.engine.lock().save_slice(0);
+            } else {
+                world.step();
+            }
+        })
+    }
+
+    /// Makes a base of the snapshot that has begun; `turn` is what happens in the world meanwhile, bit by bit.
+    pub fn compact_with(
+        &mut self,
+        begun: &Begun,
+        mut turn: impl FnMut(&mut Self),
+    ) -> Result<(), SnapshotError> {
+        let log = self.log.clone();
+        let mut turns = 0;
+        let result = compact(&log, begun, &mut || {
+            turn(self);
+            turns += 1;
+            assert!(turns < 100_000, "seed {}: the compaction does not end", self.config.seed);
+        });
+        // As the server does it: whatever is left of one that failed is given up.
+        if result.is_err() {
+            self.engine.lock().abort_snapshot();
+        }
+        result
+    }
+
+    /// Nothing happens but the compaction.
+    pub fn compact_alone(&mut self) -> Result<(), SnapshotError> {
+        let begun = self.begin_snapshot();
+        self.compact_with(&begun, |world| {
+            world.engine.lock().save_slice(0);
+            world.pass(1000);
+        })
     }
 
     /// Closes the log as the server does.

@@ -95,10 +95,7 @@ fn delete(stream: &mut Stream, id: StreamId, references: References) -> Outcome 
         return Outcome::Missing;
     }
     let is_referred = references == References::Respect
-        && stream
-            .groups
-            .values()
-            .any(|group| id > group.last_id || group.pending().contains_key(&id));
+        && stream.groups.values().any(|group| id > group.last_id || group.pending().contains(id));
     if is_referred {
         return Outcome::StillReferred;
     }

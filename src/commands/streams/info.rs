@@ -180,7 +180,7 @@ fn full_group(reply: &mut Reply<'_>, entries: &Entries, name: &[u8], group: &Gro
     number(reply, "pel-count", group.pending().len() as i64);
     reply.bulk(b"pending");
     reply.array(count.min(group.pending().len()));
-    for (&id, pending) in group.pending().iter().take(count) {
+    for (id, pending) in group.pending().iter().take(count) {
         reply.array(4);
         reply.bulk(IdText::new(id).as_bytes());
         reply.bulk(group.consumer(pending.consumer).name());
@@ -203,10 +203,10 @@ fn full_consumer(reply: &mut Reply<'_>, group: &Group, consumer: &Consumer, coun
     number(reply, "pel-count", consumer.pending().len() as i64);
     reply.bulk(b"pending");
     reply.array(count.min(consumer.pending().len()));
-    for id in consumer.pending().iter().take(count) {
+    for (id, ()) in consumer.pending().iter().take(count) {
         let pending = &group.pending()[id];
         reply.array(3);
-        reply.bulk(IdText::new(*id).as_bytes());
+        reply.bulk(IdText::new(id).as_bytes());
         reply.integer(pending.delivered_ms);
         reply.integer(pending.deliveries as i64);
     }

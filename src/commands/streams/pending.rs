@@ -156,10 +156,10 @@ pub(super) fn xpending(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         let pending = group.pending();
         match consumer {
             Some(consumer) => {
-                let own = group.consumer(consumer).pending().range(start..=end);
-                own.map(|&id| (id, &pending[&id])).all(&mut reply)
+                let own = group.consumer(consumer).pending().range(start, end);
+                own.map(|(id, _)| (id, &pending[id])).all(&mut reply)
             }
-            None => pending.range(start..=end).map(|(&id, p)| (id, p)).all(&mut reply),
+            None => pending.range(start, end).all(&mut reply),
         };
     }
     ctx.reply.finish_array(deferred, found);
@@ -173,9 +173,7 @@ fn summary(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let pending = group.pending();
     ctx.reply.array(4);
     ctx.reply.integer(pending.len() as i64);
-    let (Some((&first, _)), Some((&last, _))) =
-        (pending.first_key_value(), pending.last_key_value())
-    else {
+    let (Some(first), Some(last)) = (pending.first(), pending.last()) else {
         ctx.reply.null();
         ctx.reply.null();
         ctx.reply.null_array();
@@ -267,7 +265,7 @@ pub(super) fn xclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let deferred = ctx.reply.deferred();
     let mut claimed = 0;
     for id in ids {
-        let pending = group.pending().get(&id).copied();
+        let pending = group.pending().get(id).copied();
         let Some(fields) = entries.get(id) else {
             // The entry is gone, and so is the reference to it.
             if let Some(pending) = pending {
@@ -347,7 +345,7 @@ pub(super) fn xautoclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
     let mut deleted = Vec::new();
     let mut claimed = 0;
     let mut attempts = count.saturating_mul(ATTEMPTS_FACTOR);
-    let mut next = group.pending().range(start..).next().map(|(&id, _)| id);
+    let mut next = group.pending().range(start, StreamId::MAX).next().map(|(id, _)| id);
     let mut body = Vec::new();
     let mut reply = crate::resp::Reply::new(&mut body, ctx.reply.protocol());
     while let Some(id) = next
@@ -355,7 +353,7 @@ pub(super) fn xautoclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
         && count > 0
     {
         attempts -= 1;
-        let mut pending = group.pending()[&id];
+        let mut pending = group.pending()[id];
         if let Some(fields) = entries.get(id) {
             if min_idle_ms <= 0 || now_ms.saturating_sub(pending.delivered_ms) >= min_idle_ms {
                 pending.consumer = consumer;
@@ -379,7 +377,8 @@ pub(super) fn xautoclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
             count -= 1;
         }
         let above = id.next();
-        next = above.and_then(|above| group.pending().range(above..).next()).map(|(&id, _)| id);
+        let above = above.and_then(|above| group.pending().range(above, StreamId::MAX).next());
+        next = above.map(|(id, _)| id);
     }
     ctx.reply.array(3);
     ctx.reply.bulk(IdText::new(next.unwrap_or(StreamId::MIN)).as_bytes());

@@ -309,7 +309,9 @@ impl Delivery<'_> {
     fn reply_pending(&mut self, reply: &mut Reply<'_>, above: StreamId) {
         let own = self.group.consumer(self.consumer).pending();
         let ids: Vec<_> = match above.next() {
-            Some(start) => own.range(start..).take(self.count).copied().collect(),
+            Some(start) => {
+                own.range(start, StreamId::MAX).take(self.count).map(|(id, _)| id).collect()
+            }
             None => Vec::new(),
         };
         reply.array(ids.len());
@@ -317,7 +319,7 @@ impl Delivery<'_> {
             match self.entries.get(id) {
                 Some(fields) => {
                     reply_entry(reply, id, fields);
-                    let deliveries = self.group.pending()[&id].deliveries;
+                    let deliveries = self.group.pending()[id].deliveries;
                     self.deliver(id, deliveries.saturating_add(1));
                 }
                 None => {

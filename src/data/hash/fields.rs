@@ -128,14 +128,15 @@ impl Fields {
             return true;
         };
         let old = found.get();
-        if let Some(saving) = self.saving.get_mut() {
-            saving.before_change(hash, old);
-        }
         let (old_bytes, old_expiry) = (old.memory_bytes(), old.expiry_ms());
         let expiry_ms = expiry(old_expiry);
+        let is_wanted = self.saving.get().is_some_and(|saving| saving.wants(hash, name));
         // SAFETY: the table is borrowed mutably, so nobody else looks at the field.
-        if !unsafe { old.set_in_place(value, expiry_ms) } {
-            found.replace(FieldBox::new(name, value, expiry_ms));
+        if is_wanted || !unsafe { old.set_in_place(value, expiry_ms) } {
+            let old = found.replace(FieldBox::new(name, value, expiry_ms));
+            if let Some(saving) = self.saving.get_mut() {
+                saving.on_replace(hash, old);
+            }
         }
         if expiry_ms != old_expiry {
             found.set_deadline(deadline(expiry_ms));
@@ -153,14 +154,14 @@ impl Fields {
             return false;
         };
         let old = found.get();
-        if let Some(saving) = self.saving.get_mut() {
-            saving.before_change(hash, old);
-        }
         let (old_bytes, had_expiry) = (old.memory_bytes(), old.expiry_ms().is_some());
         let field = FieldBox::new(name, old.value(), expiry_ms);
         let bytes = field.view().memory_bytes();
-        found.replace(field);
+        let old = found.replace(field);
         found.set_deadline(deadline(expiry_ms));
+        if let Some(saving) = self.saving.get_mut() {
+            saving.on_replace(hash, old);
+        }
         self.discount(old_bytes, had_expiry);
         self.count(bytes, expiry_ms);
         true

@@ -135,11 +135,23 @@ impl<T: Named, Head> Elements<T, Head> {
         self.cursor.is_none_or(|cursor| place < cursor)
     }
 
-    /// To be called before an element changes in its place, or another one takes it.
+    /// Whether an element of the table is as it was at the beginning and was not given out: it must not change then
+    /// without being kept.
+    pub fn wants(&self, place: u64, name: &[u8]) -> bool {
+        !self.is_passed(place) && !self.changed.has(name) && !self.born.has(name)
+    }
+
+    /// To be called before an element changes in its place.
     pub fn before_change(&mut self, place: u64, old: T::Ref<'_>) {
-        let name = T::name(old);
-        if !self.is_passed(place) && !self.changed.has(name) && !self.born.has(name) {
+        if self.wants(place, T::name(old)) {
             self.changed.insert(T::copy(old));
+        }
+    }
+
+    /// To be called when another element of the same name has taken the place of this one.
+    pub fn on_replace(&mut self, place: u64, old: T) {
+        if self.wants(place, T::name(old.view())) {
+            self.changed.insert(old);
         }
     }
 

@@ -1,16 +1,17 @@
 //! Consumer groups: what was delivered to whom, and what nobody has acknowledged yet.
 
 use super::StreamId;
-use std::collections::{BTreeMap, BTreeSet};
+use super::id_map::{IdMap, IdSet};
+use std::collections::BTreeMap;
 
-/// A consumer group.
+/// A consumer group. A copy shares what is pending until one of both changes.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The last id that was delivered.
     pub last_id: StreamId,
     /// How many of the stream's entries have been read, as far as that is known.
     pub entries_read: Option<u64>,
-    pending: BTreeMap<StreamId, Pending>,
+    pending: IdMap<Pending>,
     by_name: BTreeMap<Box<[u8]>, ConsumerId>,
     /// By [`ConsumerId`]; vacant ones are used again.
     consumers: Vec<Option<Consumer>>,
@@ -39,7 +40,7 @@ pub struct Consumer {
     pub seen_ms: i64,
     /// When it last got anything; `None` if it never did.
     pub active_ms: Option<i64>,
-    pending: BTreeSet<StreamId>,
+    pending: IdSet,
 }
 
 impl Consumer {
@@ -49,7 +50,7 @@ impl Consumer {
     }
 
     /// The ids of what it has not acknowledged, in order.
-    pub fn pending(&self) -> &BTreeSet<StreamId> {
+    pub fn pending(&self) -> &IdSet {
         &self.pending
     }
 }
@@ -60,14 +61,14 @@ impl Group {
         Self {
             last_id,
             entries_read,
-            pending: BTreeMap::new(),
+            pending: IdMap::default(),
             by_name: BTreeMap::new(),
             consumers: Vec::new(),
         }
     }
 
     /// Everything delivered and not acknowledged, by id.
-    pub fn pending(&self) -> &BTreeMap<StreamId, Pending> {
+    pub fn pending(&self) -> &IdMap<Pending> {
         &self.pending
     }
 
@@ -93,7 +94,8 @@ impl Group {
 
     /// Adds a consumer of a name that none has.
     pub fn add(&mut self, name: &[u8], seen_ms: i64, active_ms: Option<i64>) -> ConsumerId {
-        let consumer = Consumer { name: name.into(), seen_ms, active_ms, pending: BTreeSet::new() };
+        let consumer =
+            Consumer { name: name.into(), seen_ms, active_ms, pending: IdSet::default() };
         let vacant = self.consumers.iter().position(Option::is_none);
         let index = vacant.unwrap_or(self.consumers.len());
         match vacant {
@@ -110,7 +112,7 @@ impl Group {
     pub fn remove(&mut self, id: ConsumerId) -> usize {
         let consumer = self.consumers[id.0 as usize].take().expect("it exists");
         self.by_name.remove(&consumer.name);
-        for id in &consumer.pending {
+        for (id, ()) in consumer.pending.iter() {
             self.pending.remove(id);
         }
         consumer.pending.len()
@@ -121,29 +123,31 @@ impl Group {
         if let Some(old) = self.pending.insert(id, pending)
             && old.consumer != pending.consumer
         {
-            self.consumer_mut(old.consumer).pending.remove(&id);
+            self.consumer_mut(old.consumer).pending.remove(id);
         }
-        self.consumer_mut(pending.consumer).pending.insert(id);
+        self.consumer_mut(pending.consumer).pending.insert(id, ());
     }
 
     /// Takes an entry off the pending ones. False if it was not pending.
     pub fn acknowledge(&mut self, id: StreamId) -> bool {
-        let Some(pending) = self.pending.remove(&id) else { return false };
-        self.consumer_mut(pending.consumer).pending.remove(&id);
+        let Some(pending) = self.pending.remove(id) else { return false };
+        self.consumer_mut(pending.consumer).pending.remove(id);
         true
     }
 
     /// About how many bytes of memory it holds.
     pub fn memory_bytes(&self) -> usize {
-        // Nodes of these maps are about three quarters full.
-        let pending = self.pending.len() * (size_of::<(StreamId, Pending)>() + 16) * 4 / 3;
-        let consumer = |consumer: &Consumer| {
-            2 * consumer.name.len() + consumer.pending.len() * size_of::<StreamId>() * 4 / 3
-        };
+        let consumers = self.consumers.iter().flatten();
+        let pending = consumers.map(|consumer| consumer.pending.memory_bytes());
+        self.own_bytes() + self.pending.memory_bytes() + pending.sum::<usize>()
+    }
+
+    /// The same without what is pending, which copies share.
+    pub(super) fn own_bytes(&self) -> usize {
+        let names = self.consumers.iter().flatten().map(|consumer| 2 * consumer.name.len());
         size_of::<Self>()
-            + pending
             + self.consumers.capacity() * size_of::<Option<Consumer>>()
-            + self.consumers.iter().flatten().map(consumer).sum::<usize>()
+            + names.sum::<usize>()
     }
 }
 
@@ -160,8 +164,8 @@ mod tests {
         group.deliver(id(1), pending(a));
         group.deliver(id(2), pending(a));
         group.deliver(id(1), pending(b));
-        assert_eq!(group.consumer(a).pending().iter().copied().collect::<Vec<_>>(), [id(2)]);
-        assert_eq!(group.pending()[&id(1)].consumer, b);
+        assert_eq!(group.consumer(a).pending().iter().collect::<Vec<_>>(), [(id(2), &())]);
+        assert_eq!(group.pending()[id(1)].consumer, b);
         assert!(group.acknowledge(id(2)) && !group.acknowledge(id(2)));
         assert_eq!(group.remove(b), 1);
         assert!(group.pending().is_empty());

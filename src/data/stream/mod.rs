@@ -5,6 +5,7 @@
 mod entries;
 mod group;
 mod id;
+mod id_map;
 mod node;
 mod saving;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 pub use entries::{Bound, Counters, Entries, Range, RangeBack};
 pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::StreamId;
+pub use id_map::{IdMap, IdSet};
 pub use node::{Fields, Node};
 pub use saving::{StreamPiece, StreamTail};
 

@@ -3,10 +3,11 @@
 //! Entries lie in nodes that are never split, and new nodes come behind all others. So a node is kept as a whole when
 //! it changes first, and the walk goes through the keys that there were.
 //!
-//! Consumer groups are copied when the saving begins, and given out as a whole at the end: that takes time in
-//! proportion to their pending entries, and nothing bounds it.
+//! Consumer groups are copied when the saving begins. Copies share what is pending in chunks until one of both changes,
+//! so that takes some words for each consumer and one for some hundred pending entries; only consumers are
+//! not bounded. The last piece has all groups. Whoever does not want to write them down at once takes a copy.
 
-use super::{Counters, Groups, Node, Stream, StreamId};
+use super::{Counters, Group, Groups, Node, Stream, StreamId};
 use crate::data::saving::{PASSED_OVER_MAX, PIECE_BYTES_MAX, PIECE_ELEMENTS_MAX, Saving};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -51,6 +52,7 @@ pub(super) struct SavedStream {
     /// Bytes of the nodes that are kept.
     kept_bytes: usize,
     tail: StreamTail,
+    /// Bytes of the groups, without what is pending: most of that is shared with the stream.
     tail_bytes: usize,
 }
 
@@ -58,7 +60,7 @@ impl SavedStream {
     pub(super) fn new(nodes: &BTreeMap<StreamId, Node>, tail: StreamTail) -> Self {
         let wanted = nodes.first_key_value().zip(nodes.last_key_value());
         let wanted = wanted.map(|((&first, _), (&last, _))| (first, last));
-        let tail_bytes = super::groups_bytes(&tail.groups);
+        let tail_bytes = tail.groups.values().map(Group::own_bytes).sum();
         Self { nodes: nodes.len(), wanted, kept: BTreeMap::new(), kept_bytes: 0, tail, tail_bytes }
     }
 
@@ -151,7 +153,7 @@ impl Saving for Stream {
             })
     }
 
-    /// Copies the consumer groups, which takes time in proportion to their pending entries.
+    /// Copies the consumer groups; see the module's page.
     fn begin_saving(&mut self) {
         let groups = self.groups.clone();
         self.entries.begin_saving(groups);

@@ -64,6 +64,8 @@ pub enum Effect {
     Loglevel,
     /// Start or end the allocator's own threads.
     AllocatorThread,
+    /// How long the log keeps files that a compaction has replaced.
+    Retention,
 }
 
 /// One row of the table.
@@ -360,6 +362,8 @@ directives! {
     "log-segment-size" => log_segment_size: u64 = 64 * MIB, memory(64 * KIB, 64 * GIB), IMMUTABLE, Works;
     "log-compression" => log_compression: LogCompression = LogCompression::Lz4, CHOICE, IMMUTABLE, Works;
     "log-compression-min-bytes" => log_compression_min_bytes: u64 = 4 * KIB, memory(0, GIB), IMMUTABLE, Works;
+    "log-retention-time" => log_retention_time: u64 = 0, int(0, 1 << 40), MUTABLE, Works, Effect::Retention;
+    "log-retention-size" => log_retention_size: u64 = 0, memory(0, i64::MAX as u64), MUTABLE, Works, Effect::Retention;
     "appendfilename" => appendfilename: String = "appendonly.aof".into(), LOG_FILE, IMMUTABLE, Works;
     "appenddirname" => appenddirname: String = "appendonlydir".into(), LOG_DIR, IMMUTABLE, Works;
     "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, BOOL, MUTABLE, Kept(reason::FORK);

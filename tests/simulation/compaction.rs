@@ -1,0 +1,333 @@
+//! Compaction on the simulated disk: crashed at every operation, failing at every operation, on a full disk.
+
+use super::crash::{Crash, History, Moment, record};
+use super::failures::{fail_some, injected};
+use super::world::{Batch, Came, Config, Request, World, check_no_strays, digest, dir, open};
+use super::{in_parallel, scaled, seeds};
+use mainstay::disk::sim::Operation;
+use mainstay::disk::{Disk, SimDisk};
+use mainstay::engine::compact::SnapshotError;
+use mainstay::log::manifest::{BaseLine, Manifest};
+use mainstay::log::{Durability, Lsn, base, segment};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const MODES: [Durability; 3] = [Durability::Always, Durability::EverySec, Durability::No];
+
+fn config(seed: u64, durability: Durability) -> Config {
+    Config { compacts: true, ..Config::new(seed, durability) }
+}
+
+fn manifest(disk: &SimDisk) -> Manifest {
+    Manifest::load(disk, dir()).expect("there is one")
+}
+
+/// The base in force.
+fn base_line(disk: &SimDisk) -> Option<BaseLine> {
+    manifest(disk).base
+}
+
+/// Sets so many keys, each in a unit of its own, to values that cannot be compressed.
+pub fn fill(world: &mut World, keys: usize, value_bytes: usize) {
+    let mut random = mainstay::env::seeded_random(world.config.seed);
+    for number in 0..keys {
+        let value = (0..value_bytes).map(|_| random() as u8).collect();
+        let set = Request::Set { key: format!("fill{number}"), value, expiry_ms: None };
+        let batch = Batch { db: number % 3, requests: vec![set], is_transaction: false };
+        assert_eq!(world.send(0, &batch), Came::Executed);
+        if number % 5 == 0 {
+            world.settle();
+        }
+    }
+    world.sync();
+}
+
+/// Asserts that the preamble of the base in force is what the keyspace was at `lsn`, by starting from it
+/// alone.
+fn check_preamble(world: &World, lsn: Lsn) {
+    let mut manifest = manifest(&world.disk);
+    let line = manifest.base.as_mut().expect("a base is in force");
+    assert_eq!(line.lsn, lsn);
+    let frames = base::frames_header_offset(line.preamble_bytes) + segment::HEADER_BYTES as u64;
+    (line.end_lsn, line.bytes) = (lsn, frames);
+    let name = segment::base_name(line.sequence);
+    manifest.segments.clear();
+    manifest.retired.clear();
+    let disk = SimDisk::new();
+    let contents = world.disk.contents(&dir().join(&name)).expect("it is there");
+    disk.put(&dir().join(&name), &contents[..frames as usize]);
+    disk.put(&dir().join(mainstay::log::manifest::NAME), &manifest.encode());
+    let (engine, recovery) = open(&disk, &world.clock, world.config.options(), 3).unwrap();
+    assert_eq!(recovery.lsn, lsn);
+    let found = digest(engine.lock().keyspace());
+    let expected = world.model.lock().digest_at(lsn);
+    assert_eq!(expected, Some(found), "seed {}: the preamble", world.config.seed);
+}
+
+/// Compacts while the world goes on, and looks at the base that comes of it.
+fn compact(world: &mut World) {
+    let lsn = world.model.lock().lsn();
+    let seed = world.config.seed;
+    world.compact().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    check_preamble(world, lsn);
+}
+
+/// Begins a compaction that is given up after `turns` turns, if it has not ended by then.
+fn compact_and_abort(world: &mut World, turns: usize) {
+    let begun = world.begin_snapshot();
+    let mut left = turns;
+    let result = world.compact_with(&begun, |world| {
+        if left == 0 {
+            begun.parts.abort();
+        }
+        left = left.saturating_sub(1);
+        if left.is_multiple_of(2) {
+            world.engine.lock().save_slice(0);
+        } else {
+            world.step();
+        }
+    });
+    match result {
+        Ok(()) => {}
+        Err(SnapshotError::Aborted) => check_no_unused_base(world),
+        Err(error) => panic!("seed {}: {error}", world.config.seed),
+    }
+}
+
+/// Asserts that no base is there but those that the manifest lists.
+fn check_no_unused_base(world: &World) {
+    let listed: Vec<String> = manifest(&world.disk).all_names().collect();
+    for name in world.disk.list(dir()).unwrap() {
+        let is_base = name.starts_with("base-");
+        assert!(!is_base || listed.contains(&name), "seed {}: {name}", world.config.seed);
+    }
+}
+
+/// Asserts that after whatever crash the base in force is the one that was durable or the one that the
+/// process had put in force. Gives the number of times that it was the new one and not durable yet.
+fn check_manifests(moments: &[Moment]) -> usize {
+    let mut undecided = 0;
+    let mut durable = None;
+    let mut random = mainstay::env::seeded_random(1);
+    for moment in moments {
+        let current = base_line(&moment.snapshot.after_kill());
+        if moment.operation == Operation::SyncDir {
+            durable = current.clone();
+        }
+        let crashes = [Crash::LosesAll, Crash::KeepsAll, Crash::Random(random())];
+        for crash in crashes {
+            let found = base_line(&crash.disk(&moment.snapshot));
+            let operation = &moment.operation;
+            assert!(found == durable || found == current, "{crash:?} after {operation:?}");
+            undecided += usize::from(found != durable);
+        }
+    }
+    undecided
+}
+
+/// Lets a log be compacted several times while it is written to, and crashes it at every operation
+/// from the first one on.
+fn crash_compactions(name: &str, config: Config) {
+    let mut world = World::new(config);
+    world.run(40);
+    fill(&mut world, 200, 30);
+    let moments = record(&world);
+    // Of a log without a base.
+    compact(&mut world);
+    let first = base_line(&world.disk).expect("there is one");
+    assert!(first.end_lsn > first.lsn, "nothing was written during the compaction");
+    let units = world.model.lock().units.len();
+    world.run(units + 10);
+    for turns in [0, 3, 12] {
+        compact_and_abort(&mut world, turns);
+    }
+    // Of one with a base.
+    compact(&mut world);
+    let second = base_line(&world.disk).expect("there is one");
+    assert!(second.sequence > first.sequence);
+    let units = world.model.lock().units.len();
+    world.run(units + 10);
+    world.settle();
+    world.check_in_memory();
+    let history = History::new(&world, &moments);
+    assert!(check_manifests(&history.moments) > 0, "no crash comes between rename and sync");
+    history.crash_everywhere(scaled(1, 8), scaled(6, 1), scaled(40, 3));
+    history.print(name, &world);
+}
+
+#[test]
+fn a_crash_at_any_operation_of_a_compaction_loses_nothing_and_leaves_nothing_behind() {
+    for (seed, durability) in (31..).zip(MODES) {
+        for seed in seeds(seed..seed + 1) {
+            crash_compactions(&format!("compaction, {durability:?}"), config(seed, durability));
+        }
+    }
+}
+
+#[test]
+fn a_crash_during_a_compaction_just_after_a_start_loses_nothing() {
+    // The log begins a segment at every start, so nothing but the compaction itself touches the disk.
+    for seed in seeds(34..37) {
+        let mut world = World::new(config(seed, Durability::Always));
+        world.run(30);
+        world.sync();
+        for round in 1..4 {
+            world = world.restarted(world.disk.snapshot().after_kill(), seed + 100 * round);
+            let moments = record(&world);
+            world.compact_alone().unwrap();
+            let line = base_line(&world.disk).expect("there is one");
+            assert_eq!(line.end_lsn, line.lsn, "nothing was written");
+            world.disk.observe(|_, _| {});
+            let history = History::new(&world, &moments);
+            assert!(check_manifests(&history.moments) > 0);
+            history.crash_everywhere(scaled(4, 20), scaled(4, 1), scaled(10, 1));
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_with_another_number_of_keys_is_not_put_in_force() {
+    let mut world = World::new(config(38, Durability::Always));
+    world.run(60);
+    compact(&mut world);
+    for difference in [-1, 1] {
+        let before = base_line(&world.disk);
+        let mut begun = world.begin_snapshot();
+        let keys = &mut begun.counts[0].keys;
+        *keys = keys.wrapping_add_signed(difference);
+        let result = world.compact_with(&begun, |world| {
+            world.engine.lock().save_slice(0);
+            world.step();
+        });
+        assert!(matches!(result, Err(SnapshotError::Count { db: 0, .. })), "{result:?}");
+        assert_eq!(base_line(&world.disk), before);
+        check_no_unused_base(&world);
+    }
+    compact(&mut world);
+}
+
+/// Lets the operations from the `first`-th of a compaction on fail, and crashes everything that comes
+/// of it. False if there are fewer operations than that.
+fn survive(first: u64, count: u64) -> bool {
+    let durability = MODES[(first % 3) as usize];
+    let config = Config { long_syncs: false, ..config(2000 + first / 3, durability) };
+    let mut world = World::new(config);
+    world.run(20);
+    world.settle();
+    compact(&mut world);
+    let units = world.model.lock().units.len();
+    world.run(units + 10);
+    let before = base_line(&world.disk);
+    let operations = fail_some(&world.disk, first, count, |_| true);
+    let moments = record(&world);
+    let result = world.compact();
+    let failed = operations.load(Ordering::Relaxed) > first;
+    match &result {
+        Ok(()) => assert_ne!(base_line(&world.disk), before),
+        Err(SnapshotError::Disk(_)) => assert!(failed, "operation {first}: {result:?}"),
+        Err(error) => panic!("operation {first}: {error}"),
+    }
+    // Whatever has failed, it heals.
+    let units = world.model.lock().units.len();
+    world.run(units + 5);
+    world.settle();
+    world.disk.inject(|_| None);
+    assert_eq!(world.log.refusal(), None, "operation {first}");
+    let units = world.model.lock().units.len();
+    world.run(units + 5);
+    world.settle();
+    let before = base_line(&world.disk);
+    compact(&mut world);
+    assert_ne!(base_line(&world.disk), before, "operation {first}");
+    world.sync();
+    world.check_in_memory();
+    History::new(&world, &moments).crash_everywhere(1, 30, 60);
+    let lsn = world.model.lock().lsn();
+    for crash in [Crash::Kill, Crash::LosesAll] {
+        let disk = crash.disk(&world.disk.snapshot());
+        let (_, recovery) = open(&disk, &world.clock, world.config.options(), 5).unwrap();
+        assert_eq!(recovery.lsn, lsn, "operation {first}, {crash:?}");
+        check_no_strays(&disk, &format!("operation {first}, {crash:?}"));
+    }
+    failed
+}
+
+/// Survives failures at the first operation, the second, and so on, until there is none left.
+fn survive_all(count: u64, every: usize) {
+    let is_over = AtomicU64::new(0);
+    let firsts: Vec<u64> = (0..10_000).step_by(every).collect();
+    in_parallel(&firsts, |&first| {
+        // The modes take turns, and one needs fewer operations than another.
+        if is_over.load(Ordering::Relaxed) < 12 && !survive(first, count) {
+            is_over.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert!(is_over.load(Ordering::Relaxed) > 0, "it ended before the last operation");
+}
+
+#[test]
+fn every_operation_of_a_compaction_may_fail_once() {
+    survive_all(1, scaled(4, 1));
+}
+
+#[test]
+fn every_operation_of_a_compaction_may_fail_three_times_in_a_row() {
+    survive_all(3, scaled(7, 1));
+}
+
+#[test]
+fn while_nothing_can_be_written_a_compaction_fails_and_the_next_one_succeeds() {
+    let mut world = World::new(config(39, Durability::Always));
+    world.run(30);
+    compact(&mut world);
+    let before = base_line(&world.disk);
+    world.disk.inject(|operation| match operation {
+        Operation::Write { path, .. } => path.to_str()?.contains("base-").then(injected),
+        _ => None,
+    });
+    for _ in 0..3 {
+        assert!(matches!(world.compact(), Err(SnapshotError::Disk(_))));
+        check_no_unused_base(&world);
+    }
+    assert_eq!(base_line(&world.disk), before);
+    assert_eq!(world.log.stats().failures, 0, "the log itself is sound");
+    world.disk.inject(|_| None);
+    compact(&mut world);
+}
+
+#[test]
+fn on_a_full_disk_a_compaction_fails_and_the_log_goes_on() {
+    let failures = AtomicU64::new(0);
+    let rooms: Vec<u64> = (0..60).step_by(scaled(4, 1)).collect();
+    in_parallel(&rooms, |&room| {
+        let durability = MODES[(room / 4 % 3) as usize];
+        let config = Config { long_syncs: false, ..config(40 + room, durability) };
+        let mut world = World::new(config);
+        // The base will need some 40 KiB.
+        fill(&mut world, 80, 500);
+        world.sync();
+        world.log.prepare();
+        world.settle();
+        let before = base_line(&world.disk);
+        let moments = record(&world);
+        let used = world.disk.used_bytes();
+        world.disk.set_quota(Some(used + room * 1024));
+        let result = world.compact_alone();
+        if let Err(error) = result {
+            assert!(error.to_string().contains("os error 28"), "{room}: {error}");
+            failures.fetch_add(1, Ordering::Relaxed);
+            check_no_unused_base(&world);
+            assert_eq!(base_line(&world.disk), before, "{room}");
+        }
+        // There is no more room than before.
+        let units = world.model.lock().units.len();
+        world.run(units + 5);
+        world.settle();
+        assert_eq!(world.log.refusal(), None, "{room}");
+        world.disk.set_quota(None);
+        compact(&mut world);
+        world.check_in_memory();
+        History::new(&world, &moments).crash_everywhere(1, 20, 50);
+    });
+    let failures = failures.load(Ordering::Relaxed) as usize;
+    assert!((1..rooms.len()).contains(&failures), "{failures} of {} failed", rooms.len());
+}
