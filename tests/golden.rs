@@ -1,5 +1,7 @@
 //! Data directories that an earlier build wrote are opened by this one, with everything in them.
 //!
+//! In `closed` there is a base with most of them, then a log; in `killed` a log only.
+//!
 //! `tests/golden/v1` was written with `cargo test --test golden -- --ignored`. As long as the version
 //! of the format is 1 it stays as it is; a new version gets a directory of its own beside it.
 
@@ -30,6 +32,82 @@ fn contents() -> Vec<Entry> {
     all.push((0, "transaction:a".into(), b"1".to_vec(), -1));
     all.push((3, "transaction:b".into(), b"2".to_vec(), EXPIRY_MS + 1));
     all
+}
+
+/// Collections of every type, small and big: what writes them, and what reads them back.
+fn collections() -> Vec<(Vec<String>, String)> {
+    let many = |command: &str, element: fn(usize) -> String, count: usize| {
+        let elements: Vec<String> = (0..count).map(element).collect();
+        format!("{command} {}", elements.join(" "))
+    };
+    let pair = |n| format!("field:{n} value:{n}");
+    let scored = |n| format!("{}.5 member:{n}", n % 17);
+    let element = |n: usize| format!("element:{n}");
+    let number = |n: usize| (n * 7919).to_string();
+    let mut stream: Vec<String> =
+        (1..250).map(|n| format!("XADD stream {n}-1 name value:{n} other {n}")).collect();
+    stream.extend(
+        [
+            "XGROUP CREATE stream group 0 ENTRIESREAD 3",
+            "XREADGROUP GROUP group consumer COUNT 20 STREAMS stream >",
+            "XACK stream group 3-1 5-1",
+            "XDEL stream 7-1 100-1",
+            "XTRIM stream MINID 3",
+        ]
+        .map(str::to_owned),
+    );
+    let one = |line: String| vec![line];
+    vec![
+        (one(many("RPUSH list:small", element, 5)), "LRANGE list:small 0 -1".into()),
+        (one(many("RPUSH list:big", element, 3000)), "LRANGE list:big 0 -1".into()),
+        (one(many("HSET hash:small", pair, 5)), "HGETALL hash:small".into()),
+        (one(many("HSET hash:big", pair, 700)), "HVALS hash:big".into()),
+        (
+            vec![
+                many("HSET hash:expiring", pair, 5),
+                format!("HPEXPIREAT hash:expiring {EXPIRY_MS} FIELDS 1 field:3"),
+            ],
+            "HPEXPIRETIME hash:expiring FIELDS 2 field:3 field:1".into(),
+        ),
+        (one(many("SADD set:numbers", number, 100)), "SMEMBERS set:numbers".into()),
+        (one(many("SADD set:small", element, 20)), "SMEMBERS set:small".into()),
+        (one(many("SADD set:big", element, 700)), "SMEMBERS set:big".into()),
+        (one(many("ZADD zset:small", scored, 20)), "ZRANGE zset:small 0 -1 WITHSCORES".into()),
+        (one(many("ZADD zset:big", scored, 700)), "ZRANGE zset:big 0 -1 WITHSCORES".into()),
+        (stream.clone(), "XRANGE stream - +".into()),
+        (Vec::new(), "XPENDING stream group - + 100 consumer".into()),
+        (one(many("PFADD hyperloglog", element, 500)), "GET hyperloglog".into()),
+    ]
+}
+
+/// What the commands that read collections reply, those without an order sorted; of pending entries, which.
+fn read_collections(client: &mut Client) -> Vec<String> {
+    client.call("SELECT 5");
+    let mut replies = Vec::new();
+    for (_, read) in collections() {
+        let reply = client.call(&read);
+        let mut parts: Vec<String> = match &reply {
+            Value::Bulk(_) => vec![format!("{reply:?}")],
+            _ if read.starts_with("XPENDING") => {
+                reply.items().iter().map(|entry| format!("{:?}", entry.items()[0])).collect()
+            }
+            _ => reply.items().iter().map(|item| format!("{item:?}")).collect(),
+        };
+        assert!(!parts.is_empty(), "{read}");
+        if read.starts_with("SMEMBERS") || read.starts_with("HVALS") {
+            parts.sort();
+        }
+        replies.push(format!("{read}: {}", parts.join(" ")));
+    }
+    replies
+}
+
+fn write_collections(client: &mut Client) {
+    client.call("SELECT 5");
+    for line in collections().iter().flat_map(|(writes, _)| writes) {
+        let reply = client.call(line);
+        assert!(!matches!(reply, Value::Error(_)), "{line}: {reply:?}");
+    }
 }
 
 fn golden(name: &str) -> PathBuf {
@@ -65,7 +143,7 @@ fn write(client: &mut Client, entries: &[Entry]) {
 fn check(server: &Server) {
     let mut client = server.client();
     let mut found = Vec::new();
-    for db in 0..16 {
+    for db in (0..16).filter(|&db| db != 5) {
         assert_eq!(client.call(&format!("SELECT {db}")), ok());
         for key in client.call("KEYS *").items() {
             let key = key.text();
@@ -82,6 +160,12 @@ fn check(server: &Server) {
     };
     assert_eq!(names(&found), names(&expected));
     assert!(found == expected, "a value differs");
+
+    let fresh = Setup::new(&[]);
+    let fresh = fresh.start();
+    write_collections(&mut fresh.client());
+    let (have, want) = (read_collections(&mut client), read_collections(&mut fresh.client()));
+    assert_eq!(have, want);
 }
 
 fn opens(name: &str, recovers: bool) {
@@ -122,10 +206,13 @@ fn write_the_directories() {
                 client.call(&format!("SELECT {db}"));
                 assert_eq!(client.call_args(&[&b"SET"[..], key.as_bytes(), value]), ok());
             }
+            write_collections(&mut client);
             assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
             server
         } else {
-            setup.start()
+            let server = setup.start();
+            write_collections(&mut server.client());
+            server
         };
         write(&mut server.client(), &all);
         if name == "closed" {

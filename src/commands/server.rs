@@ -8,17 +8,25 @@ use crate::resp::Args;
 const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
 const ADMIN: Flags = ALWAYS.with(Flags::ADMIN).with(Flags::NOSCRIPT);
 
+const SAVING: Flags = Flags::NO_ASYNC_LOADING.with(Flags::ADMIN).with(Flags::NOSCRIPT);
+
 const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const SLOWEST_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 11] = [
-    Spec::server("bgrewriteaof", 1, ServerCommand::BgRewriteAof)
-        .flags(Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::NO_ASYNC_LOADING), "")
-        .doc("server", "1.0.0", "O(1)", "Writes a new base of the log in the background."),
-    Spec::server("bgsave", -1, ServerCommand::BgSave)
-        .flags(Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::NO_ASYNC_LOADING), "")
-        .doc("server", "1.0.0", "O(1)", "Writes an RDB file in the background."),
+pub static COMMANDS: [Spec; 12] = [
+    Spec::server("bgrewriteaof", 1, ServerCommand::BgRewriteAof).flags(SAVING, "").doc(
+        "server",
+        "1.0.0",
+        "O(1)",
+        "Writes a new base of the log in the background.",
+    ),
+    Spec::server("bgsave", -1, ServerCommand::BgSave).flags(SAVING, "").doc(
+        "server",
+        "1.0.0",
+        "O(1)",
+        "Writes an RDB file in the background.",
+    ),
     Spec::data("time", 1, time)
         .flags(ALWAYS.with(Flags::FAST), "")
         .doc("server", "2.6.0", "O(1)", "The server's clock: seconds and microseconds.")
@@ -35,8 +43,14 @@ pub static COMMANDS: [Spec; 11] = [
     ),
     Spec::server("lastsave", 1, ServerCommand::LastSave)
         .flags(ALWAYS.with(Flags::FAST), "admin dangerous")
-        .doc("server", "1.0.0", "O(1)", "When the last base was written, as Unix time.")
+        .doc("server", "1.0.0", "O(1)", "When the last RDB file was written, as Unix time.")
         .tips(&["nondeterministic_output"]),
+    Spec::server("save", 1, ServerCommand::Save).flags(SAVING.with(Flags::NO_MULTI), "").doc(
+        "server",
+        "1.0.0",
+        "O(N) in all keys",
+        "Writes the RDB file; all others wait.",
+    ),
     Spec::server("shutdown", -1, ServerCommand::Shutdown)
         .flags(ADMIN.with(Flags::NO_MULTI).with(Flags::ALLOW_BUSY), "")
         .doc("server", "1.0.0", "O(1)", "Closes the database and ends the server."),

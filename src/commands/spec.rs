@@ -248,6 +248,7 @@ pub enum ServerCommand {
     Quit,
     Reset,
     Role,
+    Save,
     Shutdown,
     Wait,
     WaitAof,

@@ -201,8 +201,11 @@ impl Guard<'_> {
         (result, context.store.db)
     }
 
-    /// Refuses a write while the log takes none.
+    /// Refuses a write while the log takes none, or somebody has asked for that.
     pub(super) fn check_writable(&self) -> Result<(), CommandError> {
+        if let Some(refusal) = &self.state.write_refusal {
+            return Err(refusal.clone());
+        }
         if !self.refusing {
             return Ok(());
         }

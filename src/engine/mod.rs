@@ -17,6 +17,7 @@ mod progress;
 mod recovery_tests;
 mod reload;
 mod replay;
+mod save;
 mod session;
 pub mod snapshot;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod transfer;
 pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
 pub use execute::{LOADING, Outcome, ServerCommands};
 pub use progress::Progress;
+pub use reload::{Reload, ReloadError};
 pub use session::Session;
 pub use stats::{CommandStat, Stats};
 pub use transfer::{Departed, Departure};
@@ -35,6 +37,7 @@ pub use transfer::{Departed, Departure};
 use functions::Functions;
 use pause::Pause;
 
+use crate::commands::CommandError;
 use crate::commands::context::Settings;
 use crate::commands::store::Unit;
 use crate::disk::Disk;
@@ -107,6 +110,8 @@ struct State {
     changes: u64,
     /// `CLIENT PAUSE`.
     pause: Option<Pause>,
+    /// Why writes are refused though the log takes them.
+    write_refusal: Option<CommandError>,
     /// The data are still being loaded, elsewhere: only some commands run.
     loading: bool,
     /// Clients that wait for keys.
@@ -246,6 +251,7 @@ impl State {
             stats: Stats::default(),
             changes: 0,
             pause: None,
+            write_refusal: None,
             loading: false,
             waiters: HashMap::new(),
             next_waiter: 0,
@@ -274,6 +280,11 @@ impl Guard<'_> {
     /// [`Guard::lsn`].
     pub fn keyspace(&self) -> &Keyspace {
         &self.state.keyspace
+    }
+
+    /// Sets why writes are refused though the log takes them, in the words of the error; `None` to take them.
+    pub fn set_write_refusal(&mut self, refusal: Option<CommandError>) {
+        self.state.write_refusal = refusal;
     }
 
     /// Changes directives that commands look at. The hash function stays what it is.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// While more than this waits for the writer, slices stop.
-const PARTS_BYTES_PAUSE: usize = 4 << 20;
+const PARTS_BYTES_PAUSE: usize = 2 << 20;
 /// A slice behind a batch takes this long.
 const SLICE_US: u64 = 100;
 /// While commands come, slices take one part in so many of the time.

@@ -184,9 +184,9 @@ impl Capture {
 
     /// Takes an entry that was removed from the database if its record is not complete; gives it back
     /// otherwise.
-    pub(super) fn adopt(&mut self, entry: EntryBox) -> Option<EntryBox> {
+    pub(super) fn adopt(&mut self, mut entry: EntryBox) -> Option<EntryBox> {
         let Some(big) = self.part(entry.view().key()) else { return Some(entry) };
-        self.orphan_bytes += entry.view().memory_bytes();
+        self.orphan_bytes += pieces::saving_bytes(entry.view_mut());
         let orphan = Orphan { big, entry };
         if orphan.big.begun {
             self.orphans.push_front(orphan);
@@ -260,8 +260,8 @@ impl Capture {
 
     /// The next orphan.
     pub(super) fn take_orphan(&mut self) -> Option<Orphan> {
-        let orphan = self.orphans.pop_front()?;
-        self.orphan_bytes -= orphan.entry.view().memory_bytes().min(self.orphan_bytes);
+        let mut orphan = self.orphans.pop_front()?;
+        self.orphan_bytes -= pieces::saving_bytes(orphan.entry.view_mut());
         Some(orphan)
     }
 

@@ -131,12 +131,17 @@ pub(super) fn give(chunk: &mut Chunk, kind: u8, entry: EntryMut<'_>, bytes_max: 
             more(chunk)
         }),
         Big::Stream(stream) => stream.save_next(&mut |piece| {
-            let mut writer = chunk.writer();
             match piece {
-                StreamPiece::Node(key, node) => encode_stream_node(key, node, &mut writer),
+                StreamPiece::Node(key, node) => {
+                    encode_stream_node(key, node, &mut chunk.writer());
+                }
                 StreamPiece::Tail(tail) => {
-                    let (counters, len, first_id) = (tail.counters, tail.len, tail.first_id);
-                    encode_tail(counters, len, first_id, &tail.groups, kind, &mut writer);
+                    // Groups may be long. A copy shares what they consist of.
+                    let tail = tail.clone();
+                    chunk.end_later(move |writer| {
+                        let (counters, len, first_id) = (tail.counters, tail.len, tail.first_id);
+                        encode_tail(counters, len, first_id, &tail.groups, kind, writer);
+                    });
                 }
             }
             more(chunk)

@@ -138,13 +138,18 @@ impl Log {
             Err(_) => None,
         };
         let kept: Vec<String> = writer.manifest.all_names().collect();
+        let gone = old.iter().flat_map(Manifest::all_names).filter(|name| !kept.contains(name));
+        let mut gone: Vec<_> = gone.map(|name| self.dir.join(name)).collect();
+        // The youngest of them is the biggest segment, and makes the next one.
+        if writer.spare.is_none() && old.is_some_and(|old| !old.segments.is_empty()) {
+            writer.spare = gone.pop();
+        }
         drop(writer);
         self.writer_busy.store(false, Ordering::Release);
         // Somebody may have left a drain to the log thread meanwhile.
         self.kick();
         stored?;
-        let gone = old.iter().flat_map(Manifest::all_names).filter(|name| !kept.contains(name));
-        gone.for_each(|name| self.remove_unlisted(&self.dir.join(name)));
+        gone.iter().for_each(|path| self.remove_unlisted(path));
         Ok(())
     }
 

@@ -343,8 +343,17 @@ impl Log {
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let size = Writer::next_size(writer.segment.size, &self.options);
+        let spare = writer.spare.take();
         drop(writer);
-        let prepared = writer::prepare(&*self.disk, &self.dir, sequence, size, true);
+        let (disk, dir) = (&*self.disk, &*self.dir);
+        let recycled = spare.and_then(|spare| {
+            let recycled = writer::recycle(disk, dir, &spare, sequence, size);
+            recycled.inspect_err(|_| self.remove_unlisted(&spare)).ok()
+        });
+        let prepared = match recycled {
+            Some(prepared) => Ok(prepared),
+            None => writer::prepare(disk, dir, sequence, size, true),
+        };
         let mut writer = self.writer.lock();
         *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
         match prepared {
@@ -412,6 +421,9 @@ impl Log {
         writer.manifest = manifest;
         writer.segment.file.set_len(writer.durable_offset)?;
         writer.segment.file.sync()?;
+        if let Some(spare) = writer.spare.take() {
+            self.remove_unlisted(&spare);
+        }
         if let Some(prepared) = writer.prepared.take() {
             self.disk.remove(&self.dir.join(segment::segment_name(prepared.sequence)))?;
             self.disk.sync_dir(&self.dir)?;

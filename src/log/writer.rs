@@ -63,6 +63,8 @@ pub(super) struct Writer {
     /// Segments of manifests that may be in force although replacing the manifest failed. Once another
     /// one has been stored, they are not listed.
     pub(super) doubtful: Vec<PathBuf>,
+    /// A segment that is not needed any more, whose place on the disk the next one takes.
+    pub(super) spare: Option<PathBuf>,
     last_time_ms: u64,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
@@ -87,6 +89,7 @@ impl Writer {
             attested_lsn: 0,
             retained: VecDeque::new(),
             doubtful: Vec::new(),
+            spare: None,
             last_time_ms,
             scratch: Vec::new(),
             compressed: Vec::new(),
@@ -269,12 +272,39 @@ pub(super) fn prepare(
 ) -> io::Result<Prepared> {
     let path = dir.join(segment::segment_name(sequence));
     let file = disk.create(&path)?;
+    make_ready(disk, dir, &path, file, sequence, size, zeroed)
+}
+
+/// The same in the place of a segment that nobody needs: its space on the disk is there already.
+pub(super) fn recycle(
+    disk: &dyn Disk,
+    dir: &Path,
+    spare: &Path,
+    sequence: u64,
+    size: u64,
+) -> io::Result<Prepared> {
+    let path = dir.join(segment::segment_name(sequence));
+    disk.rename(spare, &path)?;
+    let file = disk.open(&path).and_then(|file| file.set_len(size).map(|()| file));
+    let file = file.inspect_err(|_| drop(disk.remove(&path)))?;
+    make_ready(disk, dir, &path, file, sequence, size, true)
+}
+
+fn make_ready(
+    disk: &dyn Disk,
+    dir: &Path,
+    path: &Path,
+    file: Arc<dyn File>,
+    sequence: u64,
+    size: u64,
+    zeroed: bool,
+) -> io::Result<Prepared> {
     let reserved =
         file.allocate(size).and_then(|()| if zeroed { fill(&*file, size) } else { Ok(()) });
     let result = reserved.and_then(|()| disk.sync_dir(dir));
     if let Err(error) = result {
         // Half a file would keep the space that is short.
-        let _ = disk.remove(&path);
+        let _ = disk.remove(path);
         return Err(error);
     }
     Ok(Prepared { file, sequence, size })

@@ -14,9 +14,12 @@ pub struct Format {
     pub compress: bool,
 }
 
+/// What writes the end of a record later.
+type Later = Box<dyn Fn(&mut Writer<'_>) + Send>;
+
 /// Records of one database, as they are encoded under the engine's lock: in haste, with their strings not
 /// compressed yet. What a big value goes on with in the next chunk, does not end here.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Chunk {
     /// The database.
     pub db: u32,
@@ -29,6 +32,8 @@ pub struct Chunk {
     strings: Vec<Compressible>,
     format: Format,
     refused: Option<KeyNotHeld>,
+    /// Belongs behind all bytes, before the last record ends.
+    later: Option<Later>,
 }
 
 impl Chunk {
@@ -103,6 +108,12 @@ impl Chunk {
         record_head(kind, key, expiry_ms, Access::None, false, &mut self.bytes);
     }
 
+    /// Leaves what the record at hand ends with to whoever packs the chunk, because it may be long. Only
+    /// [`Chunk::end`] may follow.
+    pub fn end_later(&mut self, later: impl Fn(&mut Writer<'_>) + Send + 'static) {
+        self.later = Some(Box::new(later));
+    }
+
     /// Ends a record.
     pub fn end(&mut self) {
         self.ends_at.push(self.bytes.len());
@@ -120,7 +131,8 @@ impl Chunk {
 
     /// Compresses what can be and appends everything to `out`, and to `ends` where in that each record ends.
     pub fn pack(&self, packer: &mut lzf::Packer, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
-        let mut record_ends = self.ends_at.iter().copied().peekable();
+        let whole = self.ends_at.len() - usize::from(self.later.is_some());
+        let mut record_ends = self.ends_at[..whole].iter().copied().peekable();
         let mut at = 0;
         let mut copy = |out: &mut Vec<u8>, at: &mut usize, to: usize| {
             while let Some(end) = record_ends.next_if(|&end| end <= to) {
@@ -138,5 +150,9 @@ impl Chunk {
             }
         }
         copy(out, &mut at, self.bytes.len());
+        if let Some(later) = &self.later {
+            later(&mut Writer::new(out, self.format.compress));
+            ends.push(out.len());
+        }
     }
 }

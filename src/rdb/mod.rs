@@ -1,6 +1,6 @@
 //! RDB, Redis's format of values and of whole data sets.
 //!
-//! A value alone is what `DUMP` gives and `RESTORE` takes ([`payload`]); a data set is a file ([`file`]).
+//! A value alone is what `DUMP` gives and `RESTORE` takes ([`payload`]); a data set is a file ([`mod@file`]).
 //!
 //! | file | what |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `ziplist.rs`, `zipmap.rs` | small collections as servers before 7.0 and 2.6 kept them, which become listpacks |
 //! | `module.rs` | values of modules, which can only be passed over |
 //! | `file/` | records, files, their checksums and versions |
+//! | `chunk.rs`, `blocks.rs` | files written from a snapshot, in blocks that can be read by themselves |
 //!
 //! Formats and their constants are those of `rdb.h` and `rdb.c` of Redis 7.4 and Valkey 9. Nothing here trusts what it
 //! reads: lengths are compared with what is there before anything is allocated for them, and every value is checked

@@ -5,13 +5,13 @@ use super::background;
 use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::shared::Shared;
-use super::{client, info, logger, migrate, run};
+use super::{client, info, logger, migrate, run, saves};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
 use crate::data::Value;
 use crate::data::digest::digest;
-use crate::engine::{self, Guard, LOADING, ServerCommands, Session, Waiter};
+use crate::engine::{self, Guard, LOADING, Reload, ServerCommands, Session, Waiter};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
 use std::path::Path;
@@ -142,7 +142,12 @@ impl ServerCommands for ServerState {
             }
             C::ConfigHelp => help(&mut out, "CONFIG", CONFIG_HELP),
             C::Info => info::info(&self.shared, engine, args, &mut out),
-            C::LastSave => out.integer(self.shared.last_save_s.load(Ordering::Relaxed) as i64),
+            C::LastSave => out.integer(self.shared.saves.status().last_s as i64),
+            C::Save => {
+                engine.look_at_all();
+                background::save_now(&self.shared, engine)?;
+                out.ok();
+            }
             C::Debug => self.debug(engine, session, args, &mut out)?,
             C::BgRewriteAof => {
                 background::reply(background::bgrewriteaof(&self.shared, engine), &mut out)?;
@@ -155,7 +160,7 @@ impl ServerCommands for ServerState {
                 };
                 background::reply(background::bgsave(&self.shared, engine, schedule), &mut out)?;
             }
-            C::Shutdown => self.shutdown(args)?,
+            C::Shutdown => self.shutdown(engine, args)?,
             C::Wait => self.wait(engine, args, &mut out)?,
             C::WaitAof => self.wait_aof(engine, args, &mut out)?,
             C::Migrate => {
@@ -207,8 +212,8 @@ const DEBUG_HELP: &[&str] = &[
     "    Write a message to the server's log.",
     "PANIC",
     "    End the process with a panic.",
-    "RELOAD",
-    "    Write every value as RDB has it and read it back.",
+    "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
+    "    Write the RDB file and load it; without writing it; beside what is there; in its place.",
     "SEGFAULT",
     "    End the process as a crash would.",
     "SET-ACTIVE-EXPIRE <0|1>",
@@ -251,6 +256,7 @@ impl ServerState {
             }
         }
         engine.set_settings(run::settings(&pending.config));
+        self.shared.saves.refuse_writes(engine, &pending.config);
         let config = &pending.config;
         self.shared.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
         let query_bytes_max = config.client_query_buffer_limit as usize;
@@ -370,9 +376,7 @@ impl ServerState {
                 out.ok();
             }
             (b"reload", _) => {
-                engine.reload_values().map_err(|error| {
-                    CommandError::new(format!("ERR Error trying to reload: {error}"))
-                })?;
+                self.reload(engine, args)?;
                 out.ok();
             }
             (b"loadaof", 2) => {
@@ -429,6 +433,31 @@ impl ServerState {
         Ok(())
     }
 
+    fn reload(&self, engine: &mut Guard<'_>, args: Args<'_>) -> CommandResult {
+        let config = self.shared.config.read().clone();
+        let skip_modules = config.import_skip_modules;
+        let (mut save, mut how) = (true, Reload { flush: true, merge: false, skip_modules });
+        for option in args.from(2).iter() {
+            match &option.to_ascii_uppercase()[..] {
+                b"NOSAVE" => save = false,
+                b"NOFLUSH" => how.flush = false,
+                b"MERGE" => how.merge = true,
+                _ => {
+                    return Err(CommandError::fixed(
+                        "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                    ));
+                }
+            }
+        }
+        if save {
+            background::save_now(&self.shared, engine)?;
+        }
+        engine.reload_rdb(&saves::rdb_path(&config), how).map_err(|error| {
+            CommandError::new(format!("ERR Error trying to load the RDB dump: {error}"))
+        })?;
+        Ok(())
+    }
+
     fn debug_object(
         &self,
         engine: &mut Guard<'_>,
@@ -466,13 +495,14 @@ impl ServerState {
         Ok(())
     }
 
-    fn shutdown(&mut self, args: Args<'_>) -> CommandResult {
-        let (mut save, mut nosave, mut abort) = (false, false, false);
+    fn shutdown(&mut self, engine: &mut Guard<'_>, args: Args<'_>) -> CommandResult {
+        let (mut save, mut nosave, mut force, mut abort) = (false, false, false, false);
         for arg in args.from(1).iter() {
             match &arg.to_ascii_lowercase()[..] {
                 b"save" => save = true,
                 b"nosave" => nosave = true,
-                b"now" | b"force" => {}
+                b"now" => {}
+                b"force" => force = true,
                 b"abort" => abort = true,
                 _ => return Err(CommandError::SYNTAX),
             }
@@ -484,6 +514,8 @@ impl ServerState {
             return Err(CommandError::fixed("ERR No shutdown in progress."));
         }
         crate::log_warning!("User requested shutdown...");
+        saves::save_at_end(&self.shared, engine, (save, nosave, force))
+            .map_err(|_| CommandError::fixed("ERR Errors trying to SHUTDOWN. Check logs."))?;
         self.close = true;
         self.shared.request_exit(0);
         Ok(())

@@ -3,15 +3,14 @@
 //! A thread of its own writes; what it writes is encoded by the I/O threads, in slices behind their batches, and by
 //! [`save_slices`] while nobody sends commands.
 
+use super::saves;
 use super::shared::Shared;
 use crate::commands::{CommandError, CommandResult};
 use crate::engine::Guard;
 use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
-use crate::rdb::Format;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -183,6 +182,26 @@ pub fn bgsave(
     Ok("Background saving started")
 }
 
+/// `SAVE`. A rewrite that is under way is given up, and begins again later.
+///
+/// # Errors
+/// If a save is running in the background, or it fails.
+pub fn save_now(shared: &Arc<Shared>, engine: &mut Guard<'_>) -> Result<(), CommandError> {
+    {
+        let mut state = shared.background.state.lock();
+        match state.running.as_ref().map(|running| running.task) {
+            Some(Task::Save) => {
+                return Err(CommandError::fixed("ERR Background save already in progress"));
+            }
+            Some(Task::Rewrite) => state.rewrite_scheduled = true,
+            None => {}
+        }
+    }
+    let config = shared.config.read().clone();
+    let saved = shared.saves.save(engine, &config);
+    saved.map_err(|error| CommandError::new(format!("ERR {error}")))
+}
+
 /// Begins a task, unless one is running or the engine is in the middle of a transaction.
 fn begin(shared: &Arc<Shared>, engine: &mut Guard<'_>, task: Task) -> bool {
     let mut state = shared.background.state.lock();
@@ -191,7 +210,7 @@ fn begin(shared: &Arc<Shared>, engine: &mut Guard<'_>, task: Task) -> bool {
     }
     let format = match task {
         Task::Rewrite => BASE_FORMAT,
-        Task::Save => dump_format(shared, engine),
+        Task::Save => saves::format(engine, &shared.config.read()),
     };
     let Some(begun) = engine.begin_snapshot(format) else { return false };
     let parts = begun.parts.clone();
@@ -216,6 +235,9 @@ fn begin(shared: &Arc<Shared>, engine: &mut Guard<'_>, task: Task) -> bool {
         Ok(thread) => {
             state.thread = Some(thread);
             shared.background.begun.notify_one();
+            if task == Task::Save {
+                shared.saves.begun_in_background(engine.changes());
+            }
             log_notice!("{} started", name(task));
             true
         }
@@ -243,17 +265,8 @@ fn name(task: Task) -> &'static str {
     }
 }
 
-fn dump_path(shared: &Shared) -> PathBuf {
-    let config = shared.config.read();
-    PathBuf::from(&config.dir.0).join(&config.dbfilename)
-}
-
-fn dump_format(_shared: &Shared, _engine: &Guard<'_>) -> Format {
-    BASE_FORMAT
-}
-
 fn save(shared: &Shared, begun: &Begun) -> Result<(), SnapshotError> {
-    let path = dump_path(shared);
+    let path = saves::rdb_path(&shared.config.read());
     shared.engine.dump(begun, &path, &mut || begun.parts.wait(WRITER_PATIENCE)).map(|_| ())
 }
 
@@ -272,16 +285,18 @@ fn ended(shared: &Shared, task: Task, result: Result<(), SnapshotError>) {
         Err(error) => {
             state.failures += 1;
             state.failed_at = Some(Instant::now());
-            log_warning!("{} failed: {error}", name(task));
+            let text = match task {
+                Task::Rewrite => error.to_string(),
+                Task::Save => saves::explain(&saves::rdb_path(&shared.config.read()), error),
+            };
+            log_warning!("{} failed: {text}", name(task));
         }
     }
     match task {
         Task::Rewrite => state.last_rewrite = outcome,
         Task::Save => {
             state.last_save = outcome;
-            if outcome.succeeded {
-                shared.last_save_s.store(super::run::unix_s(), Ordering::Relaxed);
-            }
+            shared.saves.ended_in_background(outcome.succeeded);
         }
     }
 }
@@ -317,14 +332,23 @@ fn save_idle_slice(shared: &Shared) -> bool {
     more
 }
 
-/// Begins what was scheduled, and a rewrite once the log has grown as much as the configuration allows. To be
-/// called now and then.
+/// Begins what was scheduled, a save if a save point is due, and a rewrite once the log has grown as much as the
+/// configuration allows. To be called now and then.
 pub fn tick(shared: &Arc<Shared>) {
     if let Some(log) = shared.engine.log()
         && let Err(error) = log.forget_retired()
     {
         log_warning!("Files that are not to be kept any longer could not be removed: {error}");
     }
+    let config = shared.config.read().clone();
+    let changes = {
+        let mut engine = shared.engine.lock();
+        if engine.is_loading() {
+            return;
+        }
+        shared.saves.refuse_writes(&mut engine, &config);
+        engine.changes()
+    };
     let (rewrite, save) = {
         let state = shared.background.state.lock();
         if state.running.is_some() {
@@ -332,7 +356,12 @@ pub fn tick(shared: &Arc<Shared>) {
         }
         let pause = Duration::from_secs(u64::from(state.failures.min(60)));
         let waits = state.failed_at.is_some_and(|at| at.elapsed() < pause);
-        (state.rewrite_scheduled || (!waits && is_rewrite_due(shared)), state.save_scheduled)
+        let due = shared.saves.due(&config.save, changes);
+        if let Some((changes, seconds)) = due {
+            log_notice!("{changes} changes in {seconds} seconds. Saving...");
+        }
+        let rewrite = state.rewrite_scheduled || (!waits && is_rewrite_due(shared));
+        (rewrite, state.save_scheduled || due.is_some())
     };
     if !rewrite && !save {
         return;
@@ -360,7 +389,7 @@ fn is_rewrite_due(shared: &Shared) -> bool {
     let (base_bytes, bytes) = log.base_bytes();
     percentage > 0
         && !log.is_refusing()
-        && bytes >= min_bytes as u64
+        && bytes >= min_bytes
         && (bytes - base_bytes) as u128 * 100 >= base_bytes as u128 * percentage as u128
 }
 

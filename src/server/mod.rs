@@ -18,5 +18,6 @@ pub mod load;
 pub mod logger;
 pub mod migrate;
 pub mod run;
+pub mod saves;
 pub mod shared;
 pub mod waiters;

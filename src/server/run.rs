@@ -5,6 +5,7 @@ use super::config::{AppendFsync, Config, Loaded, LogCompression};
 use super::daemon::{self, PidFile, Supervisor};
 use super::listener::{IoThread, Listeners};
 use super::load::{self, Loading};
+use super::saves::{self, Saves};
 use super::shared::{Counters, Shared};
 use super::waiters::Waiters;
 use super::{args, logger};
@@ -142,7 +143,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         threads: threads.iter().map(|thread| thread.waiters.clone()).collect(),
         run_id,
         started,
-        last_save_s: unix_s().into(),
+        saves: Saves::default(),
         log_threads: Mutex::new(Vec::new()),
         exit,
         ending: false.into(),
@@ -173,8 +174,15 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         {
             let (mut signals, shared) = (signal(kind)?, shared.clone());
             threads[0].runtime.spawn(async move {
-                signals.recv().await;
-                log_warning!("Received {name}, shutting down");
+                loop {
+                    signals.recv().await;
+                    log_warning!("Received {name}, shutting down");
+                    let mut engine = shared.engine.lock();
+                    match saves::save_at_end(&shared, &mut engine, (false, false, false)) {
+                        Ok(()) => break,
+                        Err(_) => log_warning!("The data could not be saved: not shutting down"),
+                    }
+                }
                 shared.request_exit(0);
             });
         }

@@ -50,8 +50,8 @@ pub struct Shared {
     pub run_id: String,
     /// When the process started.
     pub started: Instant,
-    /// Unix time in s of the last time that everything was made durable by a close or a start.
-    pub last_save_s: AtomicU64,
+    /// RDB files.
+    pub saves: super::saves::Saves,
     /// Threads of the log, to be joined when it is closed.
     pub log_threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// Asks the main thread to end the process; the number is the exit status.

@@ -1,6 +1,68 @@
 //! Everything that a server holds, in a form that does not depend on the server.
 
-use super::{Client, Value, ok};
+use super::{Client, Value, eventually, int, noise, ok};
+
+/// A library of functions.
+pub const LIBRARY: &str = "#!lua name=lib\nredis.register_function('f', function() return 1 end)";
+
+/// Fills a server with values of all types and encodings. `part` tells the keys of several calls apart.
+pub fn fill(client: &mut Client, part: usize) {
+    let mut call = |words: &[&[u8]]| {
+        let reply = client.call_args(words);
+        assert!(!matches!(reply, Value::Error(_)), "{}: {reply:?}", words[0].escape_ascii());
+    };
+    let key = |name: &str| format!("{name}:{part}").into_bytes();
+    let texts: Vec<String> = (0..700).map(|n| format!("element {n}")).collect();
+    let numbers: Vec<String> = (0..700).map(|n| (n * n * 1000 - 5).to_string()).collect();
+    call(&[b"SET", &key("text"), b"value"]);
+    call(&[b"SET", &key("number"), b"-1234567890123"]);
+    call(&[b"SET", &key("binary"), &noise(5000, 3)]);
+    call(&[b"SET", &key("compressible"), &[b'x'; 5000]]);
+    call(&[b"SET", b"key \x00\r\n\xff", b""]);
+    call(&[b"SET", &key("expires"), b"1", b"PXAT", b"4102444800123"]);
+    call(&[b"SET", &key("expired"), b"1", b"PX", b"1"]);
+    for (name, count) in [("small", 5), ("big", 700)] {
+        let key = |kind: &str| key(&format!("{kind}:{name}"));
+        for (element, number) in texts.iter().zip(&numbers).take(count) {
+            let (element, number) = (element.as_bytes(), number.as_bytes());
+            call(&[b"RPUSH", &key("list"), element]);
+            call(&[b"RPUSH", &key("list of numbers"), number]);
+            call(&[b"SADD", &key("set"), element]);
+            call(&[b"SADD", &key("intset"), number]);
+            call(&[b"HSET", &key("hash"), element, number]);
+            call(&[b"ZADD", &key("zset"), number, element]);
+            call(&[b"XADD", &key("stream"), b"*", b"field", element, number, b"x"]);
+        }
+        call(&[b"PEXPIREAT", &key("list"), b"4102444800456"]);
+        call(&[b"XGROUP", b"CREATE", &key("stream"), b"group", b"0"]);
+        call(&[
+            b"XREADGROUP",
+            b"GROUP",
+            b"group",
+            b"me",
+            b"COUNT",
+            b"3",
+            b"STREAMS",
+            &key("stream"),
+            b">",
+        ]);
+        call(&[b"XDEL", &key("stream"), b"1-1"]);
+    }
+    call(&[b"RPUSH", &key("list of big ones"), &noise(20_000, 1), b"x", &noise(9_000, 2)]);
+    call(&[b"ZADD", &key("scores"), b"-inf", b"a", b"1.5", b"b", b"1e10", b"c", b"inf", b"d"]);
+    call(&[b"PFADD", &key("hll"), b"a", b"b", b"c"]);
+    call(&[b"SETBIT", &key("bits"), b"1000", b"1"]);
+    call(&[b"SELECT", b"9"]);
+    call(&[b"SET", &key("elsewhere"), b"1"]);
+    call(&[b"SELECT", b"0"]);
+    let hash = key("hash:small");
+    let words: [&[u8]; 6] = [b"HPEXPIREAT", &hash, b"4102444800789", b"FIELDS", b"1", b"element 1"];
+    let reply = client.call_args(&words);
+    assert!(reply.is_error("ERR unknown") || reply == Value::Array(vec![int(1)]), "{reply:?}");
+    // What has expired is gone before contents are compared.
+    let expired = format!("EXISTS expired:{part}");
+    eventually("a key expires", || (client.call(&expired) == int(0)).then_some(()));
+}
 
 /// All keys of the first 16 databases with types, values and expiry times, a line each, in order.
 pub fn contents(client: &mut Client) -> Vec<String> {

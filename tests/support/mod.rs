@@ -9,7 +9,7 @@ mod redis;
 mod server;
 
 pub use client::{Client, Value, array, bulk, error, int, ok, status, words};
-pub use contents::{assert_same_contents, contents};
+pub use contents::{LIBRARY, assert_same_contents, contents, fill};
 pub use redis::Redis;
 pub use server::{Server, Setup, command_exists, free_port, info, run_to_end};
 

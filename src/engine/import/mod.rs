@@ -110,6 +110,21 @@ impl Importer<'_> {
     }
 }
 
+/// Loads what the files hold into a keyspace that is empty.
+pub(super) fn load_into(
+    state: &mut State,
+    disk: &dyn Disk,
+    source: &Source,
+    options: Options,
+    now_ms: i64,
+    progress: &Progress,
+) -> Result<Report, ImportError> {
+    let report = Report::default();
+    let mut importer = Importer { state, options, progress, bytes_before: 0, now_ms, report };
+    importer.source(disk, source)?;
+    Ok(importer.report)
+}
+
 impl Engine {
     /// An engine without a log that holds what the files of a Redis hold. They are only read.
     ///
@@ -125,11 +140,7 @@ impl Engine {
     ) -> Result<(Self, Report), ImportError> {
         let mut state = State::new(&machine, databases, settings);
         let now_ms = machine.clock.unix_ms();
-        let report = Report::default();
-        let mut importer =
-            Importer { state: &mut state, options, progress, bytes_before: 0, now_ms, report };
-        importer.source(&*machine.disk, source)?;
-        let report = importer.report;
+        let report = load_into(&mut state, &*machine.disk, source, options, now_ms, progress)?;
         // What replaying has looked at nobody asked for.
         state.keyspace.stats = Default::default();
         Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, report))

@@ -181,3 +181,56 @@ fn libraries_of_functions_are_kept_and_replayed() {
     let functions = engine.lock().state.functions.clone();
     assert_eq!(functions.sources().collect::<Vec<_>>(), [source]);
 }
+
+/// Whatever moment a power cut or a kill chooses, either nothing of ours is there and an import begins anew, or
+/// everything is.
+#[test]
+fn a_crash_while_a_log_begins_leaves_all_or_nothing() {
+    let disk = SimDisk::new();
+    let lines: Vec<String> = (0..2000).map(|n| format!("SET key:{n} value:{n}")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    disk.put(Path::new("a.aof"), &commands(&lines));
+    let import = |disk: &SimDisk| {
+        let machine = Machine {
+            disk: Arc::new(disk.clone()),
+            clock: SimClock::new(NOW_MS),
+            random: Arc::new(|| seeded_random(1)),
+        };
+        let (source, settings) = (Source::Aof(vec!["a.aof".into()]), Settings::default());
+        let (progress, options) = (Progress::default(), Options::default());
+        let imported =
+            Engine::import(machine.clone(), &source, options, 16, settings, &progress).unwrap();
+        (machine, imported.0)
+    };
+    let dir = Path::new("d/mainstay");
+    let begin = |engine: &Engine| {
+        drop(engine.lock().begin_log(dir, crate::log::Options::default()).unwrap());
+    };
+    let snapshots = Arc::new(Mutex::new(Vec::new()));
+    let taken = snapshots.clone();
+    let (_, engine) = import(&disk);
+    disk.observe(move |_, disk| taken.lock().push(disk.snapshot()));
+    begin(&engine);
+    let snapshots = std::mem::take(&mut *snapshots.lock());
+    assert!(snapshots.len() > 8, "{}", snapshots.len());
+    let (mut found, mut anew) = (0, 0);
+    for (index, snapshot) in snapshots.iter().enumerate() {
+        let mut random = seeded_random(index as u64);
+        let keep_some = snapshot.after_power_cut(|| random() & 1 == 0);
+        let crashed = [snapshot.after_kill(), keep_some, snapshot.after_power_cut(|| false)];
+        for disk in crashed {
+            if crate::engine::holds_data(&disk, Path::new("d")).unwrap() {
+                found += 1;
+            } else {
+                anew += 1;
+                begin(&import(&disk).1);
+            }
+            let machine = import(&disk).0;
+            let options = crate::log::Options::default();
+            let opened = Engine::open(machine, dir, 16, Settings::default(), options);
+            let (engine, _) = opened.unwrap_or_else(|error| panic!("operation {index}: {error}"));
+            assert_eq!(engine.lock().keyspace().database(0).len(), 2000);
+        }
+    }
+    assert!(found > 0 && anew > 0, "{found} {anew}");
+}

@@ -177,6 +177,52 @@ fn the_small_file_is_read() {
 }
 
 #[test]
+fn values_of_old_kinds_become_those_of_today() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/rdb");
+    let read = |name, version: &[u8]| {
+        let seed = std::fs::read(seeds.join(name)).unwrap();
+        let ((keys, _), _) = read(&[version, &seed[1..]].concat()).unwrap();
+        let keys = keys.into_iter();
+        keys.map(|key| (String::from_utf8(key.1).unwrap(), key.2)).collect::<Vec<_>>()
+    };
+    let list = |all: &[&str]| {
+        let shown: Vec<_> = all.iter().map(|text| format!("{:?}", text.as_bytes())).collect();
+        format!("list {shown:?}")
+    };
+    let long = "x".repeat(300);
+    let numbers = i64::from_le_bytes([0x11; 8]).to_string();
+    let ziplist = ["a", "bc", "0", "12", "-128", "12345", "-8191487", "-2080177663"];
+    let ziplist = [&ziplist[..], &[&numbers, &long, "xyz"]].concat();
+    let quicklist = [&ziplist[..], &["a", "1", "b", "c"]].concat();
+    let expected = [
+        ("zm", format!("hash {:?}", ["[97] [49, 50] None", "[107, 101, 121] [118] None"])),
+        ("lz", list(&ziplist)),
+        ("zz", format!("zset {:?}", ["[97] 1", "[98] 1.5"])),
+        ("hz", format!("hash {:?}", ["[97] [49] None", "[98] [99] None"])),
+        ("ql", list(&quicklist)),
+        ("z1", format!("zset {:?}", ["[110] -inf", "[109] 1.5"])),
+        ("l", list(&["m", "12345"])),
+        ("s", format!("set {:?}", ["[109]", "[57]"])),
+        ("h22", format!("hash {:?}", ["[102] [118] Some(5)"])),
+    ];
+    for (found, (key, text)) in read("old", b"REDIS0012").into_iter().zip(expected) {
+        let sorted = |text: &str| {
+            let mut letters: Vec<char> = text.chars().collect();
+            letters.sort_unstable();
+            letters
+        };
+        assert_eq!(found.0, key);
+        // Sets and hashes are described in an order of their own.
+        let is_ordered = text.starts_with("list") || text.starts_with("zset");
+        assert!(found.1 == text || !is_ordered && sorted(&found.1) == sorted(&text), "{found:?}");
+    }
+    assert_eq!(read("old", b"REDIS0012").len(), 9);
+    let valkey = format!("hash {:?}", ["[102] [118] Some(4102444800000)"]);
+    assert_eq!(read("valkey", b"VALKEY080"), [("hv".to_owned(), valkey)]);
+    assert!(read("modules", b"REDIS0012").is_empty());
+}
+
+#[test]
 fn every_truncation_is_said_to_be_one() {
     let bytes = small_file();
     for len in 0..bytes.len() {

@@ -5,14 +5,13 @@ use super::directives::{DIRECTIVES, Status};
 /// Why a group of directives has no effect. The table of directives refers to these.
 pub mod reason {
     /// Directives about snapshots written by a forked child.
-    pub const FORK: &str =
-        "nothing is forked, and nothing is rewritten: there is no compaction yet";
+    pub const FORK: &str = "nothing is forked, and syncs go on while a base is written";
     /// Directives about the format or upkeep of Redis's append-only file.
     pub const AOF: &str = "the log has its own format: checksummed segments with a manifest";
-    /// Directives about checksums and compression that cannot be switched off.
-    pub const RDB: &str = "there are no RDB files yet; the log always has checksums";
-    /// `save`.
-    pub const SAVE: &str = "the log alone makes data durable; save points trigger nothing yet";
+    /// Checksums.
+    pub const RDB: &str = "what is written always has checksums, and what is read is checked";
+    /// Syncing along the way.
+    pub const SYNC: &str = "files are always synced along the way while they are written";
     /// The table of keys.
     pub const REHASH: &str =
         "the table of keys grows in bounded steps and is never rehashed as a whole";

@@ -369,18 +369,19 @@ directives! {
     "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, BOOL, MUTABLE, Kept(reason::FORK);
     "auto-aof-rewrite-percentage" => auto_aof_rewrite_percentage: i32 = 100, COUNT, MUTABLE, Works;
     "auto-aof-rewrite-min-size" => auto_aof_rewrite_min_size: u64 = 64 * MIB, SIZE, MUTABLE, Works;
-    "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
+    "aof-rewrite-incremental-fsync" => aof_rewrite_incremental_fsync: bool = true, BOOL, MUTABLE, Kept(reason::SYNC);
     "aof-load-truncated" => aof_load_truncated: bool = true, BOOL, MUTABLE, Works;
     "import-skip-modules" => import_skip_modules: bool = false, BOOL, MUTABLE, Works;
     "aof-use-rdb-preamble" => aof_use_rdb_preamble: bool = true, BOOL, MUTABLE, Kept(reason::AOF);
     "aof-timestamp-enabled" => aof_timestamp_enabled: bool = false, BOOL, MUTABLE, Kept(reason::AOF);
     "aof-disable-auto-gc" => aof_disable_auto_gc: bool = false, BOOL, HIDDEN, Kept(reason::AOF);
-    "save" => save: SavePoints = SavePoints::default(), SPECIAL, MULTI, Kept(reason::SAVE);
+    "save" => save: SavePoints = SavePoints::default(), SPECIAL, MULTI, Works;
     "dbfilename" => dbfilename: String = "dump.rdb".into(), DB_FILE, Flags::PROTECTED, Works;
-    "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
+    "stop-writes-on-bgsave-error" => stop_writes_on_bgsave_error: bool = true, BOOL, MUTABLE, Works;
     "rdbcompression" => rdbcompression: bool = true, BOOL, MUTABLE, Works;
     "rdbchecksum" => rdbchecksum: bool = true, BOOL, IMMUTABLE, Kept(reason::RDB);
-    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, BOOL, MUTABLE, Kept(reason::FORK);
+    "rdb-version" => rdb_version: RdbVersion = RdbVersion::Auto, CHOICE, MUTABLE, Works;
+    "rdb-save-incremental-fsync" => rdb_save_incremental_fsync: bool = true, BOOL, MUTABLE, Kept(reason::SYNC);
     "rdb-del-sync-files" => rdb_del_sync_files: bool = false, BOOL, MUTABLE, Kept(reason::REPLICATION);
     "sanitize-dump-payload" => sanitize_dump_payload: SanitizeDumpPayload = SanitizeDumpPayload::No, CHOICE, MUTABLE, Kept(reason::SANITIZE);
 

@@ -21,7 +21,9 @@ pub use command::{Change, Pending, SetCause, SetError};
 pub use directives::{Config, DIRECTIVES, Directive, Effect, Flags, Status, find};
 pub use parse::{LoadError, Loaded, Sources, load, load_text};
 pub use rewrite::{RewriteError, rewrite_file};
-pub use values::{AppendFsync, LogCompression, LogLevel, ProtectedAction, Supervised};
+pub use values::{
+    AppendFsync, LogCompression, LogLevel, ProtectedAction, RdbVersion, SavePoints, Supervised,
+};
 
 #[cfg(test)]
 mod tests {
