@@ -7,7 +7,7 @@ use super::{in_parallel, scaled, seeds};
 use mainstay::disk::sim::Operation;
 use mainstay::disk::{Disk, SimDisk};
 use mainstay::engine::compact::SnapshotError;
-use mainstay::log::manifest::{BaseLine, Manifest};
+use mainstay::log::manifest::{BaseLine, Manifest, TEMPORARY_NAME};
 use mainstay::log::{Durability, Lsn, base, segment};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -205,11 +205,20 @@ fn a_snapshot_with_another_number_of_keys_is_not_put_in_force() {
     compact(&mut world);
 }
 
-/// Lets the operations from the `first`-th of a compaction on fail, and crashes everything that comes
-/// of it. False if there are fewer operations than that.
-fn survive(first: u64, count: u64) -> bool {
-    let durability = MODES[(first % 3) as usize];
-    let config = Config { long_syncs: false, ..config(2000 + first / 3, durability) };
+/// Which operations are to fail, during a compaction.
+#[derive(Clone, Copy)]
+struct Failing {
+    /// The first of those picked, counted from 0.
+    first: u64,
+    count: u64,
+    which: fn(&Operation) -> bool,
+}
+
+/// Lets operations of a compaction fail, and crashes everything that comes of it. False if there are fewer
+/// operations than that.
+fn survive(durability: Durability, failing: Failing) -> bool {
+    let Failing { first, count, which } = failing;
+    let config = Config { long_syncs: false, ..config(2000 + first, durability) };
     let mut world = World::new(config);
     world.run(20);
     world.settle();
@@ -217,7 +226,7 @@ fn survive(first: u64, count: u64) -> bool {
     let units = world.model.lock().units.len();
     world.run(units + 10);
     let before = base_line(&world.disk);
-    let operations = fail_some(&world.disk, first, count, |_| true);
+    let operations = fail_some(&world.disk, first, count, which);
     let moments = record(&world);
     let result = world.compact();
     let failed = operations.load(Ordering::Relaxed) > first;
@@ -238,9 +247,12 @@ fn survive(first: u64, count: u64) -> bool {
     let before = base_line(&world.disk);
     compact(&mut world);
     assert_ne!(base_line(&world.disk), before, "operation {first}");
+    if !which(&Operation::Remove(dir().into())) {
+        check_no_unused_base(&world);
+    }
     world.sync();
     world.check_in_memory();
-    History::new(&world, &moments).crash_everywhere(1, 30, 60);
+    History::new(&world, &moments).crash_everywhere(1, 60, 100);
     let lsn = world.model.lock().lsn();
     for crash in [Crash::Kill, Crash::LosesAll] {
         let disk = crash.disk(&world.disk.snapshot());
@@ -251,13 +263,15 @@ fn survive(first: u64, count: u64) -> bool {
     failed
 }
 
-/// Survives failures at the first operation, the second, and so on, until there is none left.
-fn survive_all(count: u64, every: usize) {
+/// Survives failures at the first operation, the second, and so on, in all modes, until there is none left. Only
+/// every so many of these runs is done; 1 or a number that 3 does not divide.
+fn survive_all(count: u64, which: fn(&Operation) -> bool, every: usize) {
     let is_over = AtomicU64::new(0);
-    let firsts: Vec<u64> = (0..10_000).step_by(every).collect();
-    in_parallel(&firsts, |&first| {
-        // The modes take turns, and one needs fewer operations than another.
-        if is_over.load(Ordering::Relaxed) < 12 && !survive(first, count) {
+    let runs: Vec<u64> = (0..30_000).step_by(every).collect();
+    in_parallel(&runs, |&run| {
+        let failing = Failing { first: run / 3, count, which };
+        // One mode needs fewer operations than another.
+        if is_over.load(Ordering::Relaxed) < 12 && !survive(MODES[(run % 3) as usize], failing) {
             is_over.fetch_add(1, Ordering::Relaxed);
         }
     });
@@ -266,12 +280,22 @@ fn survive_all(count: u64, every: usize) {
 
 #[test]
 fn every_operation_of_a_compaction_may_fail_once() {
-    survive_all(1, scaled(4, 1));
+    survive_all(1, |_| true, scaled(13, 1));
 }
 
 #[test]
 fn every_operation_of_a_compaction_may_fail_three_times_in_a_row() {
-    survive_all(3, scaled(7, 1));
+    survive_all(3, |_| true, scaled(19, 1));
+}
+
+#[test]
+fn every_replacement_of_the_manifest_during_a_compaction_may_fail() {
+    let replaces = |operation: &Operation| match operation {
+        Operation::Rename(_) | Operation::SyncDir => true,
+        Operation::Sync(path) => path.ends_with(TEMPORARY_NAME),
+        _ => false,
+    };
+    survive_all(1, replaces, scaled(2, 1));
 }
 
 #[test]

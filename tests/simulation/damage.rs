@@ -10,8 +10,9 @@ use mainstay::env::seeded_random;
 use mainstay::log::frame::{FrameHeader, FrameKind};
 use mainstay::log::manifest::{self, Manifest};
 use mainstay::log::reader::FrameReader;
-use mainstay::log::{Durability, OpenError, Options, segment};
-use std::path::PathBuf;
+use mainstay::log::{Durability, OpenError, Options, base, segment};
+use mainstay::rdb::blocks::{Block, read_index};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How many commands and transactions the log holds that is damaged here.
@@ -103,13 +104,18 @@ impl Damaged {
     }
 }
 
-/// The frames of a file that can be read, one by one.
-fn frames(disk: &SimDisk, path: &std::path::Path, seed: u32) -> Vec<(u64, FrameHeader)> {
+/// The frames of a segment that can be read, one by one.
+fn frames(disk: &SimDisk, path: &Path, seed: u32) -> Vec<(u64, FrameHeader)> {
+    frames_from(disk, path, seed, FrameReader::FIRST_OFFSET)
+}
+
+/// The frames of a file that can be read, the first at `from` or behind it.
+fn frames_from(disk: &SimDisk, path: &Path, seed: u32, mut from: u64) -> Vec<(u64, FrameHeader)> {
     let file = disk.open(path).unwrap();
     let end = file.len().unwrap();
     let mut reader = FrameReader::new(file, end, seed);
     let mut found = Vec::new();
-    let (mut from, mut raw) = (FrameReader::FIRST_OFFSET, Vec::new());
+    let mut raw = Vec::new();
     while let Some((at, header)) = reader.find_header(from) {
         if reader.frame(at, &mut raw).is_ok() {
             found.push((at, header));
@@ -452,5 +458,150 @@ fn every_flipped_bit_in_any_file_of_a_data_set_is_found() {
             let named = [path.to_str().unwrap(), "offset ", "LSN "];
             assert!(named.iter().all(|part| text.contains(part)), "{name}, bit {bit}: {text}");
         });
+    }
+}
+
+/// A data set whose base is what a compaction made: a preamble of several blocks, and frames behind it.
+struct Compacted {
+    config: Config,
+    disk: SimDisk,
+    path: PathBuf,
+    bytes: Vec<u8>,
+    blocks: Vec<Block>,
+    index_offset: u64,
+    preamble_bytes: u64,
+    header_offset: u64,
+    frames: Vec<(u64, FrameHeader)>,
+}
+
+impl Compacted {
+    fn new() -> Self {
+        let mut world = World::new(config(Durability::Always));
+        world.run(40);
+        let begun = world.begin_snapshot();
+        let compacted = world.compact_with(&begun, |world| {
+            let units = world.model.lock().units.len();
+            world.run(units + 2);
+            world.settle();
+            world.engine.lock().save_slice(0);
+        });
+        compacted.unwrap();
+        let units = world.model.lock().units.len();
+        world.run(units + 10);
+        world.sync();
+        let disk = world.disk.snapshot().after_kill();
+        let line = Manifest::load(&disk, dir()).unwrap().base.unwrap();
+        let path = dir().join(segment::base_name(line.sequence));
+        let bytes = disk.contents(&path).unwrap();
+        assert_eq!(bytes.len() as u64, line.bytes);
+        let header_offset = base::frames_header_offset(line.preamble_bytes);
+        let first = header_offset + segment::HEADER_BYTES as u64;
+        let header = segment::SegmentHeader::decode(&bytes[header_offset as usize..first as usize]);
+        let index_offset = header.unwrap().preamble.unwrap().index_offset;
+        let tail = &bytes[index_offset as usize..line.preamble_bytes as usize];
+        let blocks = read_index(tail, index_offset).unwrap();
+        let frames = frames_from(&disk, &path, line.identity.seed(), first);
+        assert!(blocks.len() > 3 && frames.len() > 3 && line.preamble_bytes < header_offset);
+        let (config, preamble_bytes) = (world.config.clone(), line.preamble_bytes);
+        Self {
+            config,
+            disk,
+            path,
+            bytes,
+            blocks,
+            index_offset,
+            preamble_bytes,
+            header_offset,
+            frames,
+        }
+    }
+
+    fn block(&self, index: usize) -> std::ops::Range<usize> {
+        let end = self.blocks.get(index + 1).map_or(self.index_offset, |next| next.offset);
+        self.blocks[index].offset as usize..end as usize
+    }
+
+    /// Where the part begins that the byte at `offset` belongs to, and that an error is to name.
+    fn part_at(&self, offset: u64) -> u64 {
+        if offset < self.index_offset {
+            let index = self.blocks.partition_point(|block| block.offset <= offset);
+            self.blocks[index - 1].offset
+        } else if offset < self.preamble_bytes {
+            self.index_offset
+        } else if offset < self.header_offset {
+            offset
+        } else if offset < self.header_offset + segment::HEADER_BYTES as u64 {
+            self.header_offset
+        } else {
+            self.frames[self.frames.partition_point(|(at, _)| *at <= offset) - 1].0
+        }
+    }
+
+    /// Asserts that a start refuses such a base, names it and one of `offsets`, and changes nothing.
+    fn refused(&self, bytes: &[u8], offsets: &[u64], what: &str) {
+        let disk = self.disk.snapshot().after_kill();
+        disk.put(&self.path, bytes);
+        let text = refusal(&disk, &self.config, what);
+        let places = offsets.iter().map(|at| format!("{}, offset {at}: ", self.path.display()));
+        let is_named = places.into_iter().any(|place| text.contains(&place));
+        assert!(is_named && text.contains("LSN "), "{what}, not at {offsets:?}: {text}");
+    }
+}
+
+#[test]
+fn every_flipped_bit_in_the_base_of_a_compaction_is_found_where_it_is() {
+    let base = Compacted::new();
+    let bits = sampled(0..8 * base.bytes.len() as u64, scaled(60, 1));
+    in_parallel(&bits, |&bit| {
+        let mut bytes = base.bytes.clone();
+        bytes[bit as usize / 8] ^= 1 << (bit % 8);
+        base.refused(&bytes, &[base.part_at(bit / 8)], &format!("base, bit {bit}"));
+    });
+}
+
+#[test]
+fn the_base_of_a_compaction_cut_anywhere_is_refused() {
+    let base = Compacted::new();
+    let lens = sampled(0..base.bytes.len() as u64, scaled(10, 1));
+    in_parallel(&lens, |&len| {
+        let mut bytes = base.bytes[..len as usize].to_vec();
+        // The header behind the preamble is read first.
+        let place = base.part_at(len).max(base.header_offset);
+        base.refused(&bytes, &[place], &format!("base, cut at {len}"));
+        let lost = &base.bytes[len as usize..];
+        if let Some(at) = lost.iter().position(|&byte| byte != 0) {
+            let first = base.part_at(len + at as u64);
+            bytes.resize(base.bytes.len(), 0);
+            base.refused(&bytes, &[base.header_offset, first], &format!("base, zero from {len}"));
+        }
+    });
+}
+
+#[test]
+fn blocks_and_frames_of_a_base_in_each_others_places_are_found() {
+    let base = Compacted::new();
+    // A block holds the keys of one database, so swapping two of them would move keys elsewhere.
+    for first in 0..base.blocks.len() - 1 {
+        let (one, other) = (base.block(first), base.block(first + 1));
+        let mut bytes = base.bytes[..one.start].to_vec();
+        bytes.extend_from_slice(&base.bytes[other.clone()]);
+        bytes.extend_from_slice(&base.bytes[one.clone()]);
+        bytes.extend_from_slice(&base.bytes[other.end..]);
+        base.refused(&bytes, &[one.start as u64], &format!("block {first} and the one behind it"));
+        // As if it had been written over the one behind it.
+        let mut bytes = base.bytes.clone();
+        let count = one.len().min(other.len());
+        bytes.copy_within(one.start..one.start + count, other.start);
+        base.refused(&bytes, &[other.start as u64], &format!("block {first} twice"));
+    }
+    let end_of = |(at, header): (u64, FrameHeader)| (at + header.frame_bytes()) as usize;
+    for pair in base.frames.windows(2) {
+        let (one, other) =
+            (pair[0].0 as usize..end_of(pair[0]), pair[1].0 as usize..end_of(pair[1]));
+        let mut bytes = base.bytes[..one.start].to_vec();
+        bytes.extend_from_slice(&base.bytes[other.clone()]);
+        bytes.extend_from_slice(&base.bytes[one.clone()]);
+        bytes.extend_from_slice(&base.bytes[other.end..]);
+        base.refused(&bytes, &[pair[0].0], &format!("the frame at {} and the next", pair[0].0));
     }
 }

@@ -37,6 +37,20 @@ fn check_files(disk: &SimDisk) {
     assert_eq!(bases, listed);
 }
 
+/// Asserts that after whatever crash every file that the manifest lists is there.
+fn check_listed_files(history: &History) {
+    for moment in &history.moments {
+        for crash in [Crash::Kill, Crash::LosesAll, Crash::KeepsAll, Crash::Random(1)] {
+            let disk = crash.disk(&moment.snapshot);
+            let names = disk.list(dir()).unwrap();
+            for name in Manifest::load(&disk, dir()).unwrap().all_names() {
+                let operation = &moment.operation;
+                assert!(names.contains(&name), "{crash:?} after {operation:?}: {name} is missing");
+            }
+        }
+    }
+}
+
 /// A log that was compacted so many times, every 1000 s.
 fn compacted(seed: u64, retention: Retention, times: usize) -> World {
     let config = Config {
@@ -172,7 +186,9 @@ fn a_crash_while_files_are_retired_or_forgotten_leaves_none_behind() {
         let units = world.model.lock().units.len();
         world.run(units + 5);
         world.settle();
-        History::new(&world, &moments).crash_everywhere(scaled(1, 8), scaled(8, 1), scaled(40, 3));
+        let history = History::new(&world, &moments);
+        check_listed_files(&history);
+        history.crash_everywhere(scaled(1, 8), scaled(8, 1), scaled(40, 3));
     }
 }
 
