@@ -10,7 +10,7 @@
 
 use super::base::BaseWriter;
 use super::manifest::Manifest;
-use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::segment::{self, FileKind, Identity, NameKind, SegmentHeader};
 use super::{Log, Lsn, Shape};
 use std::ffi::OsStr;
 use std::io;
@@ -145,7 +145,7 @@ impl Log {
         // The youngest of them is the biggest segment, and makes the next one.
         let is_segment = |path: &PathBuf| {
             let name = path.file_name().and_then(OsStr::to_str).and_then(segment::parse_name);
-            name.is_some_and(|(kind, _)| kind == FileKind::Segment)
+            name.is_some_and(|(kind, _)| kind == NameKind::Segment)
         };
         if writer.spare.is_none()
             && let Some(at) = gone.iter().rposition(is_segment)
@@ -157,6 +157,7 @@ impl Log {
         // Somebody may have left a drain to the log thread meanwhile.
         self.kick();
         stored?;
+        self.kick_compression();
         gone.iter().for_each(|path| self.remove_unlisted(path));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The manifest: which files make up the data set. A short text, replaced as a whole.
 
-use super::segment::{Identity, base_name, segment_name};
+use super::segment::{Identity, base_name, compressed_name, segment_name};
 use super::{Lsn, Timeline, TimelineId, frame};
 use crate::disk::{self, Disk};
 use crate::env::Random;
@@ -64,6 +64,13 @@ pub enum RetiredFile {
     Base(BaseLine),
     /// A sealed segment.
     Segment(SegmentLine),
+    /// A sealed segment up to its end, compressed with zstd.
+    CompressedSegment {
+        /// The segment as it was.
+        segment: SegmentLine,
+        /// Length of the compressed file.
+        bytes: u64,
+    },
 }
 
 impl RetiredFile {
@@ -72,6 +79,7 @@ impl RetiredFile {
         match self {
             Self::Base(base) => base_name(base.sequence),
             Self::Segment(segment) => segment_name(segment.sequence),
+            Self::CompressedSegment { segment, .. } => compressed_name(segment.sequence),
         }
     }
 
@@ -80,7 +88,31 @@ impl RetiredFile {
         match self {
             Self::Base(base) => base.bytes,
             Self::Segment(segment) => segment.end.map_or(0, |end| end.bytes),
+            Self::CompressedSegment { bytes, .. } => *bytes,
         }
+    }
+
+    fn encode(&self, text: &mut String) {
+        match self {
+            Self::Base(base) => base.encode(text),
+            Self::Segment(segment) => segment.encode(text),
+            Self::CompressedSegment { segment, bytes } => {
+                segment.encode(text);
+                write!(text, " zstd {bytes}").expect("writing to a string");
+            }
+        }
+    }
+
+    fn parse(words: &[&str]) -> Option<Self> {
+        Some(match words {
+            ["base", words @ ..] => Self::Base(BaseLine::parse(words)?),
+            ["segment", words @ .., "zstd", bytes] => Self::CompressedSegment {
+                segment: SegmentLine::parse(words)?,
+                bytes: bytes.parse().ok()?,
+            },
+            ["segment", words @ ..] => Self::Segment(SegmentLine::parse(words)?),
+            _ => return None,
+        })
     }
 }
 
@@ -205,10 +237,7 @@ impl Manifest {
         }
         for line in &self.retired {
             write!(text, "\nretired {} ", line.time_ms).expect("writing to a string");
-            match &line.file {
-                RetiredFile::Base(base) => base.encode(&mut text),
-                RetiredFile::Segment(segment) => segment.encode(&mut text),
-            }
+            line.file.encode(&mut text);
         }
         if let Some(base) = &self.base {
             text.push('\n');
@@ -266,12 +295,8 @@ impl Manifest {
                     .push(Timeline { id: TimelineId(unhex(id)?), begin_lsn: begin.parse().ok()? }),
                 ["base", ref words @ ..] => base = Some(BaseLine::parse(words)?),
                 ["segment", ref words @ ..] => segments.push(SegmentLine::parse(words)?),
-                ["retired", time_ms, kind, ref words @ ..] => {
-                    let file = match kind {
-                        "base" => RetiredFile::Base(BaseLine::parse(words)?),
-                        "segment" => RetiredFile::Segment(SegmentLine::parse(words)?),
-                        _ => return None,
-                    };
+                ["retired", time_ms, ref words @ ..] => {
+                    let file = RetiredFile::parse(words)?;
                     retired.push(RetiredLine { time_ms: time_ms.parse().ok()?, file });
                 }
                 _ => return None,
@@ -290,8 +315,12 @@ impl Manifest {
         {
             return Err("its base ends before it begins");
         }
-        let is_open =
-            |line: &RetiredLine| matches!(&line.file, RetiredFile::Segment(s) if s.end.is_none());
+        let is_open = |line: &RetiredLine| match &line.file {
+            RetiredFile::Base(_) => false,
+            RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } => {
+                segment.end.is_none()
+            }
+        };
         if self.retired.iter().any(is_open) || !self.retired.is_sorted_by_key(|line| line.time_ms) {
             return Err("its retired files are not sealed and in order");
         }
@@ -362,6 +391,15 @@ impl Manifest {
         self.retired.extend(self.base.take().map(|base| line(RetiredFile::Base(base))));
         let old = self.segments.extract_if(.., |segment| segment.first_lsn < lsn);
         self.retired.extend(old.map(|segment| line(RetiredFile::Segment(segment))));
+    }
+
+    /// Lists `segment` as compressed to so many bytes. False if it is not among the retired files.
+    pub(super) fn compress_retired(&mut self, segment: &SegmentLine, bytes: u64) -> bool {
+        let listed = self.retired.iter_mut().map(|line| &mut line.file);
+        let old = RetiredFile::Segment(segment.clone());
+        let Some(file) = listed.into_iter().find(|file| **file == old) else { return false };
+        *file = RetiredFile::CompressedSegment { segment: segment.clone(), bytes };
+        true
     }
 
     /// Takes out the retired files that are not to be kept any longer: those that were retired before `since_ms`, and
@@ -436,10 +474,23 @@ mod tests {
         Manifest {
             dataset: Identity([0xab; 16]),
             timelines: vec![Timeline { id: TimelineId([1; 20]), begin_lsn: 0 }],
-            retired: vec![RetiredLine {
-                time_ms: 3,
-                file: RetiredFile::Segment(segment(0, 0, Some(SegmentEnd { lsn: 5, bytes: 9 }))),
-            }],
+            retired: vec![
+                RetiredLine {
+                    time_ms: 3,
+                    file: RetiredFile::CompressedSegment {
+                        segment: segment(6, 0, Some(SegmentEnd { lsn: 3, bytes: 9 })),
+                        bytes: 8,
+                    },
+                },
+                RetiredLine {
+                    time_ms: 3,
+                    file: RetiredFile::Segment(segment(
+                        7,
+                        3,
+                        Some(SegmentEnd { lsn: 5, bytes: 9 }),
+                    )),
+                },
+            ],
             base: Some(BaseLine {
                 sequence: 1,
                 identity: Identity([9; 16]),
@@ -486,7 +537,12 @@ mod tests {
         order.segments[1].sequence = 2;
         let mut open = manifest();
         open.segments[0].end = None;
-        for wrong in [gap, order, open] {
+        let mut unsealed = manifest();
+        unsealed.retired[0].file = RetiredFile::CompressedSegment {
+            segment: SegmentLine { end: None, ..manifest().segments[0].clone() },
+            bytes: 8,
+        };
+        for wrong in [gap, order, open, unsealed] {
             assert!(Manifest::decode(&wrong.encode()).is_err());
         }
     }

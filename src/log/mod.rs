@@ -10,6 +10,7 @@
 //! - One log thread does everything else, one [`Action`] at a time, as [`Log::next_action`] says: it
 //!   drains under `always`, syncs, rolls to the next segment, and heals after a failure.
 //! - One background thread prepares the next segment ([`Log::prepare`]).
+//! - Another one compresses retired segments ([`Log::compress_retired`]).
 //!
 //! Nothing here starts a thread or looks at a clock of its own: a simulation drives the same steps.
 
@@ -21,6 +22,7 @@ pub mod frame;
 pub mod manifest;
 mod open;
 pub mod reader;
+mod retired;
 pub mod segment;
 mod stats;
 mod worker;
@@ -32,6 +34,7 @@ pub use compact::Retention;
 pub use open::{
     Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, attach, holds_data, reread,
 };
+pub use retired::{CompressError, Compressed, open_retired};
 pub use stats::SyncStats;
 pub use worker::{Action, SyncTicket};
 
@@ -40,6 +43,7 @@ use crate::env::{Clock, Random};
 use commit::Commit;
 use manifest::Manifest;
 use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -120,6 +124,8 @@ pub struct Options {
     pub durability: Durability,
     /// How long files are kept that a compaction has replaced, at the beginning.
     pub retention: Retention,
+    /// Whether retired segments are compressed (`log-retention-compression`).
+    pub compresses_retired: bool,
 }
 
 impl Default for Options {
@@ -130,6 +136,7 @@ impl Default for Options {
             undurable_bytes_max: 128 << 20,
             durability: Durability::Always,
             retention: Retention::default(),
+            compresses_retired: true,
         }
     }
 }
@@ -239,6 +246,11 @@ pub struct Log {
     work_added: Condvar,
     prepare_lock: Mutex<()>,
     prepare_added: Condvar,
+    /// Whether there may be retired segments to compress, and what their thread sleeps on.
+    retired: Mutex<bool>,
+    retired_added: Condvar,
+    /// Sequences of retired segments that are damaged or gone.
+    uncompressible: Mutex<BTreeSet<u64>>,
     listeners: Mutex<Arc<[Listener]>>,
     stats: Mutex<SyncStats>,
     /// Let go when the log is closed.

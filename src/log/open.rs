@@ -7,13 +7,13 @@ use super::manifest::{
     self, BaseLine, Manifest, ManifestError, RetiredFile, SegmentEnd, SegmentLine,
 };
 use super::reader::FrameReader;
-use super::segment::{self, FileKind, HeaderError, Identity, Preamble, SegmentHeader};
+use super::segment::{self, FileKind, HeaderError, Identity, NameKind, Preamble, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, WriteError, Writer};
 use super::{Log, Lsn, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId};
 use crate::disk::{self, Disk, File, Lock};
 use crate::env::{Clock, Random};
 use parking_lot::{Condvar, Mutex};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -648,7 +648,7 @@ impl Opening<'_> {
             let len = file.len().map_err(disk_error("measuring", &path))?;
             let first = FrameReader::FIRST_OFFSET;
             let empty = FrameReader::new(file, len, 0).written_end(first) == first;
-            if kind == FileKind::Base || !empty {
+            if kind != NameKind::Segment || !empty {
                 return Err(OpenError::ManifestMissing { dir: self.dir.into(), file: name });
             }
         }
@@ -880,6 +880,9 @@ pub(super) fn new_log(
         work_added: Condvar::new(),
         prepare_lock: Mutex::new(()),
         prepare_added: Condvar::new(),
+        retired: Mutex::new(false),
+        retired_added: Condvar::new(),
+        uncompressible: Mutex::new(BTreeSet::new()),
         listeners: Mutex::new(Arc::new([])),
         stats: Mutex::new(SyncStats::default()),
         lock: Mutex::new(Some(lock)),

@@ -157,12 +157,30 @@ pub fn base_name(sequence: u64) -> String {
     format!("base-{sequence:016}.log")
 }
 
+/// The name of segment `sequence` once it is retired and compressed.
+pub fn compressed_name(sequence: u64) -> String {
+    format!("segment-{sequence:016}.log.zst")
+}
+
+/// What a file is by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// A segment.
+    Segment,
+    /// A retired segment, compressed.
+    CompressedSegment,
+    /// A base.
+    Base,
+}
+
 /// Kind and sequence of the file that has this name, if it is one of ours.
-pub fn parse_name(name: &str) -> Option<(FileKind, u64)> {
-    let stem = name.strip_suffix(".log")?;
-    let (kind, digits) = match stem.split_once('-')? {
-        ("segment", digits) => (FileKind::Segment, digits),
-        ("base", digits) => (FileKind::Base, digits),
+pub fn parse_name(name: &str) -> Option<(NameKind, u64)> {
+    let (stem, suffix) = name.split_once('.')?;
+    let (prefix, digits) = stem.split_once('-')?;
+    let kind = match (prefix, suffix) {
+        ("segment", "log") => NameKind::Segment,
+        ("segment", "log.zst") => NameKind::CompressedSegment,
+        ("base", "log") => NameKind::Base,
         _ => return None,
     };
     let sequence = digits.parse().ok()?;
@@ -199,13 +217,16 @@ mod tests {
 
     #[test]
     fn names() {
-        assert_eq!(parse_name(&segment_name(12)), Some((FileKind::Segment, 12)));
-        assert_eq!(parse_name(&base_name(1)), Some((FileKind::Base, 1)));
+        assert_eq!(parse_name(&segment_name(12)), Some((NameKind::Segment, 12)));
+        assert_eq!(parse_name(&compressed_name(9)), Some((NameKind::CompressedSegment, 9)));
+        assert_eq!(parse_name(&base_name(1)), Some((NameKind::Base, 1)));
         for name in [
             "segment-1.log",
             "segment-+000000000000001.log",
             "manifest",
             "base-000000000000000x.log",
+            "base-0000000000000001.log.zst",
+            "segment-0000000000000001.zst",
             "x-0000000000000001.log",
         ] {
             assert_eq!(parse_name(name), None, "{name}");

@@ -389,13 +389,14 @@ impl Log {
         }
     }
 
-    /// Tells both threads to end once everything appended is durable.
+    /// Tells its threads to end once everything appended is durable.
     pub fn begin_close(&self) {
         self.request_sync();
         self.closing.store(true, Ordering::Release);
         let held = self.prepare_lock.lock();
         self.prepare_added.notify_all();
         drop(held);
+        self.kick_compression();
         self.kick();
     }
 

@@ -5,10 +5,14 @@ use super::crash::{Crash, History, record};
 use super::failures::fail_some;
 use super::world::{Config, World, check_no_strays, digest, dir, open};
 use super::{scaled, seeds};
+use mainstay::disk::read_all;
 use mainstay::disk::{Disk, SimDisk};
-use mainstay::log::manifest::{Manifest, RetiredLine};
-use mainstay::log::{Durability, Retention};
-use std::collections::BTreeSet;
+use mainstay::log::manifest::{Manifest, RetiredFile, RetiredLine, SegmentLine};
+use mainstay::log::reader::FrameReader;
+use mainstay::log::{
+    CompressError, Durability, OpenError, Options, Retention, open_retired, segment,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 const HOUR: Retention = Retention { time_s: 3600, bytes: 0 };
 const EVERYTHING: Retention = Retention { time_s: 0, bytes: u64::MAX };
@@ -216,6 +220,249 @@ fn retired_files_that_cannot_be_forgotten_are_forgotten_another_time() {
         let (_, recovery) = open(&disk, &world.clock, world.config.options(), 5).unwrap();
         assert_eq!(recovery.lsn, lsn);
         check_no_strays(&disk, &format!("operation {first}"));
+        if !failed {
+            return;
+        }
+        first += 1;
+    }
+}
+
+/// The segment that a retired file is or was.
+fn segment_of(line: &RetiredLine) -> Option<&SegmentLine> {
+    match &line.file {
+        RetiredFile::Base(_) => None,
+        RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } => {
+            Some(segment)
+        }
+    }
+}
+
+fn is_compressed(line: &RetiredLine) -> bool {
+    matches!(line.file, RetiredFile::CompressedSegment { .. })
+}
+
+/// What each retired segment holds, by its sequence.
+fn contents(disk: &SimDisk) -> BTreeMap<u64, Vec<u8>> {
+    let read = |line: RetiredLine| {
+        let segment = segment_of(&line)?;
+        let file = open_retired(disk, dir(), &line.file);
+        let file = file.unwrap_or_else(|error| panic!("{:?}: {error}", line.file));
+        let mut bytes = read_all(&*file, 1 << 20).expect("it is there");
+        bytes.truncate(segment.end.expect("it is sealed").bytes as usize);
+        Some((segment.sequence, bytes))
+    };
+    retired(disk).into_iter().filter_map(read).collect()
+}
+
+/// Compresses until nothing is left; gives the errors.
+fn compress_all(world: &World) -> Vec<CompressError> {
+    let mut errors = Vec::new();
+    loop {
+        match world.log.compress_retired() {
+            Ok(Some(_)) => {}
+            Ok(None) => return errors,
+            Err(error) => errors.push(error),
+        }
+        assert!(errors.len() < 10, "it goes on for ever: {errors:?}");
+    }
+}
+
+#[test]
+fn retired_segments_are_compressed_and_read_back_byte_for_byte() {
+    let mut world = compacted(58, EVERYTHING, 3);
+    let expected = contents(&world.disk);
+    let before = retired(&world.disk);
+    assert!(expected.len() > 3);
+    for done in 1..=expected.len() {
+        let compressed = world.log.compress_retired().unwrap().expect("one is left");
+        assert!(compressed.bytes < compressed.raw_bytes, "{compressed:?}");
+        assert_eq!(retired(&world.disk).iter().filter(|line| is_compressed(line)).count(), done);
+        assert!(contents(&world.disk) == expected, "{compressed:?}");
+        check_files(&world.disk);
+        check_no_strays(&world.disk, &compressed.name);
+    }
+    assert_eq!(world.log.compress_retired().unwrap(), None);
+    let kept = retired(&world.disk);
+    let kept_segments: Vec<_> = kept.iter().map(segment_of).collect();
+    assert_eq!(kept_segments, before.iter().map(segment_of).collect::<Vec<_>>());
+
+    // What it was can be read frame by frame, without the file's tail being there.
+    for line in &kept {
+        let Some(segment) = segment_of(line) else { continue };
+        let end = segment.end.expect("it is sealed");
+        let file = open_retired(&world.disk, dir(), &line.file).unwrap();
+        let mut reader = FrameReader::new(file, end.bytes, segment.identity.seed());
+        let (mut offset, mut lsn) = (FrameReader::FIRST_OFFSET, segment.first_lsn);
+        while offset < end.bytes {
+            let frame = reader.frame(offset, &mut Vec::new()).unwrap();
+            assert_eq!(frame.lsn, lsn);
+            (offset, lsn) = (offset + frame.frame_bytes(), frame.end_lsn());
+        }
+        assert_eq!((offset, lsn), (end.bytes, end.lsn));
+    }
+
+    world = world.restarted(Crash::LosesAll.disk(&world.disk.snapshot()), 1);
+    assert_eq!(retired(&world.disk), kept);
+    assert!(contents(&world.disk) == expected);
+
+    // Without its manifest it is data all the same, however short it is.
+    let disk = world.disk.snapshot().after_kill();
+    for name in disk.list(dir()).unwrap() {
+        if !name.ends_with(".zst") {
+            disk.remove(&dir().join(name)).unwrap();
+        }
+    }
+    let left = disk.list(dir()).unwrap();
+    assert_eq!(left.len(), expected.len());
+    let opened = open(&disk, &world.clock, world.config.options(), 4).map(|_| ());
+    assert!(matches!(opened, Err(OpenError::ManifestMissing { .. })), "{opened:?}");
+    assert!(left.iter().all(|name| disk.contents(&dir().join(name)).is_some()));
+
+    // What is kept is counted as it is on the disk.
+    let bytes: u64 = kept.iter().map(|line| line.file.bytes()).sum();
+    world.log.set_retention(Retention { time_s: 0, bytes });
+    world.log.forget_retired().unwrap();
+    assert_eq!(retired(&world.disk), kept);
+    world.log.set_retention(Retention { time_s: 0, bytes: bytes - 1 });
+    world.log.forget_retired().unwrap();
+    assert_eq!(times(&world.disk).len(), 2);
+    check_files(&world.disk);
+    world.log.set_retention(Retention::default());
+    world.log.forget_retired().unwrap();
+    check_no_strays(&world.disk, &"without a retention");
+}
+
+#[test]
+fn nothing_is_compressed_that_is_not_to_be() {
+    let world = compacted(63, EVERYTHING, 1);
+    let disk = world.disk.snapshot().after_kill();
+    let options = Options { compresses_retired: false, ..world.config.options() };
+    let (engine, _) = open(&disk, &world.clock, options, 6).unwrap();
+    let before = retired(&disk);
+    assert!(before.iter().any(|line| segment_of(line).is_some()));
+    assert_eq!(engine.log().unwrap().compress_retired().unwrap(), None);
+    assert_eq!(retired(&disk), before);
+}
+
+#[test]
+fn a_retired_segment_that_is_damaged_is_left_as_it_is() {
+    let world = compacted(59, EVERYTHING, 2);
+    let before = retired(&world.disk);
+    let victim = before.iter().find(|line| segment_of(line).is_some()).unwrap();
+    let name = victim.file.name();
+    let end = victim.file.bytes();
+    let first = FrameReader::FIRST_OFFSET;
+    // In the header, in a frame's header, in the last payload, and all of it.
+    for at in [Some(20), Some(first + 9), Some(end - 9), None] {
+        let disk = world.disk.snapshot().after_kill();
+        let world = world.restarted(disk.clone(), 2);
+        let path = dir().join(&name);
+        match at {
+            Some(at) => {
+                let file = disk.open(&path).unwrap();
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, at).unwrap();
+                file.write_at(&[byte[0] ^ 4], at).unwrap();
+            }
+            None => disk.remove(&path).unwrap(),
+        }
+        let damaged = disk.contents(&path);
+        let errors = compress_all(&world);
+        let [CompressError::Source { path: named, .. }] = &errors[..] else {
+            panic!("byte {at:?}: {errors:?}");
+        };
+        assert_eq!(*named, path);
+        assert_eq!(disk.contents(&path), damaged);
+        for line in retired(&disk) {
+            let is_segment = segment_of(&line).is_some();
+            assert_eq!(is_compressed(&line), is_segment && line.file != victim.file, "{line:?}");
+        }
+        let sequence = segment_of(victim).unwrap().sequence;
+        assert_eq!(disk.contents(&dir().join(segment::compressed_name(sequence))), None);
+    }
+}
+
+#[test]
+fn a_damaged_compressed_segment_is_noticed() {
+    let world = compacted(62, EVERYTHING, 1);
+    assert_eq!(compress_all(&world).len(), 0);
+    let kept = retired(&world.disk);
+    let line = kept.iter().find(|line| is_compressed(line)).unwrap();
+    let path = dir().join(line.file.name());
+    let bytes = world.disk.contents(&path).unwrap();
+    let raw = contents(&world.disk)[&segment_of(line).unwrap().sequence].clone();
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        world.disk.put(&path, &damaged);
+        // A bit that means nothing to zstd may differ; what is given is right, or an error.
+        if let Ok(file) = open_retired(&world.disk, dir(), &line.file) {
+            assert!(read_all(&*file, 1 << 20).unwrap() == raw, "byte {at}");
+        }
+        world.disk.put(&path, &bytes[..at]);
+        assert!(open_retired(&world.disk, dir(), &line.file).is_err(), "cut at {at}");
+    }
+    world.disk.put(&path, &[&bytes[..], b"x"].concat());
+    assert!(open_retired(&world.disk, dir(), &line.file).is_err());
+}
+
+/// Asserts that whatever crash `disk` meets, what was retired is there, before and after the start behind it.
+fn check_contents(disk: &SimDisk, world: &World, expected: &BTreeMap<u64, Vec<u8>>, what: &str) {
+    for crash in [Crash::Kill, Crash::LosesAll, Crash::KeepsAll, Crash::Random(3)] {
+        let disk = crash.disk(&disk.snapshot());
+        assert!(contents(&disk) == *expected, "{crash:?} after {what}");
+        drop(open(&disk, &world.clock, world.config.options(), 9).unwrap());
+        assert!(contents(&disk) == *expected, "{crash:?} after {what}, and a start");
+        check_no_strays(&disk, &what);
+    }
+}
+
+#[test]
+fn a_crash_while_a_segment_is_compressed_leaves_it_in_one_file() {
+    let mut world = compacted(60, EVERYTHING, 2);
+    let expected = contents(&world.disk);
+    let moments = record(&world);
+    while world.log.compress_retired().unwrap().is_some() {
+        let units = world.model.lock().units.len();
+        world.run(units + 2);
+    }
+    world.settle();
+    assert!(contents(&world.disk) == expected);
+    let history = History::new(&world, &moments);
+    check_listed_files(&history);
+    for moment in &history.moments {
+        let disk = moment.snapshot.after_kill();
+        assert!(contents(&disk) == expected, "after {:?}", moment.operation);
+        for crash in [Crash::LosesAll, Crash::KeepsAll, Crash::Random(3)] {
+            let disk = crash.disk(&moment.snapshot);
+            assert!(contents(&disk) == expected, "{crash:?} after {:?}", moment.operation);
+        }
+    }
+    history.crash_everywhere(scaled(1, 8), scaled(20, 1), scaled(40, 3));
+}
+
+#[test]
+fn a_segment_that_cannot_be_compressed_is_compressed_another_time() {
+    let mut first = 0;
+    loop {
+        let mut world = compacted(61, EVERYTHING, 1);
+        let expected = contents(&world.disk);
+        let operations = fail_some(&world.disk, first, 1, |_| true);
+        let errors = compress_all(&world);
+        let failed = operations.load(std::sync::atomic::Ordering::Relaxed) > first;
+        assert!(errors.len() <= usize::from(failed), "{errors:?}");
+        assert_eq!(world.log.refusal(), None);
+        let what = format!("operation {first}: {errors:?}");
+        check_contents(&world.disk, &world, &expected, &what);
+        // Once a manifest is stored nothing is in doubt.
+        let units = world.model.lock().units.len();
+        world.run(units + 5);
+        world.compact().unwrap();
+        let expected = contents(&world.disk);
+        assert_eq!(compress_all(&world).len(), 0, "{what}");
+        let compressed = retired(&world.disk).iter().filter(|line| is_compressed(line)).count();
+        assert_eq!(compressed, expected.len(), "{what}");
+        check_contents(&world.disk, &world, &expected, &what);
         if !failed {
             return;
         }

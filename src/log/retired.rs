@@ -1,0 +1,386 @@
+//! Retired segments, compressed with zstd: a sealed file never changes, so another one takes its place.
+//!
+//! The manifest swap decides: before it the compressed file is one that nothing lists, after it the segment is, and a
+//! start removes such a file.
+
+use super::base::SYNC_BYTES;
+use super::frame::FrameDamage;
+use super::manifest::{Manifest, RetiredFile, SegmentLine};
+use super::reader::FrameReader;
+use super::segment::{self, SegmentHeader};
+use super::{Log, Shape};
+use crate::disk::{Disk, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use thiserror::Error;
+
+/// zstd's own default.
+const LEVEL: i32 = 3;
+/// How much is compressed or compared at once.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A segment that [`Log::compress_retired`] has compressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compressed {
+    /// The new file's name.
+    pub name: String,
+    /// How long the segment was.
+    pub raw_bytes: u64,
+    /// How long the new file is.
+    pub bytes: u64,
+}
+
+/// Why a retired segment stays as it is.
+#[derive(Debug, Error)]
+pub enum CompressError {
+    /// It is not what it should be. It is not looked at again before the next start.
+    #[error("{path} is not compressed: {reason}")]
+    Source {
+        /// The segment.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The new file or the new manifest could not be written.
+    #[error("writing {path} failed: {source}")]
+    Disk {
+        /// The new file.
+        path: PathBuf,
+        /// The disk's answer.
+        source: io::Error,
+    },
+}
+
+impl Log {
+    /// Compresses one retired segment, unless [`super::Options::compresses_retired`] says otherwise; `None` if none
+    /// is left that can be. Takes long, and the writer's lock only to replace the manifest. To be called by one
+    /// thread only.
+    ///
+    /// # Errors
+    /// Why a segment was not compressed; it is still in force then. After an error of the disk the same one is
+    /// tried again.
+    pub fn compress_retired(&self) -> Result<Option<Compressed>, CompressError> {
+        while let Some(segment) = self.next_uncompressed() {
+            let error = match self.compress(&segment) {
+                Ok(compressed) => return Ok(Some(compressed)),
+                Err(error) => error,
+            };
+            if self.closing.load(Ordering::Acquire) {
+                break;
+            }
+            // A segment that is no longer kept may have been removed, or be the next one, meanwhile.
+            let line = RetiredFile::Segment(segment.clone());
+            if !self.writer.lock().manifest.retired.iter().any(|retired| retired.file == line) {
+                continue;
+            }
+            if matches!(error, CompressError::Source { .. }) {
+                self.uncompressible.lock().insert(segment.sequence);
+            }
+            return Err(error);
+        }
+        Ok(None)
+    }
+
+    /// Waits until there may be a segment to compress, or `patience` is over. False once the log is being closed.
+    pub fn wait_for_retired(&self, patience: Option<Duration>) -> bool {
+        let mut retired = self.retired.lock();
+        if !*retired && !self.closing.load(Ordering::Acquire) {
+            match patience {
+                Some(patience) => {
+                    self.retired_added.wait_for(&mut retired, patience);
+                }
+                None => self.retired_added.wait(&mut retired),
+            }
+        }
+        *retired = false;
+        !self.closing.load(Ordering::Acquire)
+    }
+
+    /// Wakes who waits for retired segments.
+    pub(super) fn kick_compression(&self) {
+        *self.retired.lock() = true;
+        self.retired_added.notify_all();
+    }
+
+    fn next_uncompressed(&self) -> Option<SegmentLine> {
+        if !self.options.compresses_retired || self.closing.load(Ordering::Acquire) {
+            return None;
+        }
+        let writer = self.writer.lock();
+        let uncompressible = self.uncompressible.lock();
+        // The manifest in force may list a file that is in doubt, so it must not be written once more.
+        let is_free = |segment: &SegmentLine| {
+            let path = self.dir.join(segment::compressed_name(segment.sequence));
+            !uncompressible.contains(&segment.sequence) && !writer.doubtful.contains(&path)
+        };
+        writer.manifest.retired.iter().find_map(|line| match &line.file {
+            RetiredFile::Segment(segment) if is_free(segment) => Some(segment.clone()),
+            _ => None,
+        })
+    }
+
+    fn compress(&self, segment: &SegmentLine) -> Result<Compressed, CompressError> {
+        let raw_bytes = segment.end.map_or(0, |end| end.bytes);
+        let source_path = self.dir.join(segment::segment_name(segment.sequence));
+        let name = segment::compressed_name(segment.sequence);
+        let path = self.dir.join(&name);
+        let at_source = |reason| CompressError::Source { path: source_path.clone(), reason };
+        let at_disk = |source| CompressError::Disk { path: path.clone(), source };
+
+        let source =
+            self.disk.open_to_read(&source_path).map_err(|error| at_source(error.to_string()))?;
+        self.verify(&source, segment).map_err(at_source)?;
+        let bytes = self
+            .write_compressed(&source, raw_bytes, &path)
+            .map_err(at_disk)
+            .and_then(|(file, bytes)| {
+                self.compare(&source, raw_bytes, file, bytes).map_err(at_source)?;
+                Ok(bytes)
+            })
+            .inspect_err(|_| self.remove_unlisted(&path))?;
+        self.list_compressed(segment, bytes, &path).map_err(at_disk)?;
+        self.remove_unlisted(&source_path);
+        Ok(Compressed { name, raw_bytes, bytes })
+    }
+
+    /// Fails once the log is being closed, which does not wait for a big segment.
+    fn check_open(&self) -> io::Result<()> {
+        match self.closing.load(Ordering::Acquire) {
+            true => Err(io::Error::other("the log is being closed")),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that `file` is sound from its header to its last frame; says what is not.
+    fn verify(&self, file: &Arc<dyn File>, segment: &SegmentLine) -> Result<(), String> {
+        let end = segment.end.ok_or("it is not sealed")?;
+        let mut header = vec![0; segment::HEADER_BYTES];
+        file.read_exact_at(&mut header, 0).map_err(|error| format!("its header: {error}"))?;
+        let header = SegmentHeader::decode(&header).map_err(|error| error.to_string())?;
+        if (header.identity, header.sequence) != (segment.identity, segment.sequence) {
+            return Err("it is not the file that the manifest lists".to_owned());
+        }
+        let mut reader = FrameReader::new(file.clone(), end.bytes, segment.identity.seed());
+        let (mut offset, mut lsn) = (FrameReader::FIRST_OFFSET, segment.first_lsn);
+        let mut raw = Vec::new();
+        while (offset, lsn) != (end.bytes, end.lsn) {
+            self.check_open().map_err(|error| error.to_string())?;
+            let frame = match reader.frame(offset, &mut raw) {
+                Ok(frame) if frame.lsn == lsn => Ok(frame),
+                Ok(_) => Err(FrameDamage::OutOfOrder),
+                Err(damage) => Err(damage),
+            };
+            let frame = frame.map_err(|damage| format!("offset {offset}: {damage}"))?;
+            offset += frame.frame_bytes();
+            lsn = frame.end_lsn();
+        }
+        Ok(())
+    }
+
+    /// Writes the first `raw_bytes` of `source`, compressed, to a new file at `path`, and makes that durable with its
+    /// name. Gives the file and its length.
+    fn write_compressed(
+        &self,
+        source: &Arc<dyn File>,
+        raw_bytes: u64,
+        path: &Path,
+    ) -> io::Result<(Arc<dyn File>, u64)> {
+        let file = self.disk.create(path)?;
+        let target = Target { file: &*file, offset: 0, synced_bytes: 0 };
+        let mut encoder = zstd::Encoder::new(target, LEVEL)?;
+        encoder.set_pledged_src_size(Some(raw_bytes))?;
+        encoder.include_contentsize(true)?;
+        encoder.include_checksum(true)?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut offset = 0;
+        while offset < raw_bytes {
+            self.check_open()?;
+            let count = chunk.len().min((raw_bytes - offset) as usize);
+            source.read_exact_at(&mut chunk[..count], offset)?;
+            encoder.write_all(&chunk[..count])?;
+            offset += count as u64;
+        }
+        let bytes = encoder.finish()?.offset;
+        file.sync()?;
+        self.disk.sync_dir(&self.dir)?;
+        Ok((file, bytes))
+    }
+
+    /// Checks that `file` holds the first `raw_bytes` of `source`; says what is wrong.
+    fn compare(
+        &self,
+        source: &Arc<dyn File>,
+        raw_bytes: u64,
+        file: Arc<dyn File>,
+        bytes: u64,
+    ) -> Result<(), String> {
+        let describe = |error: io::Error| format!("reading it back: {error}");
+        let mut decoder = decoder(file, bytes).map_err(describe)?;
+        let (mut expected, mut found) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
+        let mut offset = 0;
+        while offset < raw_bytes {
+            self.check_open().map_err(describe)?;
+            let count = expected.len().min((raw_bytes - offset) as usize);
+            source.read_exact_at(&mut expected[..count], offset).map_err(describe)?;
+            decoder.read_exact(&mut found[..count]).map_err(describe)?;
+            if expected[..count] != found[..count] {
+                return Err(format!("compressed and read back it differs behind offset {offset}"));
+            }
+            offset += count as u64;
+        }
+        // Only at its end does the decoder look at the checksum.
+        match decoder.read(&mut found).map_err(describe)? {
+            0 => Ok(()),
+            _ => Err("compressed and read back it is longer".to_owned()),
+        }
+    }
+
+    /// Stores a manifest that lists the file at `path` in the place of `segment`.
+    fn list_compressed(&self, segment: &SegmentLine, bytes: u64, path: &Path) -> io::Result<()> {
+        self.writer_busy.store(true, Ordering::Release);
+        let mut writer = self.writer.lock();
+        let mut manifest = writer.manifest.clone();
+        let is_wanted = !self.closing.load(Ordering::Acquire)
+            && !self.has_failed()
+            && manifest.compress_retired(segment, bytes);
+        let stored = if is_wanted {
+            manifest.write_temporary(&*self.disk, &self.dir)
+        } else {
+            Err(io::Error::other(
+                "the log has failed, is being closed or has forgotten the segment",
+            ))
+        };
+        let stored = stored.inspect_err(|_| self.remove_unlisted(path)).and_then(|()| {
+            Manifest::replace(&*self.disk, &self.dir)
+                .inspect_err(|_| writer.doubtful.push(path.to_owned()))
+        });
+        if stored.is_ok() {
+            writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
+            *self.shape.lock() = Shape::of(&manifest);
+            writer.manifest = manifest;
+        }
+        drop(writer);
+        self.writer_busy.store(false, Ordering::Release);
+        // Somebody may have left a drain to the log thread meanwhile.
+        self.kick();
+        stored
+    }
+}
+
+/// Opens a retired file to be read. What a compressed segment was is in memory then, whole.
+///
+/// # Errors
+/// Those of the disk, and `InvalidData` if a compressed file is not what the manifest says, or damaged.
+pub fn open_retired(
+    disk: &dyn Disk,
+    dir: &Path,
+    retired: &RetiredFile,
+) -> io::Result<Arc<dyn File>> {
+    let file = disk.open_to_read(&dir.join(retired.name()))?;
+    let RetiredFile::CompressedSegment { segment, bytes } = retired else { return Ok(file) };
+    let invalid = |text: String| {
+        let text = format!("{}: {text}", retired.name());
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    };
+    let raw_bytes = segment.end.map_or(0, |end| end.bytes);
+    let len = file.len()?;
+    if len != *bytes {
+        return Err(invalid(format!("{len} bytes, but the manifest says {bytes}")));
+    }
+    let (modified_ns, mut raw) = (file.modified_ns()?, Vec::new());
+    // One byte more shows that it is too long, and lets the decoder look at the checksum otherwise.
+    let mut limited = decoder(file, len)?.take(raw_bytes + 1);
+    limited.read_to_end(&mut raw).map_err(|error| invalid(error.to_string()))?;
+    if raw.len() as u64 != raw_bytes {
+        return Err(invalid(format!("it does not hold the {raw_bytes} bytes of the segment")));
+    }
+    Ok(Arc::new(Decompressed { raw, modified_ns }))
+}
+
+/// Decompresses the first `bytes` of `file`.
+fn decoder(file: Arc<dyn File>, bytes: u64) -> io::Result<impl Read> {
+    zstd::Decoder::new(Source { file, offset: 0 }.take(bytes))
+}
+
+/// Reads a file from its beginning.
+struct Source {
+    file: Arc<dyn File>,
+    offset: u64,
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+/// Writes a file from its beginning, and syncs it in pieces, which the log's own syncs do not have to wait for.
+struct Target<'a> {
+    file: &'a dyn File,
+    offset: u64,
+    synced_bytes: u64,
+}
+
+impl Write for Target<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_at(bytes, self.offset)?;
+        self.offset += bytes.len() as u64;
+        if self.offset - self.synced_bytes >= SYNC_BYTES {
+            self.synced_bytes = self.offset;
+            self.file.sync()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a compressed segment was.
+struct Decompressed {
+    raw: Vec<u8>,
+    modified_ns: i64,
+}
+
+impl Decompressed {
+    fn refuse() -> io::Error {
+        io::Error::new(io::ErrorKind::Unsupported, "a decompressed file is only there to be read")
+    }
+}
+
+impl File for Decompressed {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.raw.len() as u64)
+    }
+
+    fn modified_ns(&self) -> io::Result<i64> {
+        Ok(self.modified_ns)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.raw.len());
+        (&self.raw[start..]).read(buffer)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        Err(Self::refuse())
+    }
+
+    fn allocate(&self, _: u64) -> io::Result<()> {
+        Err(Self::refuse())
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(Self::refuse())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(Self::refuse())
+    }
+}
