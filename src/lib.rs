@@ -81,6 +81,7 @@
 //! | `io-0` … | `io-threads` of them (default 1, at most the cores), each a current-thread runtime: connections, and its dispatcher of held replies. `io-0` also accepts, expires keys and disconnects the idle |
 //! | `log` | one [`log::Action`] at a time: drain (`always`), sync, roll to the next segment, heal |
 //! | `log-prepare` | makes and zeroes the next segment ahead of time |
+//! | `log-compress` | compresses retired segments ([`log::Log::compress_retired`]); with a low priority |
 //! | `snapshot` | while one is taken: compresses and writes it; with a low priority |
 //! | at start | one fewer than there are cores decode the blocks of a base, the main one fills the keyspace |
 //!

@@ -142,11 +142,19 @@ fn replaced_files_are_kept_as_long_as_retention_says() {
         rewritten(&mut client);
     }
     assert_eq!(files(&setup.log_dir(), "base-").len(), 3);
+    let compressed = || {
+        let names = files(&setup.log_dir(), "segment-");
+        names.iter().filter(|name| name.ends_with(".log.zst")).count()
+    };
+    eventually("segments are compressed", || (compressed() >= 3).then_some(()));
     server.stop();
+    let kept = compressed();
     let server = setup.start();
     let mut client = server.client();
     assert_eq!(client.call("GET round").text(), "2");
+    assert!(compressed() >= kept);
     assert_eq!(files(&setup.log_dir(), "base-").len(), 3);
     assert_eq!(client.call("CONFIG SET log-retention-size 0"), ok());
     eventually("they are removed", || (files(&setup.log_dir(), "base-").len() == 1).then_some(()));
+    eventually("compressed ones too", || (compressed() == 0).then_some(()));
 }

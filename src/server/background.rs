@@ -9,6 +9,7 @@ use crate::commands::{CommandError, CommandResult};
 use crate::engine::Guard;
 use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
+use crate::log::{CompressError, Compressed, Log};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use tokio::sync::Notify;
 const WRITER_PATIENCE: Duration = Duration::from_millis(2);
 /// Pause between slices when nobody sends commands.
 const IDLE_PAUSE: Duration = Duration::from_millis(1);
+
+/// After the disk has refused a compressed segment, so long until it is tried again.
+const COMPRESSION_PAUSE: Duration = Duration::from_secs(60);
 
 /// What is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -268,6 +272,33 @@ fn name(task: Task) -> &'static str {
 fn save(shared: &Shared, begun: &Begun) -> Result<(), SnapshotError> {
     let path = saves::rdb_path(&shared.config.read());
     shared.engine.dump(begun, &path, &mut || begun.parts.wait(WRITER_PATIENCE)).map(|_| ())
+}
+
+/// The thread that compresses retired segments of `log` until that is closed.
+pub fn compress_retired(log: &Log) {
+    yield_to_others();
+    loop {
+        let patience = match log.compress_retired() {
+            Ok(Some(Compressed { name, raw_bytes, bytes })) => {
+                log_notice!(
+                    "Compressed {raw_bytes} bytes of a retired segment to {name}, {bytes} bytes"
+                );
+                continue;
+            }
+            Ok(None) => None,
+            Err(error @ CompressError::Source { .. }) => {
+                log_warning!("A retired segment is left as it is: {error}");
+                continue;
+            }
+            Err(error @ CompressError::Disk { .. }) => {
+                log_warning!("A retired segment could not be compressed: {error}");
+                Some(COMPRESSION_PAUSE)
+            }
+        };
+        if !log.wait_for_retired(patience) {
+            return;
+        }
+    }
 }
 
 /// Notes how a task has ended.

@@ -1,7 +1,7 @@
 //! From a configuration to a running server, and to its end.
 
 use super::clients::Clients;
-use super::config::{AppendFsync, Config, Loaded, LogCompression};
+use super::config::{AppendFsync, Config, Loaded, LogCompression, RetentionCompression};
 use super::daemon::{self, PidFile, Supervisor};
 use super::listener::{IoThread, Listeners};
 use super::load::{self, Loading};
@@ -43,6 +43,7 @@ pub fn log_options(config: &Config) -> Options {
         compression_bytes_min: compressed.then_some(config.log_compression_min_bytes as usize),
         durability: durability(config.appendfsync),
         retention: retention(config),
+        compresses_retired: config.log_retention_compression == RetentionCompression::Zstd,
         ..Options::default()
     }
 }

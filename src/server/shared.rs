@@ -77,7 +77,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Starts the two threads of `log`.
+    /// Starts the threads of `log`.
     pub fn start_log(&self, log: &Arc<crate::log::Log>) {
         for waiters in &self.threads {
             let waiters = waiters.clone();
@@ -87,6 +87,7 @@ impl Shared {
         for (name, run) in [
             ("log", crate::log::Log::run as fn(&crate::log::Log)),
             ("log-prepare", crate::log::Log::run_prepare),
+            ("log-compress", super::background::compress_retired),
         ] {
             let log = log.clone();
             let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&log));

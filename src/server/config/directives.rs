@@ -364,6 +364,7 @@ directives! {
     "log-compression-min-bytes" => log_compression_min_bytes: u64 = 4 * KIB, memory(0, GIB), IMMUTABLE, Works;
     "log-retention-time" => log_retention_time: u64 = 0, int(0, 1 << 40), MUTABLE, Works, Effect::Retention;
     "log-retention-size" => log_retention_size: u64 = 0, memory(0, i64::MAX as u64), MUTABLE, Works, Effect::Retention;
+    "log-retention-compression" => log_retention_compression: RetentionCompression = RetentionCompression::Zstd, CHOICE, IMMUTABLE, Works;
     "appendfilename" => appendfilename: String = "appendonly.aof".into(), LOG_FILE, IMMUTABLE, Works;
     "appenddirname" => appenddirname: String = "appendonlydir".into(), LOG_DIR, IMMUTABLE, Works;
     "no-appendfsync-on-rewrite" => no_appendfsync_on_rewrite: bool = false, BOOL, MUTABLE, Kept(reason::FORK);

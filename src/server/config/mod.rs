@@ -22,7 +22,8 @@ pub use directives::{Config, DIRECTIVES, Directive, Effect, Flags, Status, find}
 pub use parse::{LoadError, Loaded, Sources, load, load_text};
 pub use rewrite::{RewriteError, rewrite_file};
 pub use values::{
-    AppendFsync, LogCompression, LogLevel, ProtectedAction, RdbVersion, SavePoints, Supervised,
+    AppendFsync, LogCompression, LogLevel, ProtectedAction, RdbVersion, RetentionCompression,
+    SavePoints, Supervised,
 };
 
 #[cfg(test)]

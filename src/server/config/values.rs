@@ -365,6 +365,8 @@ choices! {
     ProtectedAction { No = "no", Yes = "yes", Local = "local" }
     /// How a frame of the log is stored.
     LogCompression { None = "none", Lz4 = "lz4" }
+    /// How segments are stored that are only kept so that an earlier moment can be restored.
+    RetentionCompression { None = "none", Zstd = "zstd" }
     /// The version of RDB that is written; the first is 11, or 12 where fields of hashes expire.
     RdbVersion { Auto = "auto", V9 = "9", V10 = "10", V11 = "11", V12 = "12", Valkey80 = "80" }
     /// How a replica treats a data set that arrives without a file.
