@@ -33,11 +33,14 @@ impl Guard<'_> {
     /// was at `path` is as it was.
     pub fn save(&mut self, path: &Path, format: Format) -> Result<u64, SnapshotError> {
         self.abort_snapshot();
+        // They tell of snapshots beside which commands go on.
+        let stats = self.state.snapshot_stats;
         let begun = self.begin_snapshot(format).ok_or(SnapshotError::Aborted)?;
         let saved = self.engine.dump(&begun, path, &mut || {
             self.save_slice(SLICE_US);
         });
         self.abort_snapshot();
+        self.state.snapshot_stats = stats;
         saved
     }
 }
