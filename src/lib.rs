@@ -88,7 +88,7 @@
 //!
 //! | lock | guards | held for |
 //! |---|---|---|
-//! | engine | keyspace, settings, effects not yet in the log | a batch, or a slice of expiry. Only I/O threads take it (and `load` and main once each, to begin and to end). No `.await` and no I/O under it, with one exception: `CONFIG SET appendonly` writes or closes a log |
+//! | engine | keyspace, settings, effects not yet in the log | a batch, or a slice of expiry. Only I/O threads take it (and `load` and main once each, to begin and to end). No `.await` and no I/O under it, with two exceptions: `CONFIG SET appendonly` writes or closes a log, and `SAVE` writes a file |
 //! | log: commit buffer | executed commands that are not drained | a copy or a swap, never I/O |
 //! | log: writer | segment, manifest, commands kept until they are durable | a drain; longer for a roll or a heal, which `writer_busy` announces so that others leave their drain to the log thread. Never for a sync, except a roll's and a heal's |
 //! | small ones | waiting replies, list of clients, one client's public state, configuration, failure, statistics | a few instructions |

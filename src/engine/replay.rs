@@ -45,6 +45,8 @@ pub(super) struct Replayer<'a> {
 impl<'a> Replayer<'a> {
     pub(super) fn new(state: &'a mut State, start_ms: i64) -> Self {
         let mut replayer = Self::of_redis(state, start_ms);
+        // What was once accepted is replayed, whatever is accepted today.
+        replayer.settings.bulk_bytes_max = usize::MAX / 4;
         // The log says when a HyperLogLog became dense.
         replayer.settings.limits.hyperloglog_sparse_bytes = usize::MAX;
         replayer
@@ -52,8 +54,7 @@ impl<'a> Replayer<'a> {
 
     /// One that carries out the commands of a Redis's append-only file, as of `now_ms`.
     pub(super) fn of_redis(state: &'a mut State, now_ms: i64) -> Self {
-        // What was once accepted is replayed, whatever is accepted today.
-        let settings = Settings { bulk_bytes_max: usize::MAX / 4, ..state.settings.clone() };
+        let settings = state.settings.clone();
         Self {
             state,
             settings,

@@ -3,7 +3,7 @@
 use super::encode::{NODE_PACKED, NODE_PLAIN};
 use super::reader::Text;
 use super::{Dialect, Error, Problem, Reader, kind, module, stream, ziplist, zipmap};
-use crate::data::hash::FieldExpiry;
+use crate::data::hash::{FIELD_EXPIRY_MAX_MS, FieldExpiry, NewField};
 use crate::data::intset::Intset;
 use crate::data::list::Side;
 use crate::data::listpack::{Element, Listpack};
@@ -11,8 +11,8 @@ use crate::data::sorted_set::Builder;
 use crate::data::{Hash, Limits, List, Malformed, NewValue, Set, SortedSet};
 use crate::resp::request::parse_i64;
 
-/// No field expires later than this, in ms.
-const FIELD_EXPIRY_MAX_MS: u64 = 0xffff_ffff_ffff;
+/// How many elements are read before they are put into a table, so that their places can be fetched together.
+const BATCH: usize = 16;
 
 const ELEMENT: &str = "a list's element";
 const NODE: &str = "a list's node";
@@ -206,10 +206,16 @@ fn set(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Set, Error>
                 set.make_table(limits.hasher);
             }
             set.insert(&first, limits);
-            for _ in 1..count {
-                if !set.insert(&reader.string()?, limits) {
+            let mut members = Vec::with_capacity(BATCH);
+            for left in (1..count).rev() {
+                members.push(reader.string()?);
+                if members.len() < BATCH && left > 1 {
+                    continue;
+                }
+                if !set.insert_all(&members, limits) {
                     return Err(reader.error(TWICE));
                 }
+                members.clear();
             }
             return Ok(set);
         }
@@ -330,8 +336,8 @@ impl Expiry {
 }
 
 fn at(ms: Option<u64>, reader: &Reader<'_>) -> Result<FieldExpiry, Error> {
-    match ms {
-        Some(ms @ 1..=FIELD_EXPIRY_MAX_MS) => Ok(FieldExpiry::At(ms as i64)),
+    match ms.and_then(|ms| i64::try_from(ms).ok()) {
+        Some(ms @ 1..=FIELD_EXPIRY_MAX_MS) => Ok(FieldExpiry::At(ms)),
         _ => Err(reader.error("a time that is none")),
     }
 }
@@ -343,16 +349,22 @@ fn big_hash(expiry: Expiry, reader: &mut Reader<'_>, limits: &Limits) -> Result<
     if count > limits.hash_listpack_entries {
         hash.make_table(limits.hasher);
     }
-    for _ in 0..count {
+    let mut fields = Vec::with_capacity(BATCH);
+    for left in (0..count).rev() {
         let time = expiry.before(reader)?;
         reader.reading(FIELD);
         let name = reader.string()?;
         reader.reading(FIELD_VALUE);
         let value = reader.string()?;
-        let time = expiry.behind(time, reader)?;
-        if !hash.set(&name, &value, time, limits) {
+        let expiry = expiry.behind(time, reader)?;
+        fields.push(NewField { name, value, expiry });
+        if fields.len() < BATCH && left > 0 {
+            continue;
+        }
+        if !hash.set_all(&fields, limits) {
             return Err(reader.error("a hash with a field twice"));
         }
+        fields.clear();
     }
     Ok(hash)
 }

@@ -204,7 +204,7 @@ fn report_import(report: &Report, took: Duration) {
         (report.empty, "keys with empty values were dropped"),
         (report.modules, "keys with values of modules were dropped ('import-skip-modules yes')"),
         (report.module_records, "records of modules that belong to no key were passed over"),
-        (report.failed, "commands failed, as they had when they were written; the first of them:"),
+        (report.failed, "commands failed and have changed nothing; the first of them:"),
     ] {
         if count > 0 {
             log_warning!("{count} {what}");

@@ -190,6 +190,8 @@ pub fn save_at_end(
     let config = shared.config.read().clone();
     if !engine.is_loading() && saves_at_end(&config, save, no_save) {
         log_notice!("Saving the final RDB snapshot before exiting");
+        // What is being written in the background would be in the way.
+        shared.background.stop();
         match shared.saves.save(engine, &config) {
             Err(error) if !force => return Err(error),
             _ => {}

@@ -46,7 +46,7 @@ impl Fields {
     }
 
     /// Where a field of this name is in the table's order.
-    fn place(&self, name: &[u8]) -> u64 {
+    pub(super) fn place(&self, name: &[u8]) -> u64 {
         let hasher = self.table.hasher();
         hasher.own(hasher.hash(name))
     }
@@ -111,11 +111,32 @@ impl Fields {
         value: &[u8],
         expiry: impl FnOnce(Option<i64>) -> Option<i64>,
     ) -> bool {
+        let hash = self.place_for(name);
+        self.set_at(hash, name, value, expiry)
+    }
+
+    /// Where a field of this name goes; where an empty table puts its fields depends on the first.
+    pub(super) fn place_for(&mut self, name: &[u8]) -> u64 {
         if self.table.is_empty() {
             let hasher = self.table.hasher().hasher();
             self.table = Table::new(SaltedHasher::new(hasher, hasher.hash(name)));
         }
-        let hash = self.place(name);
+        self.place(name)
+    }
+
+    /// Asks the processor to fetch that place.
+    pub(super) fn prefetch(&self, place: u64) {
+        self.table.prefetch(place);
+    }
+
+    /// As [`Fields::set`], with the place of the name.
+    pub(super) fn set_at(
+        &mut self,
+        hash: u64,
+        name: &[u8],
+        value: &[u8],
+        expiry: impl FnOnce(Option<i64>) -> Option<i64>,
+    ) -> bool {
         let Some(mut found) = self.table.find_mut(hash, |field| field.name() == name) else {
             let expiry_ms = expiry(None);
             let field = FieldBox::new(name, value, expiry_ms);

@@ -25,13 +25,19 @@ use super::word::{Boxed, Form, Word};
 use field::{FieldBox, FieldRef};
 use fields::Fields;
 pub use fields::HashHead;
+use std::borrow::Cow;
 use std::collections::HashSet;
+
+/// How many fields are on their way from memory at the same time.
+const BATCH: usize = 16;
 
 /// Elements of a field in a listpack, and in one with expiry times.
 const PAIR: usize = 2;
 const TRIPLE: usize = 3;
 /// What a listpack's element takes at most beside its bytes; an expiry time takes no more than two such.
 const ELEMENT_OVERHEAD_BYTES: usize = 11;
+/// No field expires later than at this Unix time in ms: so it is in Redis.
+pub const FIELD_EXPIRY_MAX_MS: i64 = 0xffff_ffff_ffff;
 /// The expiry time of a field that does not expire, in a listpack.
 const NO_EXPIRY: i64 = 0;
 
@@ -63,6 +69,17 @@ pub enum FieldExpiry {
     Keep,
     /// It expires at this Unix time in ms, which is positive.
     At(i64),
+}
+
+/// A field on its way into a hash.
+#[derive(Clone, Debug)]
+pub struct NewField<'a> {
+    /// Its name.
+    pub name: Cow<'a, [u8]>,
+    /// Its value.
+    pub value: Cow<'a, [u8]>,
+    /// Its expiry time.
+    pub expiry: FieldExpiry,
 }
 
 impl FieldExpiry {
@@ -194,6 +211,35 @@ impl Hash {
             self.make_table(limits.hasher);
         }
         is_new
+    }
+
+    /// Sets several fields that are not there yet. False if one of them is; then not all may have been set.
+    pub fn set_all(&mut self, fields: &[NewField<'_>], limits: &Limits) -> bool {
+        for some in fields.chunks(BATCH) {
+            let Form::Third(table) = self.0.get_mut() else {
+                let mut some = some.iter();
+                if !some.all(|field| self.set(&field.name, &field.value, field.expiry, limits)) {
+                    return false;
+                }
+                continue;
+            };
+            // Their places lie anywhere in memory, so all are fetched before the first is needed. An empty table
+            // decides with the first field what places are.
+            let Some(first) = some.first() else { continue };
+            table.place_for(&first.name);
+            let mut places = [0; BATCH];
+            for (place, field) in places.iter_mut().zip(some) {
+                *place = table.place(&field.name);
+                table.prefetch(*place);
+            }
+            for (field, place) in some.iter().zip(places) {
+                let expiry = |present| field.expiry.of(present);
+                if !table.set_at(place, &field.name, &field.value, expiry) {
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Removes a field. False if there is none.

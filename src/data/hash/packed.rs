@@ -1,6 +1,6 @@
 //! Small hashes as the listpacks that they are.
 
-use super::{Boxed, Form, Hash, Listpack, NO_EXPIRY, PAIR, TRIPLE, Word};
+use super::{Boxed, FIELD_EXPIRY_MAX_MS, Form, Hash, Listpack, NO_EXPIRY, PAIR, TRIPLE, Word};
 use crate::data::listpack::Element;
 use crate::data::{Limits, Malformed};
 
@@ -33,7 +33,7 @@ impl Hash {
             else {
                 return Err(WRONG);
             };
-            if expiry_ms < NO_EXPIRY {
+            if !(NO_EXPIRY..=FIELD_EXPIRY_MAX_MS).contains(&expiry_ms) {
                 return Err(WRONG);
             }
             fields.push((name, value, expiry_ms));

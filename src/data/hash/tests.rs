@@ -257,3 +257,16 @@ fn memory_is_within_its_budget() {
     }
     assert!(hash.memory_bytes() < 1000, "{}", hash.memory_bytes());
 }
+
+#[test]
+fn a_listpack_with_a_time_that_is_none_is_refused() {
+    let of_time = |time| {
+        let mut triples = Listpack::new();
+        triples.push_back(b"name");
+        triples.push_back(b"value");
+        triples.push_back_integer(time);
+        Hash::from_expiring_listpack(&triples)
+    };
+    assert!(of_time(0).is_ok() && of_time(FIELD_EXPIRY_MAX_MS).is_ok());
+    assert!(of_time(-1).is_err() && of_time(FIELD_EXPIRY_MAX_MS + 1).is_err());
+}

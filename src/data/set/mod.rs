@@ -18,8 +18,9 @@ use super::thin_bytes::ThinBytes;
 use super::word::{Boxed, Form, Word};
 use super::{KeyHasher, Limits};
 use crate::resp::request::parse_i64;
-use members::Members;
+use members::{BATCH, Members};
 pub use operations::{difference, intersection, union};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -203,6 +204,26 @@ impl Set {
     /// Adds a member. False if it was there.
     pub fn insert(&mut self, member: &[u8], limits: &Limits) -> bool {
         self.insert_hashed(member, None, limits)
+    }
+
+    /// Adds several members. False if one of them was there; then not all may have been added.
+    pub fn insert_all(&mut self, members: &[Cow<'_, [u8]>], limits: &Limits) -> bool {
+        for some in members.chunks(BATCH) {
+            let mut hashes = [None; BATCH];
+            if let ViewMut::Table(table) = self.view_mut() {
+                // Their places lie anywhere in memory, so all are fetched before the first is needed.
+                for (hash, member) in hashes.iter_mut().zip(some) {
+                    let its = table.hash(member);
+                    table.prefetch(its);
+                    *hash = Some(its);
+                }
+            }
+            let mut hashed = some.iter().zip(hashes);
+            if !hashed.all(|(member, hash)| self.insert_hashed(member, hash, limits)) {
+                return false;
+            }
+        }
+        true
     }
 
     /// As [`Set::insert`]; the member's hash is computed only if it is needed and not given.

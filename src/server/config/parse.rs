@@ -594,9 +594,9 @@ mod tests {
 
     #[test]
     fn what_has_no_effect_is_said() {
-        let loaded = load_text(b"save 60 1\nhz 20\nactivedefrag no\n").expect("valid");
+        let loaded = load_text(b"activedefrag yes\nhz 20\ndynamic-hz yes\n").expect("valid");
         assert_eq!(loaded.notes.len(), 1, "{:?}", loaded.notes);
-        assert!(loaded.notes[0].starts_with("'save 60 1' has no effect: "));
+        assert!(loaded.notes[0].starts_with("'activedefrag yes' has no effect: "));
     }
 
     #[test]

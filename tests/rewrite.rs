@@ -1,0 +1,152 @@
+//! Rewrites of the log while clients go on: what they keep, what they leave behind, when they happen by themselves.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use support::*;
+
+fn rewritten(client: &mut Client) {
+    eventually("the rewrite ends", || {
+        (info(client, "aof_rewrite_in_progress") == "0").then_some(())
+    });
+    assert_eq!(info(client, "aof_last_bgrewrite_status"), "ok");
+}
+
+fn files(dir: &Path, prefix: &str) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = entries.map(|name| name.into_string().unwrap());
+    names.filter(|name| name.starts_with(prefix)).collect()
+}
+
+const STARTED: &str = "Background append only file rewriting started";
+
+#[test]
+fn everything_is_there_after_a_rewrite_and_a_restart() {
+    let setup = Setup::new(&["--log-segment-size", "64kb"]);
+    let server = setup.start();
+    let mut client = server.client();
+    (0..3).for_each(|part| fill(&mut client, part));
+    assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+    // Changed while it is written: what the frames behind the base are for.
+    for number in 0..2000 {
+        client.call(&format!("SET later:{} {number}", number % 700));
+    }
+    client.call("MULTI");
+    assert_eq!(client.call("BGREWRITEAOF"), status("QUEUED"));
+    client.call("SET in:transaction 1");
+    client.call("EXEC");
+    rewritten(&mut client);
+    eventually("the scheduled one too", || {
+        (info(&mut client, "aof_rewrite_scheduled") == "0").then_some(())
+    });
+    rewritten(&mut client);
+    let before = contents(&mut client);
+    server.kill();
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 1);
+    let server = setup.start();
+    assert_same_contents(&contents(&mut server.client()), &before);
+    server.stop();
+    let server = setup.start();
+    assert_same_contents(&contents(&mut server.client()), &before);
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 1);
+}
+
+#[test]
+fn a_process_killed_during_a_rewrite_leaves_nothing_behind() {
+    let setup = Setup::new(&["--appendfsync", "everysec"]);
+    for round in 0..3 {
+        let server = setup.start();
+        let mut client = server.client();
+        for start in (0..40_000).step_by(2000) {
+            let pairs: Vec<String> =
+                (start..start + 2000).map(|n| format!("key:{n} value:{round}:{n}")).collect();
+            client.call(&format!("MSET {}", pairs.join(" ")));
+        }
+        assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+        let mut last = 0;
+        while last < 300 || (round > 0 && info(&mut client, "aof_rewrite_in_progress") == "1") {
+            assert_eq!(client.call(&format!("SET last {last}")), ok());
+            last += 1;
+            if round == 1 && last > 400 {
+                break;
+            }
+        }
+        server.kill();
+        let server = setup.start();
+        let mut client = server.client();
+        assert_eq!(client.call("GET last").text(), (last - 1).to_string());
+        assert_eq!(client.call("DBSIZE"), int(40_001));
+        assert_eq!(client.call("GET key:39999").text(), format!("value:{round}:39999"));
+        assert!(files(&setup.log_dir(), "base-").len() <= 1);
+        server.stop();
+    }
+}
+
+#[test]
+fn the_log_is_rewritten_by_itself_once_it_has_grown() {
+    let setup = Setup::new(&[
+        "--appendfsync",
+        "everysec",
+        "--auto-aof-rewrite-min-size",
+        "1mb",
+        "--log-segment-size",
+        "1mb",
+        "--log-compression",
+        "none",
+    ]);
+    let server = setup.start();
+    let mut client = server.client();
+    let value = "v".repeat(1000);
+    let rewritten = eventually("it is rewritten", || {
+        for number in 0..200 {
+            client.call(&format!("SET key:{number} {value}"));
+        }
+        let base: u64 = info(&mut client, "aof_base_size").parse().unwrap();
+        (base > 0).then_some(base)
+    });
+    assert!(rewritten < 1 << 20, "200 keys take {rewritten} bytes");
+    assert_eq!(client.call("CONFIG SET auto-aof-rewrite-percentage 0"), ok());
+    assert!(server.log().contains("Background append only file rewriting succeeded"));
+}
+
+#[test]
+fn the_log_can_end_and_the_server_too_while_it_is_rewritten() {
+    let setup = Setup::new(&["--appendfsync", "everysec"]);
+    let server = setup.start();
+    let mut client = server.client();
+    let pairs: Vec<String> = (0..30_000).map(|n| format!("key:{n} value:{n}")).collect();
+    client.call(&format!("MSET {}", pairs.join(" ")));
+    assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+    assert_eq!(client.call("CONFIG SET appendonly no"), ok());
+    assert!(matches!(client.call("BGREWRITEAOF"), Value::Error(_)));
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("SET more 1"), ok());
+    eventually("another one begins", || {
+        (client.call("BGREWRITEAOF") == status(STARTED)).then_some(())
+    });
+    server.stop();
+    let server = setup.start();
+    assert_eq!(server.client().call("DBSIZE"), int(30_001));
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 1);
+}
+
+#[test]
+fn replaced_files_are_kept_as_long_as_retention_says() {
+    let setup = Setup::new(&["--log-retention-size", "1gb"]);
+    let server = setup.start();
+    let mut client = server.client();
+    for round in 0..3 {
+        assert_eq!(client.call(&format!("SET round {round}")), ok());
+        assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+        rewritten(&mut client);
+    }
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 3);
+    server.stop();
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("GET round").text(), "2");
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 3);
+    assert_eq!(client.call("CONFIG SET log-retention-size 0"), ok());
+    eventually("they are removed", || (files(&setup.log_dir(), "base-").len() == 1).then_some(()));
+}
