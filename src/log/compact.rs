@@ -9,12 +9,11 @@
 //! start removes.
 
 use super::base::BaseWriter;
-use super::manifest::Manifest;
+use super::manifest::{Manifest, RetiredLine};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::writer::Writer;
 use super::{Log, Lsn, Shape};
-use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// How long retired files are kept, so that an earlier moment can be restored.
@@ -140,24 +139,24 @@ impl Log {
             Err(_) => None,
         };
         let kept: Vec<String> = writer.manifest.all_names().collect();
-        let gone = old.iter().flat_map(Manifest::all_names).filter(|name| !kept.contains(name));
-        let mut gone: Vec<_> = gone.map(|name| self.dir.join(name)).collect();
-        // The youngest of them is the biggest segment, and makes the next one.
-        let is_segment = |path: &PathBuf| {
-            let name = path.file_name().and_then(OsStr::to_str).and_then(segment::parse_name);
-            name.is_some_and(|(kind, _)| kind == FileKind::Segment)
-        };
+        let is_gone = |name: &String| !kept.contains(name);
+        let mut gone: Vec<String> =
+            old.iter().flat_map(Manifest::all_names).filter(is_gone).collect();
+        // The youngest segment is the biggest, and makes the next one. A base may be of any size.
+        let youngest = old.iter().flat_map(|old| old.segments.iter().rev());
+        let mut names = youngest.map(|line| segment::segment_name(line.sequence));
         if writer.spare.is_none()
-            && let Some(at) = gone.iter().rposition(is_segment)
+            && let Some(spare) = names.find(is_gone)
         {
-            writer.spare = Some(gone.remove(at));
+            gone.retain(|name| *name != spare);
+            writer.spare = Some(self.dir.join(spare));
         }
         drop(writer);
         self.writer_busy.store(false, Ordering::Release);
         // Somebody may have left a drain to the log thread meanwhile.
         self.kick();
         stored?;
-        gone.iter().for_each(|path| self.remove_unlisted(path));
+        gone.iter().for_each(|name| self.remove_unlisted(&self.dir.join(name)));
         Ok(())
     }
 
@@ -171,21 +170,29 @@ impl Log {
     /// # Errors
     /// Those of the disk; the files are removed another time then.
     pub fn forget_retired(&self) -> io::Result<()> {
+        // Nobody waits for the disk behind the writer meanwhile: a drain is left to the log thread.
+        self.writer_busy.store(true, Ordering::Release);
+        let gone = self.unlist_retired(&mut self.writer.lock());
+        self.writer_busy.store(false, Ordering::Release);
+        self.kick();
+        gone?.iter().for_each(|line| self.remove_unlisted(&self.dir.join(line.file.name())));
+        Ok(())
+    }
+
+    /// Replaces the manifest by one without those retired files. Gives what is to be removed.
+    fn unlist_retired(&self, writer: &mut Writer) -> io::Result<Vec<RetiredLine>> {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let retention = *self.retention.lock();
-        let mut writer = self.writer.lock();
         let mut manifest = writer.manifest.clone();
         let gone = manifest.forget_retired(retention.since_ms(now_ms), retention.bytes_max());
         if gone.is_empty() || self.has_failed() || self.closing.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         // Whichever manifest is in force afterwards, it lists every file that a start needs.
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
         *self.shape.lock() = Shape::of(&writer.manifest);
-        drop(writer);
-        gone.iter().for_each(|line| self.remove_unlisted(&self.dir.join(line.file.name())));
-        Ok(())
+        Ok(gone)
     }
 
     /// How many bytes the base has, and how many the log has in all.

@@ -270,7 +270,15 @@ impl Log {
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let size = usual.max(needed);
-        let prepared = writer::prepare(&*self.disk, &self.dir, sequence, size, false);
+        let prepare = || writer::prepare(&*self.disk, &self.dir, sequence, size, false);
+        let mut prepared = prepare();
+        // To zero the spare segment takes too long here, but the room that it takes may be the last.
+        if prepared.is_err()
+            && let Some(spare) = writer.spare.take()
+        {
+            self.remove_unlisted(&spare);
+            prepared = prepare();
+        }
         *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
         prepared
     }
