@@ -219,7 +219,7 @@ impl Capture {
     }
 
     /// The keys of the big values that are being saved.
-    pub(super) fn big_keys(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn big_keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.bigs.keys().map(|key| &**key)
     }
 

@@ -44,13 +44,20 @@ impl Retention {
     }
 }
 
+fn closing() -> io::Error {
+    io::Error::other("the log is being closed")
+}
+
 impl Log {
     /// Begins a base of what the keyspace is at `lsn`.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Those of the disk, and if the log is being closed.
     pub fn begin_base(&self, lsn: Lsn) -> io::Result<BaseWriter> {
         let mut writer = self.writer.lock();
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closing());
+        }
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let header = SegmentHeader {
@@ -71,10 +78,13 @@ impl Log {
     /// this is to be asked again, when the log thread has had its turn.
     ///
     /// # Errors
-    /// If the log has failed.
+    /// If the log has failed or is being closed.
     pub fn roll_past(&self, lsn: Lsn) -> io::Result<bool> {
         if let Some(failure) = self.failure() {
             return Err(io::Error::other(failure.cause));
+        }
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closing());
         }
         if self.shape.lock().first_lsn >= lsn {
             return Ok(true);
@@ -108,13 +118,12 @@ impl Log {
                 return Err(error);
             }
         };
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let mut writer = self.writer.lock();
         if self.closing.load(Ordering::Acquire) {
             drop(writer);
-            self.writer_busy.store(false, Ordering::Release);
             base.discard();
-            return Err(io::Error::other("the log is being closed"));
+            return Err(closing());
         }
         let mut manifest = writer.manifest.clone();
         let now_ms = self.clock.unix_ms().max(0) as u64;
@@ -152,7 +161,7 @@ impl Log {
             writer.spare = Some(self.dir.join(spare));
         }
         drop(writer);
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         // Somebody may have left a drain to the log thread meanwhile.
         self.kick();
         stored?;
@@ -165,15 +174,24 @@ impl Log {
         *self.retention.lock() = retention;
     }
 
+    /// Whether there are retired files that are not to be kept any longer. Waits for nobody.
+    pub fn has_due_retired(&self) -> bool {
+        let now_ms = self.clock.unix_ms().max(0) as u64;
+        let retention = *self.retention.lock();
+        let shape = self.shape.lock();
+        let oldest_ms = shape.retired_ms.unwrap_or(u64::MAX);
+        oldest_ms < retention.since_ms(now_ms) || shape.retired_bytes > retention.bytes_max()
+    }
+
     /// Removes retired files that are not to be kept any longer. To be called now and then.
     ///
     /// # Errors
     /// Those of the disk; the files are removed another time then.
     pub fn forget_retired(&self) -> io::Result<()> {
         // Nobody waits for the disk behind the writer meanwhile: a drain is left to the log thread.
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let gone = self.unlist_retired(&mut self.writer.lock());
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         self.kick();
         gone?.iter().for_each(|line| self.remove_unlisted(&self.dir.join(line.file.name())));
         Ok(())

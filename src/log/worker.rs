@@ -171,7 +171,7 @@ impl Log {
     /// Seals the current segment and goes on in the next: the seal's sync, the new header and the
     /// manifest are durable before the first frame. In between, drains wait in the commit buffer.
     pub fn roll(&self) {
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let mut writer = self.writer.lock();
         let result = self.roll_locked(&mut writer);
         let rolled = result.is_ok();
@@ -179,7 +179,7 @@ impl Log {
             self.fail("beginning a new segment", &error);
         }
         drop(writer);
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         if rolled {
             self.drain();
         }
@@ -286,11 +286,11 @@ impl Log {
     /// Tries to leave the failed state: everything that is not durable is written to a new segment
     /// and synced, and the manifest cuts the old one at what was durable.
     pub fn heal(&self) {
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let mut writer = self.writer.lock();
         let result = self.heal_locked(&mut writer);
         drop(writer);
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         match result {
             Ok(()) => {
                 *self.failure.lock() = None;
