@@ -150,7 +150,7 @@
 //! command asks for it where it has the entry in its cache anyway. After 254 snapshots in a row that were given up, the
 //! bytes are set anew, in one go.
 //!
-//! **Small values are encoded by whoever changes them, big ones are kept in parts.** The limit is 256 elements or nodes and 256 KiB.
+//! **Small values are encoded by whoever changes them, big ones are kept in parts.** The limit is 256 elements or nodes and 32 KiB.
 //! Handing small old entries over as they are was the alternative; encoded, they need less memory, and the cost
 //! is the one that the walk would have had.
 //!

@@ -72,6 +72,7 @@ fn what_is_saved_is_loaded_again() {
     assert_eq!(client.call("SAVE"), ok());
     assert!(client.call("LASTSAVE").int() >= at_start);
     assert_eq!(info(&mut client, "rdb_saves"), "1");
+    assert_eq!(info(&mut client, "snapshot_slices"), "0", "all others have waited anyway");
     assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "0");
     assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
     let saved = contents(&mut client);

@@ -12,9 +12,13 @@ use crate::rdb::{Format, NotHeld, Target};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a base is written: in the newest version, which holds everything.
 pub const BASE_FORMAT: Format = Format { target: Target::V12, compress: true };
+
+/// How many dumps were begun.
+static DUMPS: AtomicU64 = AtomicU64::new(0);
 
 /// Why a snapshot was not written.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,9 @@ pub enum SnapshotError {
         /// How many were written.
         written: u64,
     },
+    /// A record was divided by another one. The snapshot is not used.
+    #[error("a record was divided by another one")]
+    Order,
     /// Somebody gave it up.
     #[error("it was given up")]
     Aborted,
@@ -48,6 +55,7 @@ impl From<WriteError> for SnapshotError {
         match error {
             WriteError::Disk(error) => Self::Disk(error),
             WriteError::Count { db, keys, written } => Self::Count { db, keys, written },
+            WriteError::Order => Self::Order,
         }
     }
 }
@@ -193,7 +201,9 @@ impl Engine {
     ) -> Result<u64, SnapshotError> {
         let disk = &*self.machine.disk;
         let dir = path.parent().unwrap_or(Path::new("."));
-        let temporary = dir.join(format!("temp-{}.rdb", std::process::id()));
+        // One that was given up may not have ended yet, so each has a file of its own.
+        let number = DUMPS.fetch_add(1, Ordering::Relaxed);
+        let temporary = dir.join(format!("temp-{}-{number}.rdb", std::process::id()));
         let write = |wait: &mut dyn FnMut()| -> Result<u64, SnapshotError> {
             let file = disk.create(&temporary)?;
             let (mut offset, mut synced) = (0, 0);

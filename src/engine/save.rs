@@ -2,8 +2,6 @@
 
 use super::Guard;
 use super::compact::SnapshotError;
-use crate::data::Value;
-use crate::keyspace::Entry;
 use crate::rdb::{Format, Target};
 use std::path::Path;
 
@@ -12,14 +10,10 @@ const SLICE_US: u64 = 10_000;
 
 impl Guard<'_> {
     /// For which servers a file is to be that holds what is there now, if nobody says so: version 11, or 12 if
-    /// there is a hash of which fields expire.
+    /// there may be a hash of which fields expire.
     pub fn rdb_target(&self) -> Target {
-        let mut databases = self.state.keyspace.databases().map(|(_, database)| database);
-        let expires = |entry: Entry<'_>| match entry.value() {
-            Value::Hash(hash) => hash.next_expiry_ms().is_some(),
-            _ => false,
-        };
-        match databases.any(|database| database.may_expire() && database.iter().any(expires)) {
+        let mut databases = self.state.keyspace.databases();
+        match databases.any(|(_, database)| database.fields_may_expire()) {
             true => Target::V12,
             false => Target::V11,
         }
@@ -33,11 +27,14 @@ impl Guard<'_> {
     /// was at `path` is as it was.
     pub fn save(&mut self, path: &Path, format: Format) -> Result<u64, SnapshotError> {
         self.abort_snapshot();
+        // They tell of snapshots beside which commands go on.
+        let stats = self.state.snapshot_stats;
         let begun = self.begin_snapshot(format).ok_or(SnapshotError::Aborted)?;
         let saved = self.engine.dump(&begun, path, &mut || {
             self.save_slice(SLICE_US);
         });
         self.abort_snapshot();
+        self.state.snapshot_stats = stats;
         saved
     }
 }

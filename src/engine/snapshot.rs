@@ -227,7 +227,9 @@ impl Guard<'_> {
     pub fn save_slice_when_idle(&mut self) -> bool {
         let commands = self.state.commands;
         let idle = self.state.snapshot.as_ref().is_some_and(|running| running.commands == commands);
-        self.save_slice_at_share(if idle { IDLE_SHARE } else { BUSY_SHARE })
+        // Nobody writes while too much is kept, so it is given out as quickly as possible.
+        let hurry = idle || self.is_snapshot_crowded();
+        self.save_slice_at_share(if hurry { IDLE_SHARE } else { BUSY_SHARE })
     }
 
     fn save_slice_at_share(&mut self, share: u64) -> bool {

@@ -22,12 +22,39 @@ enum During {
     Abort,
 }
 
+/// A command that makes a value big, or changes much of a big one.
+fn filling() -> impl Strategy<Value = Step> {
+    let key = prop::sample::select(&["a", "b", "c", "d"][..]);
+    (key, 0..20usize, 0..60u32, 5..40u32).prop_map(|(key, what, from, count)| {
+        let each = |element: &dyn Fn(u32) -> String| {
+            let elements: Vec<String> = (from..from + count).map(element).collect();
+            elements.join(" ")
+        };
+        let (members, pairs) = (each(&|n| format!("m{n}")), each(&|n| format!("m{n} v{n}:{from}")));
+        Step::Command(match what {
+            0 => format!("SADD {key} {members}"),
+            1 => format!("SREM {key} {members}"),
+            2 => format!("HSET {key} {pairs}"),
+            3 => format!("HDEL {key} {members}"),
+            4 => format!("ZADD {key} {}", each(&|n| format!("{} m{n}", n % 7))),
+            5 => format!("ZREM {key} {members}"),
+            6 => format!("RPUSH {key} {members}"),
+            7 => format!("LTRIM {key} {} -2", from % 20),
+            9..=12 => format!("LINSERT {key} BEFORE m{from} new"),
+            13..=15 => format!("LSET {key} {} new", from % 20),
+            16..=19 => format!("RENAME {key} {}", ["a", "b", "c", "d"][from as usize % 4]),
+            _ => format!("SETRANGE {key} {} {}", 260_000 + from * 1000, "x".repeat(count as usize)),
+        })
+    })
+}
+
 fn during() -> impl Strategy<Value = During> {
     let step = step().prop_filter("nothing that ends the log", |step| {
         !matches!(step, Step::Base | Step::Restart(_))
     });
     prop_oneof![
         20 => step.prop_map(During::Step),
+        6 => filling().prop_map(During::Step),
         20 => Just(During::Slice),
         2 => Just(During::Settle),
         1 => Just(During::Abort),
@@ -98,11 +125,11 @@ fn take(world: &mut World, steps: &mut VecDeque<During>) -> Result<bool, TestCas
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn a_snapshot_is_the_keyspace_of_its_moment(
-        before in prop::collection::vec(step(), 0..80),
+        before in prop::collection::vec(prop_oneof![3 => step(), 1 => filling()], 0..80),
         mut during in prop::collection::vec(during(), 1..120).prop_map(VecDeque::from),
     ) {
         let mut world = World::new();

@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 /// Old values are handed on in chunks of this size.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Of a big value, this much is given out at once.
-const PIECE_BYTES: usize = 32 * 1024;
+/// Of a big value, this much is given out at once. Tests want something to happen in between.
+const PIECE_BYTES: usize = if cfg!(test) { 64 } else { 32 * 1024 };
 
 /// The name under which a big value is saved, whatever becomes of it.
 #[derive(Debug)]
@@ -219,7 +219,7 @@ impl Capture {
     }
 
     /// The keys of the big values that are being saved.
-    pub(super) fn big_keys(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn big_keys(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.bigs.keys().map(|key| &**key)
     }
 
@@ -258,8 +258,11 @@ impl Capture {
         Some(chunk)
     }
 
-    /// The next orphan.
+    /// The next orphan; none amid the record of a value that is still here.
     pub(super) fn take_orphan(&mut self) -> Option<Orphan> {
+        if self.current.is_some() {
+            return None;
+        }
         let mut orphan = self.orphans.pop_front()?;
         self.orphan_bytes -= pieces::saving_bytes(orphan.entry.view_mut());
         Some(orphan)

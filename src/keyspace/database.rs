@@ -145,7 +145,7 @@ impl Database {
     /// Bytes of old values that wait for being given out, about.
     pub(super) fn unsaved_bytes(&mut self) -> usize {
         let Some(capture) = self.capture.as_deref() else { return 0 };
-        let count = capture.big_keys().count();
+        let count = capture.big_keys().len();
         let mut bytes = 0;
         for key in capture.big_keys().take(BIGS_LOOKED_AT) {
             let place = self.entries.hasher().own(self.entries.hasher().hash(key));
@@ -298,6 +298,11 @@ impl Database {
     /// Whether any key or field may expire.
     pub fn may_expire(&self) -> bool {
         self.expiring > 0 || self.fields_may_expire
+    }
+
+    /// Whether there may be hashes with fields that expire.
+    pub fn fields_may_expire(&self) -> bool {
+        self.fields_may_expire
     }
 
     /// Notes that a field of the hash at `key` was given an expiry time.

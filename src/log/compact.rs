@@ -9,12 +9,11 @@
 //! start removes.
 
 use super::base::BaseWriter;
-use super::manifest::Manifest;
-use super::segment::{self, FileKind, Identity, NameKind, SegmentHeader};
+use super::manifest::{Manifest, RetiredLine};
+use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::writer::Writer;
 use super::{Log, Lsn, Shape};
-use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// How long retired files are kept, so that an earlier moment can be restored.
@@ -45,13 +44,20 @@ impl Retention {
     }
 }
 
+fn closing() -> io::Error {
+    io::Error::other("the log is being closed")
+}
+
 impl Log {
     /// Begins a base of what the keyspace is at `lsn`.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// Those of the disk, and if the log is being closed.
     pub fn begin_base(&self, lsn: Lsn) -> io::Result<BaseWriter> {
         let mut writer = self.writer.lock();
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closing());
+        }
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let header = SegmentHeader {
@@ -72,10 +78,13 @@ impl Log {
     /// this is to be asked again, when the log thread has had its turn.
     ///
     /// # Errors
-    /// If the log has failed.
+    /// If the log has failed or is being closed.
     pub fn roll_past(&self, lsn: Lsn) -> io::Result<bool> {
         if let Some(failure) = self.failure() {
             return Err(io::Error::other(failure.cause));
+        }
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closing());
         }
         if self.shape.lock().first_lsn >= lsn {
             return Ok(true);
@@ -109,13 +118,12 @@ impl Log {
                 return Err(error);
             }
         };
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let mut writer = self.writer.lock();
         if self.closing.load(Ordering::Acquire) {
             drop(writer);
-            self.writer_busy.store(false, Ordering::Release);
             base.discard();
-            return Err(io::Error::other("the log is being closed"));
+            return Err(closing());
         }
         let mut manifest = writer.manifest.clone();
         let now_ms = self.clock.unix_ms().max(0) as u64;
@@ -140,25 +148,25 @@ impl Log {
             Err(_) => None,
         };
         let kept: Vec<String> = writer.manifest.all_names().collect();
-        let gone = old.iter().flat_map(Manifest::all_names).filter(|name| !kept.contains(name));
-        let mut gone: Vec<_> = gone.map(|name| self.dir.join(name)).collect();
-        // The youngest of them is the biggest segment, and makes the next one.
-        let is_segment = |path: &PathBuf| {
-            let name = path.file_name().and_then(OsStr::to_str).and_then(segment::parse_name);
-            name.is_some_and(|(kind, _)| kind == NameKind::Segment)
-        };
+        let is_gone = |name: &String| !kept.contains(name);
+        let mut gone: Vec<String> =
+            old.iter().flat_map(Manifest::all_names).filter(is_gone).collect();
+        // The youngest segment is the biggest, and makes the next one. A base may be of any size.
+        let youngest = old.iter().flat_map(|old| old.segments.iter().rev());
+        let mut names = youngest.map(|line| segment::segment_name(line.sequence));
         if writer.spare.is_none()
-            && let Some(at) = gone.iter().rposition(is_segment)
+            && let Some(spare) = names.find(is_gone)
         {
-            writer.spare = Some(gone.remove(at));
+            gone.retain(|name| *name != spare);
+            writer.spare = Some(self.dir.join(spare));
         }
         drop(writer);
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         // Somebody may have left a drain to the log thread meanwhile.
         self.kick();
         stored?;
         self.kick_compression();
-        gone.iter().for_each(|path| self.remove_unlisted(path));
+        gone.iter().for_each(|name| self.remove_unlisted(&self.dir.join(name)));
         Ok(())
     }
 
@@ -167,26 +175,43 @@ impl Log {
         *self.retention.lock() = retention;
     }
 
+    /// Whether there are retired files that are not to be kept any longer. Waits for nobody.
+    pub fn has_due_retired(&self) -> bool {
+        let now_ms = self.clock.unix_ms().max(0) as u64;
+        let retention = *self.retention.lock();
+        let shape = self.shape.lock();
+        let oldest_ms = shape.retired_ms.unwrap_or(u64::MAX);
+        oldest_ms < retention.since_ms(now_ms) || shape.retired_bytes > retention.bytes_max()
+    }
+
     /// Removes retired files that are not to be kept any longer. To be called now and then.
     ///
     /// # Errors
     /// Those of the disk; the files are removed another time then.
     pub fn forget_retired(&self) -> io::Result<()> {
+        // Nobody waits for the disk behind the writer meanwhile: a drain is left to the log thread.
+        let busy = self.busy();
+        let gone = self.unlist_retired(&mut self.writer.lock());
+        drop(busy);
+        self.kick();
+        gone?.iter().for_each(|line| self.remove_unlisted(&self.dir.join(line.file.name())));
+        Ok(())
+    }
+
+    /// Replaces the manifest by one without those retired files. Gives what is to be removed.
+    fn unlist_retired(&self, writer: &mut Writer) -> io::Result<Vec<RetiredLine>> {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let retention = *self.retention.lock();
-        let mut writer = self.writer.lock();
         let mut manifest = writer.manifest.clone();
         let gone = manifest.forget_retired(retention.since_ms(now_ms), retention.bytes_max());
         if gone.is_empty() || self.has_failed() || self.closing.load(Ordering::Acquire) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         // Whichever manifest is in force afterwards, it lists every file that a start needs.
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
         *self.shape.lock() = Shape::of(&writer.manifest);
-        drop(writer);
-        gone.iter().for_each(|line| self.remove_unlisted(&self.dir.join(line.file.name())));
-        Ok(())
+        Ok(gone)
     }
 
     /// How many bytes the base has, and how many the log has in all.

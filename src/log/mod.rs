@@ -48,7 +48,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use writer::{WriteError, Writer};
 
 /// A byte offset in the stream of committed commands of a data set.
@@ -186,6 +186,9 @@ struct Shape {
     /// Where the current segment begins.
     first_lsn: Lsn,
     base_bytes: u64,
+    /// When the oldest retired files were retired, and how many bytes all of them have.
+    retired_ms: Option<u64>,
+    retired_bytes: u64,
     segments: usize,
     /// Bytes of the base and of sealed segments.
     sealed_bytes: u64,
@@ -199,9 +202,20 @@ impl Shape {
             timeline: manifest.timeline(),
             first_lsn: manifest.segments.last().map_or(0, |segment| segment.first_lsn),
             base_bytes: base,
+            retired_ms: manifest.retired.first().map(|line| line.time_ms),
+            retired_bytes: manifest.retired.iter().map(|line| line.file.bytes()).sum(),
             segments: manifest.segments.len(),
             sealed_bytes: base + sealed.map(|end| end.bytes).sum::<u64>(),
         }
+    }
+}
+
+/// Somebody holds the writer for long.
+struct Busy<'a>(&'a Log);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.writer_busy.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -220,8 +234,8 @@ pub struct Log {
     shape: Mutex<Shape>,
     /// Bytes of the current segment that are written.
     segment_bytes: AtomicU64,
-    /// Set while the log thread holds the writer for long; others then leave their drain to it.
-    writer_busy: AtomicBool,
+    /// How many hold the writer for long, or are about to; others then leave their drain to the log thread.
+    writer_busy: AtomicUsize,
     appended: AtomicU64,
     drained: AtomicU64,
     durable: AtomicU64,
@@ -439,6 +453,12 @@ impl Log {
         lsn
     }
 
+    /// Announces that the writer will be held for long.
+    fn busy(&self) -> Busy<'_> {
+        self.writer_busy.fetch_add(1, Ordering::AcqRel);
+        Busy(self)
+    }
+
     /// Wakes the log thread.
     fn kick(&self) {
         let mut work = self.work.lock();
@@ -451,7 +471,7 @@ impl Log {
     /// Writes what has gathered in the commit buffer into the segment. If the segment is full or the
     /// writer is taken for long, that is left to the log thread.
     pub fn drain(&self) {
-        if self.writer_busy.load(Ordering::Acquire) || self.has_failed() {
+        if self.writer_busy.load(Ordering::Acquire) > 0 || self.has_failed() {
             self.kick();
             return;
         }

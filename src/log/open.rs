@@ -862,7 +862,7 @@ pub(super) fn new_log(
         shape: Mutex::new(Shape::of(&writer.manifest)),
         segment_bytes: writer.segment.offset.into(),
         writer: Mutex::new(writer),
-        writer_busy: false.into(),
+        writer_busy: 0.into(),
         appended: lsn.into(),
         drained: lsn.into(),
         durable: lsn.into(),

@@ -240,7 +240,7 @@ impl Log {
 
     /// Stores a manifest that lists the file at `path` in the place of `segment`.
     fn list_compressed(&self, segment: &SegmentLine, bytes: u64, path: &Path) -> io::Result<()> {
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let mut writer = self.writer.lock();
         let mut manifest = writer.manifest.clone();
         let is_wanted = !self.closing.load(Ordering::Acquire)
@@ -263,7 +263,7 @@ impl Log {
             writer.manifest = manifest;
         }
         drop(writer);
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         // Somebody may have left a drain to the log thread meanwhile.
         self.kick();
         stored

@@ -171,7 +171,7 @@ impl Log {
     /// Seals the current segment and goes on in the next: the seal's sync, the new header and the
     /// manifest are durable before the first frame. In between, drains wait in the commit buffer.
     pub fn roll(&self) {
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let mut writer = self.writer.lock();
         let result = self.roll_locked(&mut writer);
         let rolled = result.is_ok();
@@ -179,7 +179,7 @@ impl Log {
             self.fail("beginning a new segment", &error);
         }
         drop(writer);
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         if rolled {
             self.drain();
         }
@@ -270,7 +270,15 @@ impl Log {
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let size = usual.max(needed);
-        let prepared = writer::prepare(&*self.disk, &self.dir, sequence, size, false);
+        let prepare = || writer::prepare(&*self.disk, &self.dir, sequence, size, false);
+        let mut prepared = prepare();
+        // To zero the spare segment takes too long here, but the room that it takes may be the last.
+        if prepared.is_err()
+            && let Some(spare) = writer.spare.take()
+        {
+            self.remove_unlisted(&spare);
+            prepared = prepare();
+        }
         *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
         prepared
     }
@@ -278,11 +286,11 @@ impl Log {
     /// Tries to leave the failed state: everything that is not durable is written to a new segment
     /// and synced, and the manifest cuts the old one at what was durable.
     pub fn heal(&self) {
-        self.writer_busy.store(true, Ordering::Release);
+        let busy = self.busy();
         let mut writer = self.writer.lock();
         let result = self.heal_locked(&mut writer);
         drop(writer);
-        self.writer_busy.store(false, Ordering::Release);
+        drop(busy);
         match result {
             Ok(()) => {
                 *self.failure.lock() = None;

@@ -60,6 +60,9 @@ pub enum WriteError {
     /// The disk refused.
     #[error("{0}")]
     Disk(#[from] io::Error),
+    /// A record was divided by another one. What was written must not be used.
+    #[error("a record was divided by another one")]
+    Order,
     /// Not as many keys came as there were. What was written must not be used.
     #[error("database {db} has {keys} keys, but {written} were written")]
     Count {
@@ -126,10 +129,9 @@ impl FileWriter {
     /// Those of the sink.
     pub fn chunk(&mut self, chunk: &Chunk, sink: &mut Sink<'_>) -> Result<(), WriteError> {
         let amid_record = self.block.written > 0 || self.pending.len() > self.whole_bytes;
-        assert!(
-            chunk.continues() == amid_record || chunk.is_empty(),
-            "a record's pieces follow each other"
-        );
+        if chunk.continues() != amid_record && !chunk.is_empty() {
+            return Err(WriteError::Order);
+        }
         if !amid_record && (self.blocks.is_empty() || chunk.db != self.block.db) {
             self.cut(sink)?;
             self.block.db = chunk.db;

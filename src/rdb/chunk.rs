@@ -78,9 +78,9 @@ impl Chunk {
         self.bytes.len()
     }
 
-    /// Whether nothing is in it, and nothing was refused.
+    /// Whether it says nothing: no bytes, no end of a record, no refusal.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.refused.is_none()
+        self.bytes.is_empty() && self.ends_at.is_empty() && self.refused.is_none()
     }
 
     /// Bytes of memory that it takes.

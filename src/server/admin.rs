@@ -318,6 +318,9 @@ impl ServerState {
         if engine.is_loading() {
             return Err("the data are still being loaded".to_owned());
         }
+        // What is being written belongs to the log that ends, or to none.
+        engine.abort_snapshot();
+        self.shared.background.stop();
         if config.appendonly {
             let dir = engine::data_dir(Path::new(&config.dir.0));
             let log = engine

@@ -12,6 +12,7 @@ use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
 use crate::log::{CompressError, Compressed, Log};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -226,13 +227,19 @@ fn begin(shared: &Arc<Shared>, engine: &mut Guard<'_>, task: Task) -> bool {
     let work = move || {
         let _ = before.map(JoinHandle::join);
         yield_to_others();
-        let result = match (task, log) {
+        // A panic must not leave a snapshot behind that nobody takes: writers would wait for it for ever.
+        let result = catch_unwind(AssertUnwindSafe(|| match (task, log) {
             (Task::Rewrite, Some(log)) => {
                 compact(&log, &begun, &mut || begun.parts.wait(WRITER_PATIENCE))
             }
             (Task::Rewrite, None) => Err(SnapshotError::Aborted),
             (Task::Save, _) => save(&shared_there, &begun),
-        };
+        }));
+        let panicked = |_| Err(SnapshotError::Disk(std::io::Error::other("its thread panicked")));
+        let result = result.unwrap_or_else(panicked);
+        if result.is_err() {
+            begun.parts.abort();
+        }
         ended(&shared_there, task, result);
     };
     match std::thread::Builder::new().name("snapshot".into()).spawn(work) {
@@ -312,7 +319,11 @@ fn ended(shared: &Shared, task: Task, result: Result<(), SnapshotError>) {
             state.failed_at = None;
             log_notice!("{} succeeded, {:.3} seconds", name(task), took.as_secs_f64());
         }
-        Err(SnapshotError::Aborted) => log_notice!("{} was given up", name(task)),
+        Err(SnapshotError::Aborted) => {
+            // Whoever gave it up had a reason; it says nothing about the disk.
+            log_notice!("{} was given up", name(task));
+            return;
+        }
         Err(error) => {
             state.failures += 1;
             state.failed_at = Some(Instant::now());
@@ -367,9 +378,14 @@ fn save_idle_slice(shared: &Shared) -> bool {
 /// configuration allows. To be called now and then.
 pub fn tick(shared: &Arc<Shared>) {
     if let Some(log) = shared.engine.log()
-        && let Err(error) = log.forget_retired()
+        && log.has_due_retired()
     {
-        log_warning!("Files that are not to be kept any longer could not be removed: {error}");
+        // It waits for the disk, which connections must not.
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = log.forget_retired() {
+                log_warning!("Files that are not to be kept any longer cannot be removed: {error}");
+            }
+        });
     }
     let config = shared.config.read().clone();
     let changes = {
@@ -401,7 +417,11 @@ pub fn tick(shared: &Arc<Shared>) {
     if shared.ending.load(Ordering::Acquire) {
         return;
     }
-    let task = if rewrite && engine.log().is_some() { Task::Rewrite } else { Task::Save };
+    if rewrite && engine.log().is_none() {
+        shared.background.state.lock().rewrite_scheduled = false;
+        return;
+    }
+    let task = if rewrite { Task::Rewrite } else { Task::Save };
     if begin(shared, &mut engine, task) {
         let mut state = shared.background.state.lock();
         match task {

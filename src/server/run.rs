@@ -237,7 +237,10 @@ fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor) {
         Ok(loaded) => {
             if let Some(log) = loaded.log() {
                 // It may have been changed meanwhile.
-                log.set_durability(durability(shared.config.read().appendfsync));
+                let config = shared.config.read();
+                log.set_durability(durability(config.appendfsync));
+                log.set_retention(retention(&config));
+                drop(config);
                 shared.start_log(&log);
             }
             shared.engine.adopt(loaded);
@@ -277,6 +280,7 @@ fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
     if shared.engine.lock().is_loading() {
         return status;
     }
+    shared.background.stop();
     let Some(log) = shared.engine.log() else { return status };
     log_notice!("Closing the log");
     match shared.close_log(&log) {
@@ -334,7 +338,8 @@ async fn expire(shared: Arc<Shared>) {
     loop {
         let period = Duration::from_millis(1000 / u64::from(shared.config.read().hz.max(1) as u32));
         tokio::time::sleep(period).await;
-        if !shared.active_expiry.load(Ordering::Relaxed) {
+        // Deleting keeps old values, and a snapshot may have too many of them; expired keys are hidden anyway.
+        if !shared.active_expiry.load(Ordering::Relaxed) || shared.background.is_crowded() {
             continue;
         }
         let started = Instant::now();

@@ -7,9 +7,13 @@ use super::{in_parallel, scaled, seeds};
 use mainstay::disk::sim::Operation;
 use mainstay::disk::{Disk, SimDisk};
 use mainstay::engine::compact::SnapshotError;
-use mainstay::log::manifest::{BaseLine, Manifest, TEMPORARY_NAME};
-use mainstay::log::{Durability, Lsn, base, segment};
+use mainstay::log::manifest::{self, BaseLine, Manifest, TEMPORARY_NAME};
+use mainstay::log::segment::{self, NameKind};
+use mainstay::log::{Durability, Lsn, Retention, base};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 const MODES: [Durability; 3] = [Durability::Always, Durability::EverySec, Durability::No];
 
@@ -17,13 +21,13 @@ fn config(seed: u64, durability: Durability) -> Config {
     Config { compacts: true, ..Config::new(seed, durability) }
 }
 
-fn manifest(disk: &SimDisk) -> Manifest {
+fn load_manifest(disk: &SimDisk) -> Manifest {
     Manifest::load(disk, dir()).expect("there is one")
 }
 
 /// The base in force.
 fn base_line(disk: &SimDisk) -> Option<BaseLine> {
-    manifest(disk).base
+    load_manifest(disk).base
 }
 
 /// Sets so many keys, each in a unit of its own, to values that cannot be compressed.
@@ -44,18 +48,18 @@ pub fn fill(world: &mut World, keys: usize, value_bytes: usize) {
 /// Asserts that the preamble of the base in force is what the keyspace was at `lsn`, by starting from it
 /// alone.
 fn check_preamble(world: &World, lsn: Lsn) {
-    let mut manifest = manifest(&world.disk);
-    let line = manifest.base.as_mut().expect("a base is in force");
+    let mut cut = load_manifest(&world.disk);
+    let line = cut.base.as_mut().expect("a base is in force");
     assert_eq!(line.lsn, lsn);
     let frames = base::frames_header_offset(line.preamble_bytes) + segment::HEADER_BYTES as u64;
     (line.end_lsn, line.bytes) = (lsn, frames);
     let name = segment::base_name(line.sequence);
-    manifest.segments.clear();
-    manifest.retired.clear();
+    cut.segments.clear();
+    cut.retired.clear();
     let disk = SimDisk::new();
     let contents = world.disk.contents(&dir().join(&name)).expect("it is there");
     disk.put(&dir().join(&name), &contents[..frames as usize]);
-    disk.put(&dir().join(mainstay::log::manifest::NAME), &manifest.encode());
+    disk.put(&dir().join(manifest::NAME), &cut.encode());
     let (engine, recovery) = open(&disk, &world.clock, world.config.options(), 3).unwrap();
     assert_eq!(recovery.lsn, lsn);
     let found = digest(engine.lock().keyspace());
@@ -95,7 +99,7 @@ fn compact_and_abort(world: &mut World, turns: usize) {
 
 /// Asserts that no base is there but those that the manifest lists.
 fn check_no_unused_base(world: &World) {
-    let listed: Vec<String> = manifest(&world.disk).all_names().collect();
+    let listed: Vec<String> = load_manifest(&world.disk).all_names().collect();
     for name in world.disk.list(dir()).unwrap() {
         let is_base = name.starts_with("base-");
         assert!(!is_base || listed.contains(&name), "seed {}: {name}", world.config.seed);
@@ -135,8 +139,9 @@ fn crash_compactions(name: &str, config: Config) {
     compact(&mut world);
     let first = base_line(&world.disk).expect("there is one");
     assert!(first.end_lsn > first.lsn, "nothing was written during the compaction");
+    // Long enough for the log to go on in the place of a segment that the compaction has made superfluous.
     let units = world.model.lock().units.len();
-    world.run(units + 10);
+    world.run(units + 60);
     for turns in [0, 3, 12] {
         compact_and_abort(&mut world, turns);
     }
@@ -144,6 +149,7 @@ fn crash_compactions(name: &str, config: Config) {
     compact(&mut world);
     let second = base_line(&world.disk).expect("there is one");
     assert!(second.sequence > first.sequence);
+    check_no_unused_base(&world);
     let units = world.model.lock().units.len();
     world.run(units + 10);
     world.settle();
@@ -176,6 +182,7 @@ fn a_crash_during_a_compaction_just_after_a_start_loses_nothing() {
             world.compact_alone().unwrap();
             let line = base_line(&world.disk).expect("there is one");
             assert_eq!(line.end_lsn, line.lsn, "nothing was written");
+            check_no_unused_base(&world);
             world.disk.observe(|_, _| {});
             let history = History::new(&world, &moments);
             assert!(check_manifests(&history.moments) > 0);
@@ -354,4 +361,57 @@ fn on_a_full_disk_a_compaction_fails_and_the_log_goes_on() {
     });
     let failures = failures.load(Ordering::Relaxed) as usize;
     assert!((1..rooms.len()).contains(&failures), "{failures} of {} failed", rooms.len());
+}
+
+#[test]
+fn on_a_full_disk_the_log_has_the_room_of_a_segment_that_a_compaction_made_superfluous() {
+    let mut world = World::new(config(60, Durability::Always));
+    fill(&mut world, 60, 500);
+    let set = Request::Set { key: "one more".into(), value: b"value".to_vec(), expiry_ms: None };
+    let batch = Batch { db: 0, requests: vec![set], is_transaction: false };
+    world.compact_alone().unwrap();
+    assert_eq!(world.send(0, &batch), Came::Executed);
+    world.pass(1000);
+    // What the compaction made superfluous is there, and no segment that was prepared.
+    let open_segment = load_manifest(&world.disk).segments.last().unwrap().sequence;
+    let names = world.disk.list(dir()).unwrap();
+    let segments = names.iter().filter_map(|name| segment::parse_name(name));
+    let others: Vec<u64> = segments
+        .filter(|(kind, sequence)| *kind == NameKind::Segment && *sequence != open_segment)
+        .map(|(_, sequence)| sequence)
+        .collect();
+    assert!(others.len() == 1 && others[0] < open_segment, "{names:?}");
+    // There is room for another base and the manifest, but not for a segment besides.
+    let base_bytes = base_line(&world.disk).expect("there is one").bytes;
+    world.disk.set_quota(Some(world.disk.used_bytes() + base_bytes + (8 << 10)));
+    world.compact_alone().unwrap();
+    assert_eq!(world.log.stats().failures, 0);
+}
+
+#[test]
+fn nobody_waits_for_a_manifest_that_a_compaction_or_retention_replaces() {
+    let retention = Retention { time_s: 0, bytes: u64::MAX };
+    let mut world = World::new(Config { retention, ..config(61, Durability::No) });
+    world.run(60);
+    let log = world.log.clone();
+    let drains = Arc::new(AtomicU64::new(0));
+    let counter = drains.clone();
+    world.disk.observe(move |operation, _| {
+        if !matches!(operation, Operation::Rename(path) if path.ends_with(manifest::NAME)) {
+            return;
+        }
+        // A connection that wants to reply; a limit of a minute only says that it hangs.
+        let (log, (done, is_done)) = (log.clone(), channel());
+        std::thread::spawn(move || {
+            log.drain();
+            let _ = done.send(());
+        });
+        is_done.recv_timeout(Duration::from_secs(60)).expect("a drain waits for the disk");
+        counter.fetch_add(1, Ordering::Relaxed);
+    });
+    world.compact_alone().unwrap();
+    let of_compaction = drains.load(Ordering::Relaxed);
+    world.log.set_retention(Retention::default());
+    world.log.forget_retired().unwrap();
+    assert!(of_compaction >= 1 && drains.load(Ordering::Relaxed) > of_compaction);
 }

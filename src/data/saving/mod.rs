@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 pub const PIECE_ELEMENTS_MAX: usize = if cfg!(test) { 8 } else { 256 };
 
 /// A value is given out in one piece if it has no more bytes than this.
-pub const PIECE_BYTES_MAX: usize = 256 * 1024;
+pub const PIECE_BYTES_MAX: usize = 32 * 1024;
 
 /// What a step passes over at most without showing a piece: elements that are new, stretches of a table that are
 /// empty.

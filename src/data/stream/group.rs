@@ -15,6 +15,7 @@ pub struct Group {
     by_name: BTreeMap<Box<[u8]>, ConsumerId>,
     /// By [`ConsumerId`]; vacant ones are used again.
     consumers: Vec<Option<Consumer>>,
+    vacant: Vec<u32>,
 }
 
 /// A consumer's number within its group.
@@ -64,6 +65,7 @@ impl Group {
             pending: IdMap::default(),
             by_name: BTreeMap::new(),
             consumers: Vec::new(),
+            vacant: Vec::new(),
         }
     }
 
@@ -96,13 +98,17 @@ impl Group {
     pub fn add(&mut self, name: &[u8], seen_ms: i64, active_ms: Option<i64>) -> ConsumerId {
         let consumer =
             Consumer { name: name.into(), seen_ms, active_ms, pending: IdSet::default() };
-        let vacant = self.consumers.iter().position(Option::is_none);
-        let index = vacant.unwrap_or(self.consumers.len());
-        match vacant {
-            Some(index) => self.consumers[index] = Some(consumer),
-            None => self.consumers.push(Some(consumer)),
-        }
-        let id = ConsumerId(index as u32);
+        let index = match self.vacant.pop() {
+            Some(index) => {
+                self.consumers[index as usize] = Some(consumer);
+                index
+            }
+            None => {
+                self.consumers.push(Some(consumer));
+                self.consumers.len() as u32 - 1
+            }
+        };
+        let id = ConsumerId(index);
         let known = self.by_name.insert(name.into(), id);
         assert!(known.is_none(), "the caller has looked for the name");
         id
@@ -111,6 +117,7 @@ impl Group {
     /// Removes a consumer with all that is pending for it, and says how much that was.
     pub fn remove(&mut self, id: ConsumerId) -> usize {
         let consumer = self.consumers[id.0 as usize].take().expect("it exists");
+        self.vacant.push(id.0);
         self.by_name.remove(&consumer.name);
         for (id, ()) in consumer.pending.iter() {
             self.pending.remove(id);

@@ -6,8 +6,8 @@ use super::{Importer, Input, rdb};
 use crate::engine::replay::{Refusal, Replayer};
 use crate::resp::{Args, OwnedArgs};
 
-/// How an RDB file begins, also one that is the first part of an append-only file.
-const RDB_MAGIC: &[u8] = b"REDIS";
+/// How an RDB file begins, Redis's or Valkey's, also one that is the first part of an append-only file.
+const RDB_MAGICS: [[u8; 5]; 2] = [*b"REDIS", *b"VALKE"];
 
 /// The progress is noted after so many commands.
 const PROGRESS_COMMANDS: u64 = 1024;
@@ -21,11 +21,11 @@ type Transaction = (u64, Vec<(u64, OwnedArgs)>);
 impl Importer<'_> {
     /// Loads one part of an append-only file. Only the last one may end in the middle of something.
     pub(super) fn aof(&mut self, input: &Input, is_last: bool) -> Result<(), ImportError> {
-        let mut magic = [0; RDB_MAGIC.len()];
+        let mut magic = [0; 5];
         let is_rdb = input.len >= magic.len() as u64 && {
             let read = input.file.read_exact_at(&mut magic, 0);
             read.map_err(|error| input.disk_error(error))?;
-            magic == RDB_MAGIC
+            RDB_MAGICS.contains(&magic)
         };
         let offset = if is_rdb { self.rdb(input, rdb::Role::Preamble)? } else { 0 };
         let mut reader = CommandReader::new(input.file.clone(), input.len, offset);
