@@ -59,7 +59,7 @@
 //! 1. [`engine::Guard::begin_snapshot`] notes the LSN and every database's count of keys, and advances the *epoch*. From
 //!    now on each database has a [capture](keyspace::Database): an entry of another epoch has not been recorded.
 //! 2. I/O threads, which hold the engine anyway, encode a *slice* behind a batch: a walk in the order of hashes, about
-//!    0.1 ms, at most a twentieth of the time while commands come. Strings are only marked as ones to be compressed.
+//!    0.1 ms, at most a fortieth of the time while commands come. Strings are only marked as ones to be compressed.
 //! 3. A command that is about to change or remove an entry that was not recorded has it recorded first. A big value is not
 //!    encoded in one go: it remembers what it was, element by element or node by node ([`data::saving`]), while commands go on
 //!    changing it, and slices give it out in pieces. When it is deleted, it is handed to the snapshot whole.

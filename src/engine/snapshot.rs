@@ -21,7 +21,7 @@ const PARTS_BYTES_PAUSE: usize = 2 << 20;
 /// A slice behind a batch takes this long.
 const SLICE_US: u64 = 100;
 /// While commands come, slices take one part in so many of the time.
-const BUSY_SHARE: u64 = 20;
+const BUSY_SHARE: u64 = 40;
 /// While none come, whoever asks for slices decides.
 const IDLE_SHARE: u64 = 1;
 /// While more than this is kept for a snapshot, commands that write wait before they take the engine.
