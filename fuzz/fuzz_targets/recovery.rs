@@ -3,9 +3,12 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use mainstay::disk::{Disk, SimDisk};
+use mainstay::disk::{Disk, File, SimDisk};
 use mainstay::env::{SimClock, seeded_random};
-use mainstay::log::{Action, Durability, Log, OpenError, Options, Recovery, Replay, attach};
+use mainstay::log::segment::Preamble;
+use mainstay::log::{
+    Action, Durability, Log, Lsn, OpenError, Options, PreambleDamage, Recovery, Replay, attach,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -26,6 +29,10 @@ enum Edit {
 struct Stream(Vec<u8>);
 
 impl Replay for Stream {
+    fn preamble(&mut self, _: &Arc<dyn File>, _: &Preamble, _: Lsn) -> Result<(), PreambleDamage> {
+        unreachable!("no manifest of these data sets lists a base")
+    }
+
     fn commands(&mut self, _: u64, _: u32, payload: &[u8]) -> Result<(), String> {
         self.0.extend_from_slice(payload);
         Ok(())

@@ -97,10 +97,11 @@ impl Parts {
         }
     }
 
-    /// Waits until there is something, for at most `timeout`.
+    /// Waits until there is something, for at most `timeout`. Behind the last part, as long as that: what its writer
+    /// waits for then comes from elsewhere.
     pub fn wait(&self, timeout: Duration) {
         let mut queue = self.queue.lock();
-        if queue.parts.is_empty() && !queue.whole && !queue.aborted {
+        if queue.parts.is_empty() && !queue.aborted {
             self.added.wait_for(&mut queue, timeout);
         }
     }
