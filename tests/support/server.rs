@@ -133,11 +133,14 @@ impl Setup {
 
     /// Starts a server that must refuse to; gives what it says.
     pub fn start_refused(&self) -> String {
-        let mut server = self.spawn();
-        match server.wait_until_ready() {
-            Ok(()) => panic!("the server started"),
-            Err(log) => log,
+        for _ in 0..10 {
+            match self.spawn().wait_until_ready() {
+                Ok(()) => panic!("the server started"),
+                Err(log) if log.contains("Address already in use") => continue,
+                Err(log) => return log,
+            }
         }
+        panic!("no port is free")
     }
 }
 

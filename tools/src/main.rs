@@ -1,30 +1,48 @@
-//! `mainstay-tool`: looks into the files of a database. It has no verbs yet.
+//! `mainstay-tool`: looks into the files of a database, verifies, repairs, rewrites, replays and migrates them.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `verbs/` | one file, or directory, a verb |
+//! | `source/` | what a path leads to: which files, and the keys in them |
+//! | `output/` | what people and machines see: numbers, tables, progress; files that are there whole or not at all |
 
+mod output;
+mod source;
+mod verbs;
+
+use clap::{CommandFactory, Parser};
+use output::Output;
 use std::process::ExitCode;
+use verbs::Verb;
 
-const HELP: &str = "\
-mainstay-tool looks into the files of a Mainstay database.
+// The one that the server uses: what values take of memory is then what they take there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-Usage:
-  mainstay-tool VERB [ARGUMENT...]
-  mainstay-tool --help | --version
-
-This version has no verbs.
-";
+/// Looks into the files of a Mainstay database, verifies, repairs, rewrites, replays and migrates them.
+///
+/// Wherever a PATH is asked for, it may be a directory of Mainstay's (or the one that it lies in), one of its segments
+/// or bases, an RDB file of any version, or an append-only file of Redis or Valkey: a single one, or the directory of one in
+/// several parts. No verb changes what it reads, unless it says so.
+#[derive(Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    output: output::Arguments,
+    #[command(subcommand)]
+    verb: Verb,
+}
 
 fn main() -> ExitCode {
-    let argument = std::env::args_os().nth(1);
-    match argument.as_deref().and_then(std::ffi::OsStr::to_str) {
-        Some("--version" | "-v") => println!("mainstay-tool {}", env!("CARGO_PKG_VERSION")),
-        Some("--help" | "-h") => print!("{HELP}"),
-        Some(verb) => {
-            eprint!("mainstay-tool: there is no verb '{verb}'\n\n{HELP}");
-            return ExitCode::from(2);
+    let Arguments { output, verb } = Arguments::parse();
+    let output = Output::new(&output);
+    output::clean_up_when_interrupted();
+    match verb {
+        Verb::Completions { shell } => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "mainstay-tool", &mut std::io::stdout());
+            ExitCode::SUCCESS
         }
-        None => {
-            eprint!("{HELP}");
-            return ExitCode::from(2);
-        }
+        verb => output.end(verb.run(&output)),
     }
-    ExitCode::SUCCESS
 }

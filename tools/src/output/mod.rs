@@ -1,0 +1,148 @@
+//! What people and machines see.
+//!
+//! Results go to the standard output; progress and remarks to the standard error, so that a pipe gets results only.
+
+mod progress;
+mod temporary;
+mod units;
+
+pub use progress::Bar;
+pub use temporary::{Temporary, clean_up_when_interrupted};
+pub use units::{bytes, count, duration_ms, escaped, time_ms};
+
+use clap::Args;
+use serde::Serialize;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+/// Options of all verbs.
+#[derive(Args)]
+pub struct Arguments {
+    /// Writes JSON, for machines.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Shows no progress.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+/// How a verb ended that did what it was asked for. What the codes mean is each verb's to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Exit code 0.
+    Good,
+    /// Exit code 1: damaged, something lost, different.
+    Bad,
+    /// Exit code 2: unreadable, nothing to be saved.
+    Worst,
+}
+
+/// Why a verb was not carried out: exit code 2, and these words on the standard error.
+#[derive(Debug)]
+pub struct Failure {
+    text: String,
+    /// Nobody reads the standard output any more, which is no failure of ours.
+    closed: bool,
+}
+
+impl Failure {
+    /// One with these words.
+    pub fn new(text: impl fmt::Display) -> Self {
+        Self { text: text.to_string(), closed: false }
+    }
+
+    /// For `map_err`: `doing` something to `what` failed.
+    pub fn doing(doing: &'static str, what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::new(format_args!("{doing} {what} failed: {error}"))
+    }
+}
+
+/// Writing results failed.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let closed = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { text: format!("writing the output failed: {error}"), closed }
+    }
+}
+
+/// Where a verb's results and remarks go.
+pub struct Output {
+    json: bool,
+    quiet: bool,
+    colour: bool,
+}
+
+impl Output {
+    /// As the options and the environment have it.
+    pub fn new(arguments: &Arguments) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let colour = !plain && !arguments.json && io::stdout().is_terminal();
+        Self { json: arguments.json, quiet: arguments.quiet, colour }
+    }
+
+    /// Whether machines read it.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// `text`, emphasised where that can be seen.
+    pub fn bold(&self, text: &str) -> String {
+        self.styled("1", text)
+    }
+
+    /// `text` in the colour of what is well.
+    pub fn green(&self, text: &str) -> String {
+        self.styled("32", text)
+    }
+
+    /// `text` in the colour of what is not.
+    pub fn red(&self, text: &str) -> String {
+        self.styled("31", text)
+    }
+
+    fn styled(&self, style: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Writes a result for machines, on a line of its own.
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        let text = serde_json::to_string(value).map_err(Failure::new)?;
+        Ok(writeln!(out, "{text}")?)
+    }
+
+    /// Writes a line of a result for people.
+    pub fn line(&self, text: impl fmt::Display) -> Result<(), Failure> {
+        Ok(writeln!(io::stdout().lock(), "{text}")?)
+    }
+
+    /// Says something beside the results.
+    pub fn remark(&self, text: impl fmt::Display) {
+        // If nobody can read it there is nothing to be done.
+        let _ = writeln!(io::stderr().lock(), "mainstay-tool: {text}");
+    }
+
+    /// A progress bar over so many bytes; it shows on a terminal only.
+    pub fn bar(&self, doing: &'static str, total_bytes: u64) -> Bar {
+        let shown = !self.quiet && !self.json && io::stderr().is_terminal();
+        Bar::new(doing, total_bytes, shown)
+    }
+
+    /// The exit code, after the last words.
+    pub fn end(&self, ended: Result<End, Failure>) -> ExitCode {
+        match ended {
+            Ok(End::Good) => ExitCode::SUCCESS,
+            Ok(End::Bad) => ExitCode::from(1),
+            Ok(End::Worst) => ExitCode::from(2),
+            Err(Failure { closed: true, .. }) => ExitCode::SUCCESS,
+            Err(Failure { text, .. }) => {
+                if self.json {
+                    let _ = self.json(&serde_json::json!({ "error": text }));
+                }
+                self.remark(text);
+                ExitCode::from(2)
+            }
+        }
+    }
+}

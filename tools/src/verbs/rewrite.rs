@@ -1,0 +1,13 @@
+//! `rewrite`.
+
+use crate::output::{End, Failure, Output};
+use clap::Args;
+
+/// Compacts a directory that no server has open.
+#[derive(Args)]
+pub struct Arguments {}
+
+/// Does it.
+pub fn run(_: &Arguments, _: &Output) -> Result<End, Failure> {
+    Err(Failure::new("this verb is not there yet"))
+}
