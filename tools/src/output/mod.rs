@@ -3,10 +3,12 @@
 //! Results go to the standard output; progress and remarks to the standard error, so that a pipe gets results only.
 
 mod progress;
+mod table;
 mod temporary;
 mod units;
 
 pub use progress::Bar;
+pub use table::Table;
 pub use temporary::{Temporary, clean_up_when_interrupted};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
@@ -18,6 +20,8 @@ use std::process::ExitCode;
 
 /// Options of all verbs.
 #[derive(Args)]
+// Groups are named as their structures are, and each verb has arguments.
+#[group(skip)]
 pub struct Arguments {
     /// Writes JSON, for machines.
     #[arg(long, global = true)]
@@ -52,9 +56,20 @@ impl Failure {
         Self { text: text.to_string(), closed: false }
     }
 
+    /// Whether it is only that nobody reads the standard output any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// For `map_err`: `doing` something to `what` failed.
     pub fn doing(doing: &'static str, what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::new(format_args!("{doing} {what} failed: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
