@@ -15,6 +15,8 @@ mod pause;
 mod progress;
 #[cfg(test)]
 mod recovery_tests;
+#[cfg(test)]
+mod refusal_tests;
 mod reload;
 mod replay;
 mod save;
