@@ -5,6 +5,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use mainstay::disk::{Disk, File, SimDisk};
 use mainstay::env::{SimClock, seeded_random};
+use mainstay::log::frame::FrameHeader;
 use mainstay::log::segment::Preamble;
 use mainstay::log::{
     Action, Durability, Log, Lsn, OpenError, Options, PreambleDamage, Recovery, Replay, attach,
@@ -33,7 +34,7 @@ impl Replay for Stream {
         unreachable!("no manifest of these data sets lists a base")
     }
 
-    fn commands(&mut self, _: u64, _: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, _: &FrameHeader, payload: &[u8]) -> Result<(), String> {
         self.0.extend_from_slice(payload);
         Ok(())
     }
