@@ -2,15 +2,15 @@
 
 use super::report::FileReport;
 use crate::output::Output;
-use mainstay::disk::File;
+use crate::payload;
+use mainstay::disk;
 use mainstay::log::base::frames_header_offset;
-use mainstay::log::frame::{Codec, FrameDamage, FrameHeader, FrameKind};
-use mainstay::log::manifest::{BaseLine, RetiredFile, SegmentLine};
+use mainstay::log::frame::{Codec, FrameHeader, FrameKind};
+use mainstay::log::manifest::{BaseLine, RetiredFile, RetiredLine, SegmentEnd, SegmentLine};
 use mainstay::log::reader::FrameReader;
+use mainstay::log::scan::{Found, Scan, ScanEnd};
 use mainstay::log::segment::{base_name, segment_name};
 use mainstay::log::{Lsn, View};
-use mainstay::resp::request::Parsed;
-use mainstay::resp::{RequestLimits, RequestParser};
 use serde::Serialize;
 use std::io;
 use std::sync::Arc;
@@ -159,40 +159,22 @@ impl Log {
         (sum(|stored| stored.stored_bytes), sum(|stored| stored.raw_bytes))
     }
 
-    /// Adds the frames of a file from `offset` to `end`, those that begin at `until_lsn` or above left out. An open one ends
-    /// where frames do. Files come in the order of their LSNs. `advance` is told about bytes that were read.
-    fn add(
-        &mut self,
-        reader: &mut FrameReader,
-        place: &Place,
-        until_lsn: Lsn,
-        advance: &mut dyn FnMut(u64),
-    ) -> Frames {
-        let Place { begin, end, is_open, .. } = *place;
+    /// Adds the frames that `scan` finds. Files come in the order of their LSNs. `advance` is told about bytes that were read.
+    fn add(&mut self, scan: &mut Scan, advance: &mut dyn FnMut(u64)) -> Frames {
         let mut frames = Frames::default();
-        let (mut offset, mut raw) = (begin, Vec::new());
-        while offset < end {
-            let before = offset;
-            match reader.frame(offset, &mut raw) {
-                Ok(header) if header.lsn >= until_lsn => break,
-                Ok(header) => {
-                    offset += header.frame_bytes();
-                    self.add_frame(&header, &mut raw, &mut frames);
+        while let Some(found) = scan.next() {
+            match found {
+                Found::Frame { header, padding_damaged, .. } => {
+                    frames.damaged += u64::from(padding_damaged);
+                    self.add_frame(&header, scan.payload_mut(), &mut frames);
+                    advance(header.frame_bytes());
                 }
-                Err(FrameDamage::Empty) if is_open => break,
-                Err(_) => match reader.find_header(offset + 1) {
-                    Some((at, _)) => {
-                        frames.damaged += 1;
-                        offset = at;
-                    }
-                    // What an open file ends with may be a frame that is being written.
-                    None => {
-                        frames.damaged += u64::from(!is_open);
-                        break;
-                    }
-                },
+                // The end of an unfinished write is nothing that was acknowledged.
+                Found::Gap(gap) => {
+                    frames.damaged += u64::from(!gap.is_tail);
+                    advance(gap.end_offset.saturating_sub(gap.offset));
+                }
             }
-            advance(offset - before);
         }
         self.frames += frames.frames;
         self.markers += frames.markers;
@@ -230,54 +212,87 @@ impl Log {
     }
 }
 
-/// Where the frames of a file are.
-#[derive(Clone, Debug)]
-struct Place {
+/// A file with frames.
+struct File {
+    name: String,
     sequence: u64,
-    /// LSN of the first frame.
-    first_lsn: Lsn,
-    /// Offset of the first frame.
-    begin: u64,
-    /// Nothing at or beyond this offset counts.
-    end: u64,
-    is_open: bool,
+    seed: u32,
+    /// Offset and LSN of the first frame.
+    first: (u64, Lsn),
+    end: ScanEnd,
     is_base: bool,
     retired_ms: Option<u64>,
-    seed: u32,
+    opened: io::Result<Arc<dyn disk::File>>,
 }
 
-impl Place {
-    fn of_base(line: &BaseLine, retired_ms: Option<u64>) -> Self {
+impl File {
+    fn of_base(line: &BaseLine, retired_ms: Option<u64>, view: &View) -> Self {
+        let name = base_name(line.sequence);
+        let offset = frames_header_offset(line.preamble_bytes) + FrameReader::FIRST_OFFSET;
         Self {
+            opened: view.file(&name),
+            name,
             sequence: line.sequence,
-            first_lsn: line.lsn,
-            begin: frames_header_offset(line.preamble_bytes) + FrameReader::FIRST_OFFSET,
-            end: line.bytes,
-            is_open: false,
+            seed: line.identity.seed(),
+            first: (offset, line.lsn),
+            end: ScanEnd::Sealed(SegmentEnd { lsn: line.end_lsn, bytes: line.bytes }),
             is_base: true,
             retired_ms,
-            seed: line.identity.seed(),
         }
     }
 
-    fn of_segment(line: &SegmentLine, retired_ms: Option<u64>) -> Self {
+    fn of_segment(line: &SegmentLine, view: &View) -> Self {
+        let name = segment_name(line.sequence);
+        let end = match line.end {
+            Some(end) => ScanEnd::Sealed(end),
+            None if view.is_live() => ScanEnd::Live(view.end().lsn),
+            None => ScanEnd::Open(line.first_lsn),
+        };
         Self {
+            opened: view.file(&name),
+            name,
             sequence: line.sequence,
-            first_lsn: line.first_lsn,
-            begin: FrameReader::FIRST_OFFSET,
-            end: line.end.map_or(u64::MAX, |end| end.bytes),
-            is_open: line.end.is_none(),
-            is_base: false,
-            retired_ms,
             seed: line.identity.seed(),
+            first: (FrameReader::FIRST_OFFSET, line.first_lsn),
+            end,
+            is_base: false,
+            retired_ms: None,
         }
     }
 
-    fn state(&self) -> &'static str {
-        match self {
-            Self { retired_ms: Some(_), .. } => "retired",
-            Self { is_open: true, .. } => "open",
-            _ => "sealed",
+    fn of_retired(line: &RetiredLine, view: &View) -> Self {
+        match &line.file {
+            RetiredFile::Base(base) => Self::of_base(base, Some(line.time_ms), view),
+            RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } => {
+                Self {
+                    name: line.file.name(),
+                    retired_ms: Some(line.time_ms),
+                    opened: view.retired(&line.file),
+                    ..Self::of_segment(segment, view)
+                }
+            }
+        }
+    }
+
+    fn scan(&self) -> Result<Scan, String> {
+        let file = self.opened.as_ref().map_err(io::Error::to_string)?.clone();
+        Scan::new(file, self.seed, self.first, self.end).map_err(|error| error.to_string())
+    }
+
+    /// How many bytes there are to read.
+    fn len(&self) -> u64 {
+        self.opened.as_ref().map_or(0, |file| file.len().unwrap_or(0)).saturating_sub(self.first.0)
+    }
+
+    fn report(&self) -> FileReport {
+        let is_sealed = matches!(self.end, ScanEnd::Sealed(_));
+        FileReport {
+            name: self.name.clone(),
+            what: if self.is_base { "base" } else { "segment" }.into(),
+            sequence: Some(self.sequence),
+            state: (!self.is_base).then_some(if is_sealed { "sealed" } else { "open" }),
+            retired_ms: self.retired_ms,
+            ..FileReport::default()
         }
     }
 }
@@ -286,62 +301,23 @@ impl Place {
 /// which files nothing could be read.
 pub fn read(view: &View, output: &Output) -> (Log, Vec<FileReport>, Vec<String>) {
     let manifest = view.manifest();
-    let mut files: Vec<(String, Place, io::Result<Arc<dyn File>>)> = Vec::new();
-    for line in &manifest.retired {
-        let place = match &line.file {
-            RetiredFile::Base(base) => Place::of_base(base, Some(line.time_ms)),
-            RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } => {
-                Place::of_segment(segment, Some(line.time_ms))
-            }
-        };
-        let name = line.file.name();
-        files.push((name, place, view.retired(&line.file)));
-    }
-    if let Some(line) = &manifest.base {
-        let name = base_name(line.sequence);
-        let file = view.file(&name);
-        files.push((name, Place::of_base(line, None), file));
-    }
-    for line in &manifest.segments {
-        let name = segment_name(line.sequence);
-        let file = view.file(&name);
-        files.push((name, Place::of_segment(line, None), file));
-    }
-    let mut reports: Vec<FileReport> = files
-        .iter()
-        .map(|(name, place, _)| FileReport {
-            name: name.clone(),
-            what: if place.is_base { "base" } else { "segment" }.into(),
-            sequence: Some(place.sequence),
-            state: Some(place.state()),
-            retired_ms: place.retired_ms,
-            ..FileReport::default()
-        })
-        .collect();
+    let retired = manifest.retired.iter().map(|line| File::of_retired(line, view));
+    let base = manifest.base.iter().map(|line| File::of_base(line, None, view));
+    let segments = manifest.segments.iter().map(|line| File::of_segment(line, view));
+    let files: Vec<File> = retired.chain(base).chain(segments).collect();
+    let mut reports: Vec<FileReport> = files.iter().map(File::report).collect();
     // Where a base begins at the LSN of a segment, the frames are the segment's.
     let mut order: Vec<usize> = (0..files.len()).collect();
-    order.sort_by_key(|&index| (files[index].1.first_lsn, files[index].1.is_base));
-    let total = files.iter().map(|(_, place, file)| match file {
-        Ok(file) => file.len().unwrap_or(0).min(place.end).saturating_sub(place.begin),
-        Err(_) => 0,
-    });
-    let bar = output.bar("frames", total.sum());
+    order.sort_by_key(|&index| (files[index].first.1, files[index].is_base));
+    let bar = output.bar("frames", files.iter().map(File::len).sum());
     let (mut log, mut errors) = (Log::default(), Vec::new());
     for index in order {
-        let (name, place, file) = &files[index];
-        let len = file.as_ref().map_err(io::Error::to_string).and_then(|file| {
-            let len = file.len().map_err(|error| error.to_string())?;
-            Ok((file.clone(), len))
-        });
-        match len {
-            Ok((file, len)) => {
-                let place = Place { end: place.end.min(len), ..place.clone() };
-                let mut reader = FrameReader::new(file, place.end, place.seed);
-                let frames =
-                    log.add(&mut reader, &place, view.end().lsn, &mut |bytes| bar.advance(bytes));
+        match files[index].scan() {
+            Ok(mut scan) => {
+                let frames = log.add(&mut scan, &mut |bytes| bar.advance(bytes));
                 reports[index].frames = Some(frames);
             }
-            Err(error) => errors.push(format!("{name} cannot be read: {error}")),
+            Err(error) => errors.push(format!("{} cannot be read: {error}", files[index].name)),
         }
     }
     (log, reports, errors)
@@ -349,17 +325,13 @@ pub fn read(view: &View, output: &Output) -> (Log, Vec<FileReport>, Vec<String>)
 
 /// How many commands a payload holds, up to the first place where there is none.
 fn count_commands(payload: &mut [u8]) -> u64 {
-    let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };
-    let (mut parser, mut ranges) = (RequestParser::default(), Vec::new());
-    let (mut rest, mut commands) = (payload, 0);
-    while !rest.is_empty() {
-        ranges.clear();
-        let Ok(Parsed::Request { consumed }) = parser.parse(rest, 0, &limits, &mut ranges) else {
-            break;
-        };
+    let mut commands = 0;
+    let counted = payload::each(payload, |_, _| {
         commands += 1;
-        rest = &mut rest[consumed..];
-    }
+        Ok::<(), (usize, String)>(())
+    });
+    // Whether a payload is whole is for `verify` to say.
+    drop(counted);
     commands
 }
 
@@ -392,26 +364,19 @@ mod tests {
         bytes
     }
 
-    fn read(log: &mut Log, bytes: &[u8], is_open: bool) -> Frames {
+    fn read(log: &mut Log, bytes: &[u8], first_lsn: Lsn, end: ScanEnd) -> Frames {
         let disk = SimDisk::new();
         disk.put(Path::new("file"), bytes);
         let file = disk.open_to_read(Path::new("file")).unwrap();
-        let end = bytes.len() as u64;
-        let mut reader = FrameReader::new(file, end, SEED);
-        let place = Place {
-            sequence: 1,
-            first_lsn: 0,
-            begin: 0,
-            end,
-            is_open,
-            is_base: false,
-            retired_ms: None,
-            seed: SEED,
-        };
+        let mut scan = Scan::new(file, SEED, (0, first_lsn), end).unwrap();
         let mut advanced = 0;
-        let frames = log.add(&mut reader, &place, Lsn::MAX, &mut |more| advanced += more);
-        assert!(advanced <= end);
+        let frames = log.add(&mut scan, &mut |more| advanced += more);
+        assert!(advanced <= bytes.len() as u64);
         frames
+    }
+
+    fn sealed(bytes: &[u8], lsn: Lsn) -> ScanEnd {
+        ScanEnd::Sealed(SegmentEnd { lsn, bytes: bytes.len() as u64 })
     }
 
     const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
@@ -422,12 +387,13 @@ mod tests {
         let two = [PING, PING].concat();
         let mut bytes = [frame(0, 1000, &two), frame(28, 1500, b"")].concat();
         bytes.extend(frame(28, 4000, PING));
-        let frames = read(&mut log, &bytes, false);
+        let frames = read(&mut log, &bytes, 0, sealed(&bytes, 42));
         assert_eq!((frames.frames, frames.markers, frames.damaged), (2, 1, 0));
         assert_eq!((frames.first_lsn, frames.end_lsn), (Some(0), Some(42)));
         assert_eq!((frames.first_time_ms, frames.last_time_ms), (Some(1000), Some(4000)));
         // A base has the same frame again.
-        read(&mut log, &frame(28, 4000, PING), false);
+        let again = frame(28, 4000, PING);
+        read(&mut log, &again, 28, sealed(&again, 42));
         assert_eq!((log.frames, log.commands, log.bytes), (3, 3, 42));
         let buckets: Vec<_> = log.rate.buckets.iter().map(|b| (b.commands, b.bytes)).collect();
         assert_eq!(buckets, [(2, 28), (0, 0), (0, 0), (1, 14)]);
@@ -437,18 +403,16 @@ mod tests {
     fn damage_is_passed_over_and_counted() {
         let mut bytes =
             [frame(0, 1000, PING), frame(14, 1000, PING), frame(28, 1000, PING)].concat();
-        let len = bytes.len() as u64;
         bytes[100] ^= 1;
-        let frames = read(&mut Log::default(), &bytes, false);
-        assert_eq!((frames.frames, frames.damaged), (2, 1));
-        bytes.resize(4096, 0);
-        let frames = read(&mut Log::default(), &bytes, true);
+        let frames = read(&mut Log::default(), &bytes, 0, sealed(&bytes, 42));
         assert_eq!((frames.frames, frames.damaged, frames.end_lsn), (2, 1, Some(42)));
-        // Zeros do not belong at the end of a sealed file; an open one may end with what was not written to its end.
-        let sealed = read(&mut Log::default(), &bytes, false);
-        assert_eq!((sealed.frames, sealed.damaged), (2, 2));
-        let cut = read(&mut Log::default(), &bytes[..len as usize - 20], true);
-        assert_eq!((cut.frames, cut.damaged), (1, 0));
+        // An open file may end with what was not written to its end.
+        let end = bytes.len() - 20;
+        let frames = read(&mut Log::default(), &bytes[..end], 0, ScanEnd::Open(0));
+        assert_eq!((frames.frames, frames.damaged), (1, 0));
+        bytes.truncate(end);
+        let frames = read(&mut Log::default(), &bytes, 0, sealed(&bytes, 42));
+        assert_eq!((frames.frames, frames.damaged), (1, 1));
     }
 
     proptest! {
