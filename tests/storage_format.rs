@@ -147,8 +147,8 @@ impl Replay for Bytes {
         unreachable!("the example has no base")
     }
 
-    fn commands(&mut self, _: u64, db: u32, payload: &[u8]) -> Result<(), String> {
-        assert_eq!(db, 0);
+    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
+        assert_eq!(header.db, 0);
         self.0.extend_from_slice(payload);
         Ok(())
     }

@@ -33,7 +33,7 @@ impl Replay for Stream {
         unreachable!("no manifest of these data sets lists a base")
     }
 
-    fn commands(&mut self, _: u64, _: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, _: &FrameHeader, payload: &[u8]) -> Result<(), String> {
         self.0.extend_from_slice(payload);
         Ok(())
     }

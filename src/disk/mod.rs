@@ -26,6 +26,13 @@ pub trait Disk: Send + Sync {
     /// Opens a file that exists, only to read: it may be one that this process must not write.
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
+    /// Opens a file that exists, only to read, so that nobody recycles it as long as it is open. The error is
+    /// of kind `WouldBlock` or `NotFound` if it is just being recycled.
+    fn hold(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+
+    /// Renames a file that is to be overwritten. The error is of kind `WouldBlock` if somebody holds it.
+    fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>>;
+
     /// Renames a file, replacing what had the new name. Durable after [`Disk::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
@@ -44,6 +51,9 @@ pub trait Disk: Send + Sync {
     /// Takes the lock file at `path` for this process, which then holds `content`. The error is of
     /// kind `WouldBlock` if another process holds it.
     fn lock(&self, path: &Path, content: &str) -> io::Result<Box<dyn Lock>>;
+
+    /// Whether some process holds the lock file at `path`.
+    fn is_locked(&self, path: &Path) -> io::Result<bool>;
 }
 
 /// An open file. Reads and writes name their position; nothing here has a cursor.

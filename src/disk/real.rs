@@ -7,6 +7,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long looking whether a file is locked may take, and how many looks in a row are waited for.
+const LOOK_TIME: Duration = Duration::from_millis(5);
+const LOOKS_MAX: usize = 10;
 
 /// The operating system's files.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +30,29 @@ impl Disk for RealDisk {
 
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         Ok(Arc::new(RealFile(fs::File::open(path)?)))
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let file = fs::File::open(path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            // On a file system without such locks nobody else has one either, and nothing is recycled.
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Between the two calls it may have got another name, and other contents soon.
+        let (held, named) = (file.metadata()?, fs::metadata(path)?);
+        if (held.dev(), held.ino()) != (named.dev(), named.ino()) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Arc::new(RealFile(file)))
+    }
+
+    fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(from)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        fs::rename(from, to)?;
+        rustix::fs::flock(&file, FlockOperation::Unlock)?;
+        Ok(Arc::new(RealFile(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -69,13 +97,13 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(false)
             .open(path)?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        lock_exclusively(&file)?;
         // The directory as well: somebody may remove the lock file of a running server.
         let dir = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?,
             _ => fs::File::open(".")?,
         };
-        rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive)?;
+        lock_exclusively(&dir)?;
         // What a lock file says is a process id; anything longer is not ours to keep in memory.
         let mut previous = [0; 64];
         let len = file.read_at(&mut previous, 0)?;
@@ -84,6 +112,30 @@ impl Disk for RealDisk {
         lock.set_content(content)?;
         Ok(Box::new(lock))
     }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        let file = match fs::File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        // It is let go again at once, with the descriptor.
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Takes a lock that nobody holds for long but who has the data set open: somebody may just be looking.
+fn lock_exclusively(file: &fs::File) -> io::Result<()> {
+    for _ in 0..LOOKS_MAX {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOOK_TIME),
+            other => return Ok(other?),
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
 }
 
 struct RealFile(fs::File);
@@ -171,6 +223,34 @@ mod tests {
         file.read_exact_at(&mut bytes, 4096).unwrap();
         assert_eq!(&bytes, b"hello");
         assert!(file.read_exact_at(&mut bytes, 8190).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_held_is_not_recycled() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&a, "old").unwrap();
+        let held = RealDisk.hold(&a).unwrap();
+        let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        let recycled = RealDisk.recycle(&a, &b).unwrap();
+        recycled.write_at(b"new", 0).unwrap();
+        assert_eq!(RealDisk.list(dir.path()).unwrap(), ["b"]);
+        // It can be held under its new name while the one who recycled it goes on.
+        assert!(RealDisk.hold(&b).is_ok());
+        assert!(RealDisk.hold(&a).is_err());
+    }
+
+    #[test]
+    fn a_look_at_a_lock_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert!(!RealDisk.is_locked(&path).unwrap());
+        let lock = RealDisk.lock(&path, "1").unwrap();
+        assert!(RealDisk.is_locked(&path).unwrap());
+        drop(lock);
+        assert!(!RealDisk.is_locked(&path).unwrap());
     }
 
     #[test]

@@ -406,6 +406,15 @@ impl Disk for SimDisk {
         self.open(path)
     }
 
+    fn hold(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open(path)
+    }
+
+    fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>> {
+        self.rename(from, to)?;
+        self.open(to)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.operate(Operation::Rename(to.into()), |state, _| {
             let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
@@ -459,6 +468,10 @@ impl Disk for SimDisk {
         }
         let previous = state.lock_contents.insert(path.into(), content.into()).unwrap_or_default();
         Ok(Box::new(SimLock { disk: self.clone(), path: path.into(), previous }))
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.0.state.lock().locked.contains(path))
     }
 }
 

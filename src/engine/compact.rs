@@ -141,7 +141,8 @@ fn write_now(
         write_part(part, BASE_FORMAT, &mut writer, &mut sink)?;
     }
     let tail = writer.end(true, &mut sink)?;
-    Ok(base.end_preamble(tail.index_offset, tail.checksum)?)
+    base.end_preamble(tail.index_offset, tail.checksum);
+    Ok(())
 }
 
 /// Writes a snapshot as the log's new base, which takes the place of all that lies before. `wait` is called when
@@ -160,7 +161,7 @@ pub fn compact(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(), S
 fn compact_or_fail(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(), SnapshotError> {
     let mut base = log.begin_base(begun.lsn)?;
     let written = write(begun, true, &mut |bytes| base.write(bytes), wait)
-        .and_then(|tail| Ok(base.end_preamble(tail.index_offset, tail.checksum)?))
+        .map(|tail| base.end_preamble(tail.index_offset, tail.checksum))
         .and_then(|()| roll(log, begun, wait));
     match written {
         Ok(()) => Ok(log.finish_base(base, begun.db)?),

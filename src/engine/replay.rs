@@ -5,6 +5,7 @@ use super::{State, load};
 use crate::commands::store::{ExpiryMode, Store, Unit};
 use crate::commands::{CommandError, Context, Handler, Settings, table};
 use crate::disk::File;
+use crate::log::frame::FrameHeader;
 use crate::log::segment::Preamble;
 use crate::log::{Lsn, PreambleDamage, Replay};
 use crate::resp::request::Parsed;
@@ -123,12 +124,13 @@ impl Replay for Replayer<'_> {
         load::load(self.state, &**file, preamble, access, limits, &progress)
     }
 
-    fn commands(&mut self, time_ms: u64, db: u32, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
+        let db = header.db;
         if db as usize >= self.state.keyspace.database_count() {
             return Err(format!("database {db} is beyond the configured number of databases"));
         }
         self.db = db as usize;
-        self.now_ms = time_ms as i64;
+        self.now_ms = header.time_ms as i64;
         self.any = true;
         let mut parser = RequestParser::default();
         let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };

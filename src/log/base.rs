@@ -52,7 +52,7 @@ impl BaseWriter {
             size: u64::MAX,
             offset: 0,
         };
-        let (lsn, time_ms) = (header.first_lsn, header.created_ms);
+        let (lsn, time_ms) = (header.first_lsn, 0);
         let (synced_bytes, preamble_bytes, scratch) = (0, 0, Vec::new());
         Ok(Self { disk, path, place, header, synced_bytes, preamble_bytes, lsn, time_ms, scratch })
     }
@@ -91,17 +91,17 @@ impl BaseWriter {
     }
 
     /// Ends the preamble, whose index of blocks begins at `index_offset`.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn end_preamble(&mut self, index_offset: u64, tail_checksum: u32) -> io::Result<()> {
+    pub fn end_preamble(&mut self, index_offset: u64, tail_checksum: u32) {
         self.preamble_bytes = self.place.offset;
         self.header.preamble =
             Some(segment::Preamble { bytes: self.preamble_bytes, index_offset, tail_checksum });
         let at = frames_header_offset(self.preamble_bytes);
-        self.place.file.write_at(&self.header.encode(), at)?;
         self.place.offset = at + segment::HEADER_BYTES as u64;
-        Ok(())
+    }
+
+    /// Notes that everything before the base's LSN was written by `time_ms`.
+    pub(super) fn written_by(&mut self, time_ms: u64) {
+        self.header.created_ms = self.header.created_ms.max(time_ms);
     }
 
     /// Copies the commands of sealed segments from the preamble's LSN up to `end_lsn`, where a segment
@@ -181,6 +181,8 @@ impl BaseWriter {
     /// # Errors
     /// Those of the disk.
     pub(super) fn finish(&self) -> io::Result<BaseLine> {
+        let at = frames_header_offset(self.preamble_bytes);
+        self.place.file.write_at(&self.header.encode(), at)?;
         self.place.file.sync()?;
         self.disk.sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
         Ok(BaseLine {

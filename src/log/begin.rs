@@ -2,9 +2,8 @@
 
 use super::base::BaseWriter;
 use super::manifest::{self, Manifest};
-use super::open::{
-    OpenError, disk_error, holds_data, new_log, next_sequence, remove_strays, take_lock,
-};
+use super::open::{holds_data, new_log, next_sequence, remove_strays, take_lock};
+use super::recovery::{OpenError, disk_error};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Writer};
 use super::{Log, Options};
@@ -103,7 +102,8 @@ mod tests {
                 None,
                 &mut |base| {
                     base.write(&[b'x'; 20_000])?;
-                    base.end_preamble(0, 0)
+                    base.end_preamble(0, 0);
+                    Ok(())
                 },
             );
             assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");

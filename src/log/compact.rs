@@ -107,7 +107,10 @@ impl Log {
     /// Those of the disk. The old files are in force then; or, if replacing the manifest itself failed, nobody
     /// knows which, and all stay until the manifest is replaced again.
     pub fn finish_base(&self, mut base: BaseWriter, db: u32) -> io::Result<()> {
-        let manifest = self.writer.lock().manifest.clone();
+        let writer = self.writer.lock();
+        base.written_by(writer.last_time_ms);
+        let manifest = writer.manifest.clone();
+        drop(writer);
         let end_lsn = manifest.segments.last().map_or(0, |segment| segment.first_lsn);
         let copied =
             base.copy_frames(&self.dir, &manifest, end_lsn, db).and_then(|()| base.finish());

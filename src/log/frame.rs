@@ -20,6 +20,8 @@ pub enum FrameKind {
     Commands = 0,
     /// Nothing; its header testifies to the durable LSN.
     Marker = 1,
+    /// What was there is lost, and a repair says so: see [`Lost`].
+    Lost = 2,
 }
 
 /// How a payload is stored.
@@ -53,6 +55,48 @@ pub struct FrameHeader {
     pub kind: FrameKind,
     /// How the payload is stored.
     pub codec: Codec,
+}
+
+/// Bytes of the payload of a frame that says what is lost.
+pub const LOST_BYTES: usize = 24;
+
+/// What a repair could not save: the commands of a range of LSNs, or keys of a base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// LSN of the first command that is lost; of keys of a base, the LSN as of which that is.
+    pub lsn: Lsn,
+    /// LSN behind the last command that is lost; of keys of a base the same as `lsn`.
+    pub end_lsn: Lsn,
+    /// They were written at this Unix time in ms or later; 0 if nobody knows.
+    pub from_ms: u64,
+    /// They were written at this Unix time in ms or earlier.
+    pub to_ms: u64,
+    /// Keys of a base that are lost.
+    pub keys: u64,
+}
+
+impl Lost {
+    /// What the frame says of which these are header and payload.
+    pub fn decode(header: &FrameHeader, payload: &[u8]) -> Self {
+        let u64_at =
+            |at| u64::from_le_bytes(payload[at..at + 8].try_into().expect("the header was sound"));
+        Self {
+            lsn: header.lsn,
+            end_lsn: header.end_lsn(),
+            from_ms: u64_at(0),
+            to_ms: u64_at(8),
+            keys: u64_at(16),
+        }
+    }
+
+    /// The frame's payload.
+    pub fn encode(&self) -> [u8; LOST_BYTES] {
+        let mut payload = [0; LOST_BYTES];
+        payload[0..8].copy_from_slice(&self.from_ms.to_le_bytes());
+        payload[8..16].copy_from_slice(&self.to_ms.to_le_bytes());
+        payload[16..24].copy_from_slice(&self.keys.to_le_bytes());
+        payload
+    }
 }
 
 /// Why bytes are not a sound frame.
@@ -152,6 +196,7 @@ impl FrameHeader {
             kind: match bytes[56] {
                 0 => FrameKind::Commands,
                 1 => FrameKind::Marker,
+                2 => FrameKind::Lost,
                 _ => return Err(FrameDamage::Impossible),
             },
             codec: match bytes[57] {
@@ -161,12 +206,21 @@ impl FrameHeader {
             },
         };
         let plausible = match header.codec {
+            // Its LSNs are those of what is lost.
+            Codec::None if header.kind == FrameKind::Lost => {
+                header.stored_bytes == LOST_BYTES as u64
+            }
             Codec::None => header.stored_bytes == header.raw_bytes,
+            Codec::Lz4 if header.kind == FrameKind::Lost => false,
             Codec::Lz4 => header.raw_bytes <= header.stored_bytes.saturating_mul(LZ4_RATIO_MAX),
         };
         let lengths = header.stored_bytes <= i64::MAX as u64
             && header.lsn.checked_add(header.raw_bytes).is_some()
-            && (header.kind == FrameKind::Marker) == (header.raw_bytes == 0);
+            && match header.kind {
+                FrameKind::Commands => header.raw_bytes > 0,
+                FrameKind::Marker => header.raw_bytes == 0,
+                FrameKind::Lost => true,
+            };
         let reserved = bytes[58..].iter().all(|&b| b == 0);
         let attested = header.durable_lsn <= header.lsn;
         if plausible && lengths && reserved && attested {
@@ -249,12 +303,32 @@ mod tests {
             FrameHeader { durable_lsn: 1001, ..header() },
             FrameHeader { lsn: u64::MAX, durable_lsn: 0, ..header() },
             FrameHeader { kind: FrameKind::Marker, ..header() },
+            FrameHeader { kind: FrameKind::Lost, ..header() },
+            FrameHeader { kind: FrameKind::Lost, codec: Codec::Lz4, stored_bytes: 24, ..header() },
+            FrameHeader { raw_bytes: 0, stored_bytes: 0, ..header() },
             FrameHeader { codec: Codec::Lz4, raw_bytes: 5 * 255 + 1, ..header() },
         ];
         for case in cases {
             let decoded = FrameHeader::decode(&case.encode(7), 7);
             assert_eq!(decoded, Err(FrameDamage::Impossible), "{case:?}");
         }
+    }
+
+    #[test]
+    fn what_is_lost_comes_back() {
+        let lost = Lost { lsn: 1000, end_lsn: 5000, from_ms: 1, to_ms: 2, keys: 3 };
+        let payload = lost.encode();
+        let header = FrameHeader {
+            kind: FrameKind::Lost,
+            stored_bytes: LOST_BYTES as u64,
+            raw_bytes: 4000,
+            payload_checksum: checksum(7, &payload),
+            ..header()
+        };
+        let header = FrameHeader::decode(&header.encode(7), 7).unwrap();
+        let mut raw = Vec::new();
+        header.decode_payload(&payload, 7, &mut raw).unwrap();
+        assert_eq!(Lost::decode(&header, &raw), lost);
     }
 
     #[test]

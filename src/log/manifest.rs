@@ -70,6 +70,8 @@ pub enum RetiredFile {
         segment: SegmentLine,
         /// Length of the compressed file.
         bytes: u64,
+        /// CRC-32 of the compressed file: not every bit of it matters to who decompresses it.
+        checksum: u32,
     },
 }
 
@@ -96,9 +98,9 @@ impl RetiredFile {
         match self {
             Self::Base(base) => base.encode(text),
             Self::Segment(segment) => segment.encode(text),
-            Self::CompressedSegment { segment, bytes } => {
+            Self::CompressedSegment { segment, bytes, checksum } => {
                 segment.encode(text);
-                write!(text, " zstd {bytes}").expect("writing to a string");
+                write!(text, " zstd {bytes} {checksum:08x}").expect("writing to a string");
             }
         }
     }
@@ -106,9 +108,10 @@ impl RetiredFile {
     fn parse(words: &[&str]) -> Option<Self> {
         Some(match words {
             ["base", words @ ..] => Self::Base(BaseLine::parse(words)?),
-            ["segment", words @ .., "zstd", bytes] => Self::CompressedSegment {
+            ["segment", words @ .., "zstd", bytes, checksum] => Self::CompressedSegment {
                 segment: SegmentLine::parse(words)?,
                 bytes: bytes.parse().ok()?,
+                checksum: u32::from_str_radix(checksum, 16).ok()?,
             },
             ["segment", words @ ..] => Self::Segment(SegmentLine::parse(words)?),
             _ => return None,
@@ -306,7 +309,7 @@ impl Manifest {
     }
 
     /// Checks that the files follow on each other.
-    fn check(&self) -> Result<(), &'static str> {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.timelines.is_empty() {
             return Err("it names no timeline");
         }
@@ -371,6 +374,14 @@ impl Manifest {
         self.segments.last().is_some_and(|segment| segment.end.is_some())
     }
 
+    /// The LSN behind the last command that the manifest knows of: of an open segment, where it begins.
+    pub fn end_lsn(&self) -> Lsn {
+        match self.segments.last() {
+            Some(segment) => segment.end.map_or(segment.first_lsn, |end| end.lsn),
+            None => self.base.as_ref().map_or(0, |base| base.end_lsn),
+        }
+    }
+
     /// The names of the files that a start needs.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let base = self.base.as_ref().map(|base| base_name(base.sequence));
@@ -393,12 +404,17 @@ impl Manifest {
         self.retired.extend(old.map(|segment| line(RetiredFile::Segment(segment))));
     }
 
-    /// Lists `segment` as compressed to so many bytes. False if it is not among the retired files.
-    pub(super) fn compress_retired(&mut self, segment: &SegmentLine, bytes: u64) -> bool {
+    /// Lists `segment` as compressed to so many bytes with this checksum. False if it is not among the retired files.
+    pub(super) fn compress_retired(
+        &mut self,
+        segment: &SegmentLine,
+        bytes: u64,
+        checksum: u32,
+    ) -> bool {
         let listed = self.retired.iter_mut().map(|line| &mut line.file);
         let old = RetiredFile::Segment(segment.clone());
         let Some(file) = listed.into_iter().find(|file| **file == old) else { return false };
-        *file = RetiredFile::CompressedSegment { segment: segment.clone(), bytes };
+        *file = RetiredFile::CompressedSegment { segment: segment.clone(), bytes, checksum };
         true
     }
 
@@ -423,7 +439,7 @@ impl Manifest {
     /// # Errors
     /// `Missing` if there is none, otherwise what is wrong with it.
     pub fn load(disk: &dyn Disk, dir: &Path) -> Result<Self, ManifestError> {
-        let file = match disk.open(&dir.join(NAME)) {
+        let file = match disk.open_to_read(&dir.join(NAME)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(ManifestError::Missing);
@@ -480,6 +496,7 @@ mod tests {
                     file: RetiredFile::CompressedSegment {
                         segment: segment(6, 0, Some(SegmentEnd { lsn: 3, bytes: 9 })),
                         bytes: 8,
+                        checksum: 0xab,
                     },
                 },
                 RetiredLine {
@@ -541,6 +558,7 @@ mod tests {
         unsealed.retired[0].file = RetiredFile::CompressedSegment {
             segment: SegmentLine { end: None, ..manifest().segments[0].clone() },
             bytes: 8,
+            checksum: 0xab,
         };
         for wrong in [gap, order, open, unsealed] {
             assert!(Manifest::decode(&wrong.encode()).is_err());

@@ -21,21 +21,25 @@ mod compact;
 pub mod frame;
 pub mod manifest;
 mod open;
+mod read;
 pub mod reader;
+mod recovery;
 mod retired;
 pub mod segment;
 mod stats;
+mod view;
 mod worker;
 mod writer;
 
 pub use base::BaseWriter;
 pub use begin::begin;
 pub use compact::Retention;
-pub use open::{
-    Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, attach, holds_data, reread,
-};
+pub use frame::Lost;
+pub use open::{attach, holds_data, reread};
+pub use recovery::{Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean};
 pub use retired::{CompressError, Compressed, open_retired};
 pub use stats::SyncStats;
+pub use view::View;
 pub use worker::{Action, SyncTicket};
 
 use crate::disk::{Disk, Lock};
@@ -82,6 +86,20 @@ pub struct Timeline {
     pub id: TimelineId,
     /// The LSN at which it began.
     pub begin_lsn: Lsn,
+}
+
+/// Where reading a log ends: before the first frame that is beyond either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// Frames that begin at this LSN or above are not read.
+    pub lsn: Lsn,
+    /// Frames that were written later than this Unix time in ms are not read.
+    pub time_ms: u64,
+}
+
+impl Until {
+    /// Everything is read.
+    pub const END: Self = Self { lsn: Lsn::MAX, time_ms: u64::MAX };
 }
 
 /// When a reply leaves: `appendfsync`. The stricter one is the lesser.
@@ -269,6 +287,8 @@ pub struct Log {
     stats: Mutex<SyncStats>,
     /// Let go when the log is closed.
     lock: Mutex<Option<Box<dyn Lock>>>,
+    /// What a repair could not save, as the log said when it was opened.
+    lost: Vec<Lost>,
 }
 
 impl Log {
@@ -302,6 +322,11 @@ impl Log {
     /// The directory that the files are in.
     pub fn dir(&self) -> &std::path::Path {
         &self.dir
+    }
+
+    /// What a repair could not save, as the log said when it was opened.
+    pub fn lost(&self) -> &[Lost] {
+        &self.lost
     }
 
     /// The timeline in which LSNs count now.

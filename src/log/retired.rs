@@ -133,15 +133,15 @@ impl Log {
         let source =
             self.disk.open_to_read(&source_path).map_err(|error| at_source(error.to_string()))?;
         self.verify(&source, segment).map_err(at_source)?;
-        let bytes = self
+        let (bytes, checksum) = self
             .write_compressed(&source, raw_bytes, &path)
             .map_err(at_disk)
-            .and_then(|(file, bytes)| {
+            .and_then(|(file, bytes, checksum)| {
                 self.compare(&source, raw_bytes, file, bytes).map_err(at_source)?;
-                Ok(bytes)
+                Ok((bytes, checksum))
             })
             .inspect_err(|_| self.remove_unlisted(&path))?;
-        self.list_compressed(segment, bytes, &path).map_err(at_disk)?;
+        self.list_compressed(segment, (bytes, checksum), &path).map_err(at_disk)?;
         self.remove_unlisted(&source_path);
         Ok(Compressed { name, raw_bytes, bytes })
     }
@@ -181,15 +181,16 @@ impl Log {
     }
 
     /// Writes the first `raw_bytes` of `source`, compressed, to a new file at `path`, and makes that durable with its
-    /// name. Gives the file and its length.
+    /// name. Gives the file, its length and its checksum.
     fn write_compressed(
         &self,
         source: &Arc<dyn File>,
         raw_bytes: u64,
         path: &Path,
-    ) -> io::Result<(Arc<dyn File>, u64)> {
+    ) -> io::Result<(Arc<dyn File>, u64, u32)> {
         let file = self.disk.create(path)?;
-        let target = Target { file: &*file, offset: 0, synced_bytes: 0 };
+        let sum = crc32fast::Hasher::new();
+        let target = Target { file: &*file, offset: 0, synced_bytes: 0, sum };
         let mut encoder = zstd::Encoder::new(target, LEVEL)?;
         encoder.set_pledged_src_size(Some(raw_bytes))?;
         encoder.include_contentsize(true)?;
@@ -203,10 +204,10 @@ impl Log {
             encoder.write_all(&chunk[..count])?;
             offset += count as u64;
         }
-        let bytes = encoder.finish()?.offset;
+        let Target { offset: bytes, sum, .. } = encoder.finish()?;
         file.sync()?;
         self.disk.sync_dir(&self.dir)?;
-        Ok((file, bytes))
+        Ok((file, bytes, sum.finalize()))
     }
 
     /// Checks that `file` holds the first `raw_bytes` of `source`; says what is wrong.
@@ -239,13 +240,18 @@ impl Log {
     }
 
     /// Stores a manifest that lists the file at `path` in the place of `segment`.
-    fn list_compressed(&self, segment: &SegmentLine, bytes: u64, path: &Path) -> io::Result<()> {
+    fn list_compressed(
+        &self,
+        segment: &SegmentLine,
+        (bytes, checksum): (u64, u32),
+        path: &Path,
+    ) -> io::Result<()> {
         let busy = self.busy();
         let mut writer = self.writer.lock();
         let mut manifest = writer.manifest.clone();
         let is_wanted = !self.closing.load(Ordering::Acquire)
             && !self.has_failed()
-            && manifest.compress_retired(segment, bytes);
+            && manifest.compress_retired(segment, bytes, checksum);
         let stored = if is_wanted {
             manifest.write_temporary(&*self.disk, &self.dir)
         } else {
@@ -279,8 +285,17 @@ pub fn open_retired(
     dir: &Path,
     retired: &RetiredFile,
 ) -> io::Result<Arc<dyn File>> {
-    let file = disk.open_to_read(&dir.join(retired.name()))?;
-    let RetiredFile::CompressedSegment { segment, bytes } = retired else { return Ok(file) };
+    decompressed(disk.open_to_read(&dir.join(retired.name()))?, retired)
+}
+
+/// The same for a file that is open.
+pub(super) fn decompressed(
+    file: Arc<dyn File>,
+    retired: &RetiredFile,
+) -> io::Result<Arc<dyn File>> {
+    let RetiredFile::CompressedSegment { segment, bytes, checksum } = retired else {
+        return Ok(file);
+    };
     let invalid = |text: String| {
         let text = format!("{}: {text}", retired.name());
         io::Error::new(io::ErrorKind::InvalidData, text)
@@ -290,6 +305,9 @@ pub fn open_retired(
     if len != *bytes {
         return Err(invalid(format!("{len} bytes, but the manifest says {bytes}")));
     }
+    if file_checksum(&*file, len)? != *checksum {
+        return Err(invalid("it does not match the checksum in the manifest".to_owned()));
+    }
     let (modified_ns, mut raw) = (file.modified_ns()?, Vec::new());
     // One byte more shows that it is too long, and lets the decoder look at the checksum otherwise.
     let mut limited = decoder(file, len)?.take(raw_bytes + 1);
@@ -298,6 +316,19 @@ pub fn open_retired(
         return Err(invalid(format!("it does not hold the {raw_bytes} bytes of the segment")));
     }
     Ok(Arc::new(Decompressed { raw, modified_ns }))
+}
+
+/// CRC-32 of the first `len` bytes of `file`.
+fn file_checksum(file: &dyn File, len: u64) -> io::Result<u32> {
+    let (mut sum, mut chunk) = (crc32fast::Hasher::new(), vec![0; CHUNK_BYTES]);
+    let mut offset = 0;
+    while offset < len {
+        let count = chunk.len().min((len - offset) as usize);
+        file.read_exact_at(&mut chunk[..count], offset)?;
+        sum.update(&chunk[..count]);
+        offset += count as u64;
+    }
+    Ok(sum.finalize())
 }
 
 /// Decompresses the first `bytes` of `file`.
@@ -324,11 +355,13 @@ struct Target<'a> {
     file: &'a dyn File,
     offset: u64,
     synced_bytes: u64,
+    sum: crc32fast::Hasher,
 }
 
 impl Write for Target<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write_at(bytes, self.offset)?;
+        self.sum.update(bytes);
         self.offset += bytes.len() as u64;
         if self.offset - self.synced_bytes >= SYNC_BYTES {
             self.synced_bytes = self.offset;

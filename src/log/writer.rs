@@ -65,7 +65,7 @@ pub(super) struct Writer {
     pub(super) doubtful: Vec<PathBuf>,
     /// A segment that is not needed any more, whose place on the disk the next one takes.
     pub(super) spare: Option<PathBuf>,
-    last_time_ms: u64,
+    pub(super) last_time_ms: u64,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
 }
@@ -256,6 +256,9 @@ pub(super) fn put_frame(
     segment.file.write_at(&[0; ALIGN as usize][..padding], at + stored.len() as u64)
 }
 
+/// The length of a segment that has to hold `bytes`: a multiple of this, so that one which was cut is recognised.
+const SIZE_UNIT: u64 = 4096;
+
 /// Creates, reserves and zeroes a segment file, and makes that and its name durable.
 ///
 /// The zeros cost a write of the whole segment, in the background, and halve what every later sync
@@ -284,9 +287,8 @@ pub(super) fn recycle(
     size: u64,
 ) -> io::Result<Prepared> {
     let path = dir.join(segment::segment_name(sequence));
-    disk.rename(spare, &path)?;
-    let file = disk.open(&path).and_then(|file| file.set_len(size).map(|()| file));
-    let file = file.inspect_err(|_| drop(disk.remove(&path)))?;
+    let file = disk.recycle(spare, &path)?;
+    file.set_len(size).inspect_err(|_| drop(disk.remove(&path)))?;
     make_ready(disk, dir, &path, file, sequence, size, true)
 }
 
@@ -299,6 +301,7 @@ fn make_ready(
     size: u64,
     zeroed: bool,
 ) -> io::Result<Prepared> {
+    let size = size.next_multiple_of(SIZE_UNIT);
     let reserved =
         file.allocate(size).and_then(|()| if zeroed { fill(&*file, size) } else { Ok(()) });
     let result = reserved.and_then(|()| disk.sync_dir(dir));

@@ -251,6 +251,10 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "log_sync_p99_us", stats.percentile_us(99.0));
     field(out, "log_sync_p999_us", stats.percentile_us(99.9));
     field(out, "log_sync_max_us", stats.max_us());
+    let lost = log.lost();
+    field(out, "log_lost_ranges", lost.len());
+    field(out, "log_lost_bytes", lost.iter().map(|lost| lost.end_lsn - lost.lsn).sum::<u64>());
+    field(out, "log_lost_keys", lost.iter().map(|lost| lost.keys).sum::<u64>());
     field(out, "log_failure", failure.as_deref().unwrap_or(""));
 }
 

@@ -5,7 +5,7 @@ use super::run::{AnyError, log_options, settings, unix_s};
 use super::shared::Shared;
 use crate::engine::import::{self, Names, Report, Source};
 use crate::engine::{self, Engine, Machine, Progress};
-use crate::log::{Log, Recovery};
+use crate::log::{Log, Lost, Recovery};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -260,5 +260,19 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
             cut.span_ms as f64 / 1000.0,
             cut.set_aside.display()
         );
+    }
+    for lost in &recovery.lost {
+        let Lost { lsn, end_lsn, from_ms, to_ms, keys } = lost;
+        match keys {
+            0 => log_warning!(
+                "A repair could not save LSN {lsn} to {end_lsn}, {} bytes of commands written between \
+                 Unix time {from_ms} and {to_ms} ms",
+                end_lsn - lsn
+            ),
+            _ => log_warning!(
+                "A repair could not save {keys} keys of the base as of LSN {lsn}, which was written at \
+                 Unix time {to_ms} ms"
+            ),
+        }
     }
 }

@@ -1,0 +1,282 @@
+//! A data set as somebody sees it who only reads it, while a server may have it open.
+//!
+//! All files of one manifest are held, so that they can be read to the end even if they are no longer needed meanwhile:
+//! a file that is removed stays readable as long as it is open, and one that is held is not recycled ([`Disk::hold`]).
+
+use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentLine};
+use super::read::Reading;
+use super::reader::FrameReader;
+use super::recovery::{OpenError, Recovery, Replay, disk_error};
+use super::retired::decompressed;
+use super::segment::{self, FileKind, SegmentHeader};
+use super::{Lsn, Until, base, open};
+use crate::disk::{Disk, File};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// So often the manifest is read anew because files that it lists are gone.
+const ATTEMPTS_MAX: usize = 20;
+
+/// The files of one manifest, held.
+pub struct View {
+    dir: PathBuf,
+    manifest: Manifest,
+    files: BTreeMap<String, Arc<dyn File>>,
+    /// Files that cannot be opened, with the disk's answer.
+    missing: BTreeMap<String, io::Error>,
+    /// Of a data set that a server has open: what lies below is durable.
+    durable_lsn: Option<Lsn>,
+}
+
+impl View {
+    /// Holds the files of the data set in `dir`. Files that are not there are noted, see [`View::missing`].
+    ///
+    /// # Errors
+    /// If there is no manifest that can be used, and those of the disk.
+    pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
+        let path = dir.join(manifest::NAME);
+        let load = || {
+            Manifest::load(disk, dir)
+                .map_err(|source| OpenError::Manifest { path: path.clone(), source })
+        };
+        let mut manifest = load()?;
+        for _ in 0..ATTEMPTS_MAX {
+            let (mut files, mut missing) = (BTreeMap::new(), BTreeMap::new());
+            for name in manifest.all_names() {
+                match disk.hold(&dir.join(&name)) {
+                    Ok(file) => drop(files.insert(name, file)),
+                    Err(error) => drop(missing.insert(name, error)),
+                }
+            }
+            let again = load()?;
+            // A file that was recycled or removed while it was opened is not listed any more.
+            if again == manifest || missing.is_empty() {
+                let (dir, durable_lsn) = (dir.to_owned(), None);
+                let mut view = Self { dir, manifest, files, missing, durable_lsn };
+                let lock = view.dir.join(open::LOCK_NAME);
+                if disk.is_locked(&lock).map_err(disk_error("looking at", &lock))? {
+                    view.durable_lsn = Some(view.attested_lsn());
+                }
+                return Ok(view);
+            }
+            manifest = again;
+        }
+        let source = io::Error::other("its files change faster than they can be opened");
+        Err(disk_error("opening the files of", dir)(source))
+    }
+
+    /// Holds a base by itself, as if it were all of a data set.
+    ///
+    /// # Errors
+    /// If it is none, and those of the disk.
+    pub fn of_base(disk: &dyn Disk, path: &Path, header_offset: u64) -> Result<Self, OpenError> {
+        let file = disk.hold(path).map_err(disk_error("opening", path))?;
+        let header = read_header(&*file, path, header_offset)?;
+        let (FileKind::Base, Some(preamble)) = (header.kind, header.preamble) else {
+            let (path, field) = (path.to_owned(), "the kind of file");
+            return Err(OpenError::Foreign { path, field, lsn: header.first_lsn });
+        };
+        let len = file.len().map_err(disk_error("measuring", path))?;
+        let mut reader = FrameReader::new(file.clone(), len, header.identity.seed());
+        let mut offset = base::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
+        let mut end_lsn = header.first_lsn;
+        while let Ok(frame) = reader.header(offset) {
+            (offset, end_lsn) = (offset + frame.frame_bytes(), frame.end_lsn());
+        }
+        let line = BaseLine {
+            sequence: header.sequence,
+            identity: header.identity,
+            lsn: header.first_lsn,
+            preamble_bytes: preamble.bytes,
+            end_lsn,
+            bytes: len,
+        };
+        let name = segment::base_name(header.sequence);
+        Ok(Self::of_file(path, &header, name, file, (Some(line), Vec::new())))
+    }
+
+    /// Holds a segment by itself.
+    ///
+    /// # Errors
+    /// If it is none, and those of the disk.
+    pub fn of_segment(disk: &dyn Disk, path: &Path) -> Result<Self, OpenError> {
+        let file = disk.hold(path).map_err(disk_error("opening", path))?;
+        let header = read_header(&*file, path, 0)?;
+        let (sequence, identity, first_lsn) = (header.sequence, header.identity, header.first_lsn);
+        let line = SegmentLine { sequence, identity, first_lsn, end: None };
+        let name = segment::segment_name(sequence);
+        Ok(Self::of_file(path, &header, name, file, (None, vec![line])))
+    }
+
+    fn of_file(
+        path: &Path,
+        header: &SegmentHeader,
+        name: String,
+        file: Arc<dyn File>,
+        (base, segments): (Option<BaseLine>, Vec<SegmentLine>),
+    ) -> Self {
+        let (timelines, retired) = (vec![header.timeline], Vec::new());
+        Self {
+            dir: path.parent().unwrap_or(Path::new("")).to_owned(),
+            manifest: Manifest { dataset: header.dataset, timelines, retired, base, segments },
+            files: BTreeMap::from([(name, file)]),
+            missing: BTreeMap::new(),
+            durable_lsn: None,
+        }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The manifest whose files are held.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether a server has the data set open.
+    pub fn is_live(&self) -> bool {
+        self.durable_lsn.is_some()
+    }
+
+    /// Where reading ends at the latest: of a data set that a server has open, at the LSN below which everything was known to be
+    /// durable when the files were opened.
+    pub fn end(&self) -> Until {
+        Until { lsn: self.durable_lsn.unwrap_or(Lsn::MAX), ..Until::END }
+    }
+
+    /// The files that could not be opened, with the disk's answers.
+    pub fn missing(&self) -> impl Iterator<Item = (&str, &io::Error)> {
+        self.missing.iter().map(|(name, error)| (name.as_str(), error))
+    }
+
+    /// The file of this name, as it is on the disk.
+    ///
+    /// # Errors
+    /// If it could not be opened or is not listed.
+    pub fn file(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        match (self.files.get(name), self.missing.get(name)) {
+            (Some(file), _) => Ok(file.clone()),
+            (None, Some(error)) => Err(io::Error::new(error.kind(), error.to_string())),
+            (None, None) => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// A retired file to be read; what a compressed segment was is in memory then, whole.
+    ///
+    /// # Errors
+    /// Those of the disk, and `InvalidData` if a compressed file is not what the manifest says, or damaged.
+    pub fn retired(&self, retired: &RetiredFile) -> io::Result<Arc<dyn File>> {
+        decompressed(self.file(&retired.name())?, retired)
+    }
+
+    /// The file of a base or segment by the name that it has or had.
+    fn by_name(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let found = self.file(name);
+        if found.is_ok() {
+            return found;
+        }
+        let compressed = self.manifest.retired.iter().find(|line| match &line.file {
+            RetiredFile::CompressedSegment { segment, .. } => {
+                segment::segment_name(segment.sequence) == name
+            }
+            _ => false,
+        });
+        compressed.map_or(found, |line| self.retired(&line.file))
+    }
+
+    /// The ways to read the data set, each as the manifest of what it begins with and of everything behind that: the
+    /// newest is the one of a start; older ones begin with retired bases, or with nothing.
+    pub fn histories(&self) -> Vec<Manifest> {
+        let mut histories = vec![self.manifest.clone()];
+        let mut segments = self.manifest.segments.clone();
+        let retired = &self.manifest.retired;
+        for group in retired.chunk_by(|a, b| a.time_ms == b.time_ms).rev() {
+            let (mut base, mut before) = (None, Vec::new());
+            for line in group {
+                match &line.file {
+                    RetiredFile::Base(line) => base = Some(line.clone()),
+                    RetiredFile::Segment(segment)
+                    | RetiredFile::CompressedSegment { segment, .. } => {
+                        before.push(segment.clone());
+                    }
+                }
+            }
+            before.append(&mut segments);
+            segments = before;
+            let history = Manifest { base, segments: segments.clone(), ..self.manifest.clone() };
+            // A gap would make everything before it useless.
+            if history.check().is_err() {
+                break;
+            }
+            histories.push(history);
+        }
+        histories
+    }
+
+    /// Reads one of the [histories](View::histories) from its beginning to `until`, or to [`View::end`] if that comes first.
+    ///
+    /// # Errors
+    /// If something on the way is damaged, missing or cannot be replayed.
+    pub fn read(
+        &self,
+        history: &Manifest,
+        until: Until,
+        replay: &mut dyn Replay,
+    ) -> Result<Recovery, OpenError> {
+        let end = self.end();
+        let until = Until { lsn: until.lsn.min(end.lsn), time_ms: until.time_ms };
+        let files = |name: &str| self.by_name(name);
+        let mut reading = Reading::new(&self.dir, &files, replay, until);
+        reading.read(history)?;
+        let mut recovery = reading.recovery;
+        recovery.time_ms = reading.last_time_ms;
+        Ok(recovery)
+    }
+
+    /// When everything before the base of `history` had been written, as Unix time in ms.
+    ///
+    /// # Errors
+    /// If the base cannot be read.
+    pub fn base_time_ms(&self, history: &Manifest) -> Result<u64, OpenError> {
+        let Some(line) = &history.base else { return Ok(0) };
+        let name = segment::base_name(line.sequence);
+        let path = self.dir.join(&name);
+        let file = self.by_name(&name).map_err(disk_error("opening", &path))?;
+        let at = base::frames_header_offset(line.preamble_bytes);
+        Ok(read_header(&*file, &path, at)?.created_ms)
+    }
+
+    /// The LSN below which everything is known to be durable, as the headers of the open segment's frames say.
+    fn attested_lsn(&self) -> Lsn {
+        let Some(line) = self.manifest.segments.last() else {
+            return self.manifest.base.as_ref().map_or(0, |base| base.end_lsn);
+        };
+        let mut attested = line.end.map_or(line.first_lsn, |end| end.lsn);
+        let Ok(file) = self.file(&segment::segment_name(line.sequence)) else { return attested };
+        let Ok(len) = file.len() else { return attested };
+        let mut reader = FrameReader::new(file, len, line.identity.seed());
+        let (mut offset, mut lsn) = (FrameReader::FIRST_OFFSET, line.first_lsn);
+        while let Ok(header) = reader.header(offset)
+            && header.lsn == lsn
+        {
+            attested = attested.max(header.durable_lsn);
+            (offset, lsn) = (offset + header.frame_bytes(), header.end_lsn());
+        }
+        attested
+    }
+}
+
+fn read_header(file: &dyn File, path: &Path, offset: u64) -> Result<SegmentHeader, OpenError> {
+    let mut bytes = vec![0; segment::HEADER_BYTES];
+    file.read_exact_at(&mut bytes, offset).map_err(disk_error("reading", path))?;
+    SegmentHeader::decode(&bytes).map_err(|source| OpenError::Header {
+        path: path.into(),
+        offset,
+        source,
+        lsn: 0,
+    })
+}
