@@ -39,7 +39,11 @@ fuzz_target!(|data: &[u8]| {
         random: Arc::new(|| seeded_random(1)),
     };
     let settings = Settings { bulk_bytes_max: 1 << 20, ..Settings::default() };
-    let options = Options { load_truncated: kind & 4 == 0, skip_modules: kind & 8 == 0 };
+    let options = Options {
+        load_truncated: kind & 4 == 0,
+        skip_modules: kind & 8 == 0,
+        keep_expired: kind & 16 == 0,
+    };
     let progress = Progress::default();
     if let Ok((engine, report)) = Engine::import(machine, &source, options, 4, settings, &progress)
     {

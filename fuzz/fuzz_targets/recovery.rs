@@ -5,6 +5,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use mainstay::disk::{Disk, File, SimDisk};
 use mainstay::env::{SimClock, seeded_random};
+use mainstay::log::frame::FrameHeader;
 use mainstay::log::segment::Preamble;
 use mainstay::log::{
     Action, Durability, Log, Lsn, OpenError, Options, PreambleDamage, Recovery, Replay, attach,

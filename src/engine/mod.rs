@@ -14,6 +14,7 @@ pub mod import;
 mod load;
 mod pause;
 mod progress;
+mod read;
 #[cfg(test)]
 mod recovery_tests;
 mod reload;
@@ -281,6 +282,11 @@ impl Guard<'_> {
     /// [`Guard::lsn`].
     pub fn keyspace(&self) -> &Keyspace {
         &self.state.keyspace
+    }
+
+    /// The libraries of functions.
+    pub fn functions(&self) -> &Functions {
+        &self.state.functions
     }
 
     /// Sets why writes are refused though the log takes them, in the words of the error; `None` to take them.

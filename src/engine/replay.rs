@@ -41,6 +41,10 @@ pub(super) struct Replayer<'a> {
     ranges: Vec<(usize, usize)>,
     buffer: Vec<u8>,
     progress: Option<Arc<Progress>>,
+    /// Units that end beyond this LSN are not carried out.
+    stop_lsn: Lsn,
+    /// The LSN behind the last command carried out.
+    reached_lsn: Lsn,
 }
 
 impl<'a> Replayer<'a> {
@@ -68,12 +72,24 @@ impl<'a> Replayer<'a> {
             ranges: Vec::new(),
             buffer: Vec::new(),
             progress: None,
+            stop_lsn: Lsn::MAX,
+            reached_lsn: 0,
         }
     }
 
     /// Says from now on how many bytes were carried out.
     pub(super) fn watch(&mut self, progress: Arc<Progress>) {
         self.progress = Some(progress);
+    }
+
+    /// From now on units that end beyond `lsn` are not carried out.
+    pub(super) fn stop_at(&mut self, lsn: Lsn) {
+        self.stop_lsn = lsn;
+    }
+
+    /// The LSN behind the last command carried out; 0 if there was none.
+    pub(super) fn reached_lsn(&self) -> Lsn {
+        self.reached_lsn
     }
 
     /// The database that the stream has selected; `None` if it is empty.
@@ -132,31 +148,28 @@ impl Replay for Replayer<'_> {
         self.db = db as usize;
         self.now_ms = header.time_ms as i64;
         self.any = true;
-        let mut parser = RequestParser::default();
-        let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };
         // The parser wants a buffer that it may unquote inline requests in; the log has none.
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
         buffer.extend_from_slice(payload);
+        let mut ranges = std::mem::take(&mut self.ranges);
+        if header.end_lsn() > self.stop_lsn {
+            let room = self.stop_lsn.saturating_sub(header.lsn) as usize;
+            let whole_bytes = units_within(&mut buffer, room, &mut ranges)?;
+            buffer.truncate(whole_bytes);
+        }
         let mut rest = &mut buffer[..];
         while !rest.is_empty() {
-            let mut ranges = std::mem::take(&mut self.ranges);
-            ranges.clear();
-            let parsed = parser.parse(rest, 0, &limits, &mut ranges);
-            let consumed = match parsed {
-                Ok(Parsed::Request { consumed }) if !ranges.is_empty() => consumed,
-                Ok(_) => return Err("the payload does not end with a whole command".to_owned()),
-                Err(error) => return Err(error.to_string()),
-            };
+            let consumed = next_command(rest, &mut ranges)?;
             let args = Args::new(rest, &ranges);
             // A frame holds a transaction whole, so there is nothing left to hold together.
-            let frames = ["MULTI", "EXEC"].map(str::as_bytes);
-            if !frames.iter().any(|name| args.at(0).eq_ignore_ascii_case(name)) {
+            if !is_one_of(args, &["MULTI", "EXEC"]) {
                 self.command(args).map_err(|refusal| refusal.to_string())?;
             }
-            self.ranges = ranges;
             rest = &mut rest[consumed..];
         }
+        self.reached_lsn = header.lsn + buffer.len() as u64;
+        self.ranges = ranges;
         if let Some(progress) = &self.progress {
             progress.advance(payload.len() as u64);
         }
@@ -169,4 +182,43 @@ impl Replay for Replayer<'_> {
     fn selected_db(&self) -> u32 {
         self.db as u32
     }
+}
+
+/// Finds the arguments of the command that `bytes` begin with; gives its length.
+fn next_command(bytes: &mut [u8], ranges: &mut Vec<(usize, usize)>) -> Result<usize, String> {
+    let limits = RequestLimits { bulk_bytes_max: usize::MAX / 4, ..RequestLimits::default() };
+    ranges.clear();
+    match RequestParser::default().parse(bytes, 0, &limits, ranges) {
+        Ok(Parsed::Request { consumed }) if !ranges.is_empty() => Ok(consumed),
+        Ok(_) => Err("the payload does not end with a whole command".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// How many of the first `room` bytes are whole units: commands, and transactions up to their end.
+fn units_within(
+    bytes: &mut [u8],
+    room: usize,
+    ranges: &mut Vec<(usize, usize)>,
+) -> Result<usize, String> {
+    let (mut at, mut whole, mut in_transaction) = (0, 0, false);
+    while at < bytes.len() {
+        let consumed = next_command(&mut bytes[at..], ranges)?;
+        let args = Args::new(&bytes[at..], ranges);
+        in_transaction =
+            is_one_of(args, &["MULTI"]) || in_transaction && !is_one_of(args, &["EXEC"]);
+        at += consumed;
+        if at > room {
+            break;
+        }
+        if !in_transaction {
+            whole = at;
+        }
+    }
+    Ok(whole)
+}
+
+/// Whether a command is one of these.
+pub(super) fn is_one_of(args: Args<'_>, names: &[&str]) -> bool {
+    names.iter().any(|name| args.at(0).eq_ignore_ascii_case(name.as_bytes()))
 }

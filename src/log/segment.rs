@@ -7,7 +7,8 @@ use thiserror::Error;
 pub const HEADER_BYTES: usize = 4096;
 /// The format version this build writes, and the only one it reads.
 pub const FORMAT_VERSION: u32 = 1;
-const MAGIC: [u8; 8] = *b"MAINSTAY";
+/// The first eight bytes of every header.
+pub const MAGIC: [u8; 8] = *b"MAINSTAY";
 
 /// What a file of frames is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

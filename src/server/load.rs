@@ -167,6 +167,7 @@ fn import(
     let options = import::Options {
         load_truncated: config.aof_load_truncated,
         skip_modules: config.import_skip_modules,
+        keep_expired: false,
     };
     let (databases, settings) = (config.databases as usize, settings(config));
     let progress = &loading.progress;

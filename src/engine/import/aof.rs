@@ -3,7 +3,7 @@
 use super::reader::{CommandReader, ReadError, Step};
 use super::report::{Cut, CutCause, ImportError};
 use super::{Importer, Input, rdb};
-use crate::engine::replay::{Refusal, Replayer};
+use crate::engine::replay::{Refusal, Replayer, is_one_of};
 use crate::resp::{Args, OwnedArgs};
 
 /// How an RDB file begins, Redis's or Valkey's, also one that is the first part of an append-only file.
@@ -107,8 +107,4 @@ impl Importer<'_> {
             }
         }
     }
-}
-
-fn is_one_of(args: Args<'_>, names: &[&str]) -> bool {
-    names.iter().any(|name| args.at(0).eq_ignore_ascii_case(name.as_bytes()))
 }

@@ -40,11 +40,14 @@ pub struct Options {
     pub load_truncated: bool,
     /// `import-skip-modules`: values of modules are dropped and counted; otherwise they are refused.
     pub skip_modules: bool,
+    /// Keys of an RDB file that have expired are loaded like others; otherwise they are dropped and counted, as Redis
+    /// does.
+    pub keep_expired: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { load_truncated: true, skip_modules: false }
+        Self { load_truncated: true, skip_modules: false, keep_expired: false }
     }
 }
 

@@ -89,7 +89,7 @@ impl Importer<'_> {
 
     fn key(&mut self, record: KeyRecord<'_>, db: usize, role: Role) -> Result<(), Fault> {
         let expired = record.expiry_ms.is_some_and(|at| at < self.now_ms);
-        if expired && role == Role::Whole {
+        if expired && role == Role::Whole && !self.options.keep_expired {
             self.report.expired += 1;
             return Ok(());
         }

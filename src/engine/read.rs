@@ -1,0 +1,43 @@
+//! Loading a data set that somebody else may have open.
+
+use super::replay::Replayer;
+use super::{Engine, Machine, Progress, State};
+use crate::commands::Settings;
+use crate::log::manifest::Manifest;
+use crate::log::{OpenError, Recovery, Until, View};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+impl Engine {
+    /// An engine without a log that holds what the data set of `view` held at `until`, keys that have expired included.
+    /// `history` is one of [`View::histories`]. Nothing on the disk is changed.
+    ///
+    /// # Errors
+    /// If something on the way there is damaged, missing or cannot be replayed.
+    pub fn read(
+        machine: Machine,
+        view: &View,
+        history: &Manifest,
+        until: Until,
+        databases: usize,
+        settings: Settings,
+        progress: &Arc<Progress>,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let mut state = State::new(&machine, databases, settings);
+        let segments =
+            history.segments.iter().map(|segment| segment.end.map_or(0, |end| end.bytes));
+        let base = history.base.as_ref().map_or(0, |base| base.bytes);
+        progress.begin(base + segments.sum::<u64>());
+        let mut replay = Replayer::new(&mut state, machine.clock.unix_ms());
+        replay.watch(progress.clone());
+        replay.stop_at(until.lsn.min(view.end().lsn));
+        let mut recovery = view.read(history, until, &mut replay)?;
+        if recovery.lsn > until.lsn {
+            // It ends amid a frame.
+            recovery.lsn = replay.reached_lsn();
+        }
+        // What replaying has looked at nobody asked for.
+        state.keyspace.stats = Default::default();
+        Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, recovery))
+    }
+}

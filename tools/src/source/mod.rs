@@ -1,0 +1,382 @@
+//! What a path leads to: which files, and what is in them.
+//!
+//! Files are opened when a source is, and held: a server may go on, compact and remove what it no longer needs.
+
+mod detect;
+
+use crate::output::{Failure, Output, Temporary};
+use detect::Found;
+use mainstay::commands::context::Settings;
+use mainstay::data::Limits;
+use mainstay::disk::{Disk, File, RealDisk};
+use mainstay::engine::import::{self, Options};
+use mainstay::engine::{Engine, Machine, Progress};
+use mainstay::keyspace::{Entry, EntryBox};
+use mainstay::log::manifest::Manifest;
+use mainstay::log::{Lsn, Recovery, Until, View};
+use mainstay::rdb::file::{FileReader, KeyRecord, Record};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// More databases than anybody configures; they cost little as long as they are empty.
+pub const DATABASES: usize = 4096;
+
+/// Progress is noted after so many records.
+const PROGRESS_RECORDS: u64 = 1024;
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory of ours.
+    DataSet,
+    /// One of our segments by itself: commands without what was there before.
+    Segment,
+    /// One of our bases by itself.
+    Base,
+    /// An RDB file.
+    Rdb,
+    /// An append-only file, of one part or several.
+    Aof,
+}
+
+impl Kind {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DataSet => "Mainstay data directory",
+            Self::Segment => "Mainstay segment",
+            Self::Base => "Mainstay base",
+            Self::Rdb => "RDB file",
+            Self::Aof => "append-only file",
+        }
+    }
+}
+
+/// A file of a source.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// What it is in the source: `base`, `segment`, `retired segment`, `part`, …
+    pub what: &'static str,
+}
+
+/// What was passed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Keys with empty values, as servers of old have written them.
+    pub empty_keys: u64,
+    /// Keys with values of modules.
+    pub module_keys: u64,
+    /// What modules have written about themselves.
+    pub module_records: u64,
+    /// Commands of an append-only file that failed, as they had failed in the server.
+    pub failed_commands: u64,
+    /// Commands of an append-only file that change no data.
+    pub ignored_commands: u64,
+}
+
+/// What there is besides keys.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    /// The source texts of the libraries of functions.
+    pub functions: Vec<Vec<u8>>,
+    /// The fields about an RDB file at the beginning.
+    pub aux: Vec<(String, String)>,
+    /// The LSN up to which a log was read.
+    pub lsn: Option<Lsn>,
+    /// When the last command that was read had been written, as Unix time in ms.
+    pub time_ms: Option<u64>,
+    /// What was passed over.
+    pub skipped: Skipped,
+    /// What people should know.
+    pub remarks: Vec<String>,
+}
+
+/// What a path leads to.
+pub struct Source {
+    path: PathBuf,
+    kind: Kind,
+    found: Found,
+    files: Vec<SourceFile>,
+    /// Fields about the RDB that it begins with.
+    aux: Vec<(String, String)>,
+    /// What came in through a pipe.
+    _piped: Option<Temporary>,
+}
+
+/// The machine on which the tool runs.
+pub fn machine() -> Machine {
+    Machine::real()
+}
+
+impl Source {
+    /// Finds out what `path` leads to, and holds its files; `-` is the standard input.
+    ///
+    /// # Errors
+    /// If nothing is there, or nothing that is known.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        let piped = (path == Path::new("-")).then(detect::spool).transpose()?;
+        let (kind, found) = detect::find(piped.as_ref().map_or(path, Temporary::path))?;
+        let path = path.to_owned();
+        let files = detect::files(&found)?;
+        let mut source = Self { path, kind, found, files, aux: Vec::new(), _piped: piped };
+        if let Some(first) = source.rdb_path() {
+            source.aux = detect::read_aux(&first)?;
+        }
+        Ok(source)
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its files.
+    pub fn files(&self) -> &[SourceFile] {
+        &self.files
+    }
+
+    /// The fields about the RDB that it begins with.
+    pub fn aux(&self) -> &[(String, String)] {
+        &self.aux
+    }
+
+    /// Manifest and files of what is ours.
+    pub fn view(&self) -> Option<&View> {
+        match &self.found {
+            Found::Ours(view) => Some(view),
+            Found::Redis(_) => None,
+        }
+    }
+
+    /// The file that begins with an RDB, if one does.
+    fn rdb_path(&self) -> Option<PathBuf> {
+        match &self.found {
+            Found::Ours(view) => {
+                let base = view.manifest().base.as_ref()?;
+                let name = mainstay::log::segment::base_name(base.sequence);
+                // A base by itself may have any name.
+                Some(if self.kind == Kind::Base {
+                    self.files[0].path.clone()
+                } else {
+                    view.dir().join(name)
+                })
+            }
+            Found::Redis(import::Source::Rdb(path)) => Some(path.clone()),
+            Found::Redis(import::Source::Aof(parts)) => {
+                let first = parts.first()?;
+                detect::is_rdb(first).then(|| first.clone())
+            }
+        }
+    }
+
+    /// Whether its keys lie one behind the other in an RDB, with nothing behind them that changes them.
+    pub fn is_streamed(&self) -> bool {
+        match (self.kind, self.view()) {
+            (Kind::Rdb, _) => true,
+            (Kind::Base, Some(view)) => {
+                view.manifest().base.as_ref().is_some_and(|base| base.lsn == base.end_lsn)
+            }
+            _ => false,
+        }
+    }
+
+    /// Calls `visit` with each key and its database, keys that have expired included. RDB files and bases are
+    /// read record by record; everything else is held in memory.
+    ///
+    /// # Errors
+    /// If the source is damaged or cannot be read, and those of `visit`.
+    pub fn keys(
+        &self,
+        output: &Output,
+        visit: &mut dyn FnMut(u32, Entry<'_>) -> Result<(), Failure>,
+    ) -> Result<Contents, Failure> {
+        if self.is_streamed()
+            && let Some(path) = self.rdb_path()
+        {
+            return self.stream(&path, output, visit);
+        }
+        let (engine, contents) = self.load(output)?;
+        let guard = engine.lock();
+        for (db, database) in guard.keyspace().databases() {
+            for entry in database.iter() {
+                visit(db as u32, entry)?;
+            }
+        }
+        Ok(contents)
+    }
+
+    fn stream(
+        &self,
+        path: &Path,
+        output: &Output,
+        visit: &mut dyn FnMut(u32, Entry<'_>) -> Result<(), Failure>,
+    ) -> Result<Contents, Failure> {
+        let failed = |error: &dyn std::fmt::Display| {
+            Failure::new(format_args!("{}: {error}", path.display()))
+        };
+        let file =
+            RealDisk.open_to_read(path).map_err(Failure::doing("opening", path.display()))?;
+        let limits = Limits::new(mainstay::data::KeyHasher::new((0, 0)));
+        let file: &dyn File = &*file;
+        let mut reader = FileReader::open(file, limits, true).map_err(|error| failed(&error))?;
+        let bar = output.bar("reading", reader.len_bytes());
+        let mut contents = Contents::default();
+        let (mut records, mut reached) = (0u64, 0);
+        loop {
+            let db = reader.database();
+            let visited = reader.next(|record| match record {
+                Record::Key(KeyRecord { key, value, expiry_ms, .. }) => {
+                    visit(db, EntryBox::new(&key, value, expiry_ms, 0).view())
+                }
+                Record::Function(source) => {
+                    contents.functions.push(source.into_owned());
+                    Ok(())
+                }
+                _ => Ok(()),
+            });
+            match visited.map_err(|error| failed(&error))? {
+                Some(visited) => visited?,
+                None => break,
+            }
+            records += 1;
+            if records.is_multiple_of(PROGRESS_RECORDS) {
+                bar.advance(reader.offset() - reached);
+                reached = reader.offset();
+            }
+        }
+        let skipped = reader.skipped();
+        contents.skipped.empty_keys = skipped.empty_keys;
+        contents.skipped.module_keys = skipped.module_keys;
+        contents.skipped.module_records = skipped.module_aux;
+        contents.aux = self.aux.clone();
+        if let Some(base) = self.view().and_then(|view| view.manifest().base.as_ref()) {
+            contents.lsn = Some(base.lsn);
+        }
+        Ok(contents)
+    }
+
+    /// Everything in memory: an engine without a log.
+    ///
+    /// # Errors
+    /// If the source is damaged or cannot be read.
+    pub fn load(&self, output: &Output) -> Result<(Engine, Contents), Failure> {
+        match &self.found {
+            Found::Redis(source) => self.load_redis(source, output),
+            Found::Ours(view) if self.kind == Kind::Segment => Err(Failure::new(format_args!(
+                "{}: a segment by itself has commands, but not the keys that they change: LSN {} and later \
+                 (replay --print shows them)",
+                self.path.display(),
+                view.manifest().segments[0].first_lsn
+            ))),
+            Found::Ours(view) => {
+                let (engine, mut contents) =
+                    load_history(view, view.manifest(), Until::END, output)?;
+                contents.aux = self.aux.clone();
+                Ok((engine, contents))
+            }
+        }
+    }
+
+    fn load_redis(
+        &self,
+        source: &import::Source,
+        output: &Output,
+    ) -> Result<(Engine, Contents), Failure> {
+        let options = Options { load_truncated: true, skip_modules: true, keep_expired: true };
+        let progress = Arc::new(Progress::default());
+        let following = output.bar("loading", 0).follow(progress.clone());
+        let settings = Settings::default();
+        let (engine, report) =
+            Engine::import(machine(), source, options, DATABASES, settings, &progress)
+                .map_err(Failure::new)?;
+        drop(following);
+        let mut contents = Contents {
+            functions: engine.lock().functions().sources().map(<[u8]>::to_vec).collect(),
+            aux: self.aux.clone(),
+            skipped: Skipped {
+                empty_keys: report.empty,
+                module_keys: report.modules,
+                module_records: report.module_records,
+                failed_commands: report.failed,
+                ignored_commands: report.ignored,
+            },
+            ..Contents::default()
+        };
+        if let Some(cut) = &report.cut {
+            contents.remarks.push(format!(
+                "{}, offset {}: {}: its last {} bytes were passed over",
+                cut.path.display(),
+                cut.offset,
+                cut.cause,
+                cut.bytes
+            ));
+        }
+        for (path, offset, reason) in &report.failures {
+            contents.remarks.push(format!("{}, offset {offset}: {reason}", path.display()));
+        }
+        Ok((engine, contents))
+    }
+}
+
+/// What a data set held at `until`, in memory. `history` is one of [`View::histories`].
+///
+/// # Errors
+/// If something on the way there is damaged, missing or cannot be read.
+pub fn load_history(
+    view: &View,
+    history: &Manifest,
+    until: Until,
+    output: &Output,
+) -> Result<(Engine, Contents), Failure> {
+    let progress = Arc::new(Progress::default());
+    let following = output.bar("loading", 0).follow(progress.clone());
+    let settings = Settings::default();
+    let (engine, recovery) =
+        Engine::read(machine(), view, history, until, DATABASES, settings, &progress)
+            .map_err(Failure::new)?;
+    drop(following);
+    let contents = Contents {
+        functions: engine.lock().functions().sources().map(<[u8]>::to_vec).collect(),
+        lsn: Some(recovery.lsn),
+        time_ms: Some(recovery.time_ms).filter(|&time_ms| time_ms > 0),
+        remarks: remarks(view, &recovery),
+        ..Contents::default()
+    };
+    Ok((engine, contents))
+}
+
+/// What people should know of how a log was read.
+fn remarks(view: &View, recovery: &Recovery) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if view.is_live() {
+        remarks.push(format!(
+            "a server has {} open: read up to LSN {}, below which everything is known to be durable",
+            view.dir().display(),
+            recovery.lsn
+        ));
+    }
+    if let Some(cut) = &recovery.cut {
+        remarks.push(format!(
+            "{}, offset {}: {}: the last {} bytes, of an unfinished write, were passed over",
+            cut.file, cut.offset, cut.damage, cut.bytes
+        ));
+    }
+    for lost in &recovery.lost {
+        remarks.push(match lost.keys {
+            0 => format!("LSN {} to {} were lost before a repair", lost.lsn, lost.end_lsn),
+            keys => {
+                format!("{keys} keys of the base as of LSN {} were lost before a repair", lost.lsn)
+            }
+        });
+    }
+    remarks
+}
