@@ -1,7 +1,6 @@
 //! Putting keys in and taking them out without commands, for whoever makes a data set of other ones.
 
 use super::Guard;
-use super::functions::Functions;
 use crate::data::NewValue;
 use crate::keyspace::{Entry, EntryBox};
 
@@ -34,18 +33,13 @@ impl Guard<'_> {
     /// Adds a library of functions.
     ///
     /// # Errors
-    /// As [`Functions::load`].
+    /// As [`super::functions::Functions::load`].
     ///
     /// # Panics
     /// If there is a log, which would not know of it.
     pub fn put_function(&mut self, source: &[u8], replace: bool) -> Result<(), String> {
         self.assert_no_log();
         self.state.functions.load(source, replace)
-    }
-
-    /// The libraries of functions.
-    pub fn functions(&self) -> &Functions {
-        &self.state.functions
     }
 
     /// Takes every key out that is not to be kept.

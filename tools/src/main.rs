@@ -4,8 +4,12 @@
 //! |---|---|
 //! | `verbs/` | one file, or directory, a verb |
 //! | `source/` | what a path leads to: which files, and the keys in them |
+//! | `filter.rs` | which keys a verb is about |
+//! | `commands_of.rs` | keys as the commands that make them |
 //! | `output/` | what people and machines see: numbers, tables, progress; files that are there whole or not at all |
 
+mod commands_of;
+mod filter;
 mod output;
 mod source;
 mod verbs;
