@@ -155,8 +155,9 @@ fn keys_come_one_a_line() {
     let keys: BTreeMap<String, Value> = lines
         .lines()
         .map(|line| serde_json::from_str(line).expect("each line is an object"))
-        .map(|key: Value| (key["key"].as_str().expect("a name").to_owned(), key))
+        .map(|key: Value| (key["key"].as_str().unwrap_or("no text").to_owned(), key))
         .collect();
+    assert_eq!(keys["no text"]["key"]["base64"], "bGluZQpicmVhayD/");
     for (name, kind, encoding, elements, expiry_ms) in KEYS {
         let key = &keys[name];
         assert_eq!((&key["type"], &key["encoding"]), (&kind.into(), &encoding.into()), "{name}");
@@ -234,6 +235,27 @@ fn single_files_and_damaged_ones() {
     fs::remove_file(dir.join(name)).unwrap();
     tool_exits(2, &["inspect", path(&dir)]);
     tool_exits(2, &["inspect", path(&home.path().join("nothing"))]);
+}
+
+#[test]
+fn a_data_set_that_somebody_has_open() {
+    let home = tempfile::tempdir().unwrap();
+    let mut set = DataSet::create(home.path(), START_MS);
+    write_all(&mut set);
+    let before = files_in(home.path());
+    let report = tool_json(0, &["inspect", path(home.path())]);
+    assert_eq!(report["is_live"], true);
+    assert_eq!(report["contents"]["keys"], KEYS.len());
+    assert_eq!(report["files"][0]["state"], "open");
+    assert_eq!(report["log"]["damaged"], 0);
+    assert!(report["remarks"][0].as_str().unwrap().contains("read up to LSN"));
+    assert_eq!(files_in(home.path()), before, "inputs are left alone");
+    // What it goes on to write is seen by the next one.
+    set.line("SET more 1");
+    set.sync();
+    let report = tool_json(0, &["inspect", path(home.path())]);
+    assert_eq!(report["contents"]["keys"], KEYS.len() + 1);
+    set.close();
 }
 
 #[test]

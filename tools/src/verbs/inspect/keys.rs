@@ -1,25 +1,21 @@
 //! One line a key.
 
 use super::summary::Key;
+use crate::filter::Filter;
 use crate::output::{End, Failure, Output, time_ms};
 use crate::source::{Kind, Source};
-use mainstay::keyspace::Entry;
 use std::io::{self, BufWriter, Write};
 
 /// Writes a line for each key that counts, one after the other as they are read.
 ///
 /// # Errors
 /// If the source has no keys, is damaged or cannot be read, or the output cannot be written.
-pub fn write(
-    source: &Source,
-    output: &Output,
-    counts: impl Fn(u32, Entry<'_>) -> bool,
-) -> Result<End, Failure> {
+pub fn write(source: &Source, filter: &Filter, output: &Output) -> Result<End, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let mut seen = false;
     let read = source.keys(output, &mut |db, entry| {
         seen = true;
-        if !counts(db, entry) {
+        if !filter.takes(db, entry) {
             return Ok(());
         }
         let key = Key::of(db, entry, usize::MAX);

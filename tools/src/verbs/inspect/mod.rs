@@ -16,13 +16,10 @@ mod report;
 mod summary;
 mod text;
 
-use crate::output::{End, Failure, Output, Temporary, escaped};
+use crate::filter::Filter;
+use crate::output::{self, End, Failure, Output, Temporary, escaped};
 use crate::source::{Contents, Kind, Skipped, Source};
 use clap::Args;
-use clap::builder::PossibleValuesParser;
-use mainstay::commands::glob;
-use mainstay::env::{Clock, SystemClock};
-use mainstay::keyspace::Entry;
 use mainstay::rdb::file::{HEADER_BYTES, Version};
 use report::{ContentsReport, FileReport, FunctionReport, Report, TimelineReport};
 use std::fs;
@@ -62,41 +59,20 @@ pub struct Arguments {
     /// How many of the biggest keys are shown.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(..=10_000))]
     top: u16,
-    /// Counts keys of this database only; may be given several times.
-    #[arg(long, value_name = "N")]
-    db: Vec<u32>,
-    /// Counts keys only whose names match this pattern, as KEYS has them.
-    #[arg(long = "match", value_name = "PATTERN")]
-    pattern: Option<String>,
-    /// Counts keys of this type only; may be given several times.
-    #[arg(long = "type", value_name = "TYPE",
-        value_parser = PossibleValuesParser::new(["string", "list", "set", "zset", "hash", "stream"]))]
-    kinds: Vec<String>,
+    #[command(flatten)]
+    filter: Filter,
 }
 
-impl Arguments {
-    /// Whether a key counts.
-    fn counts(&self, db: u32, entry: Entry<'_>) -> bool {
-        let matches = |pattern: &String| {
-            let pattern = pattern.as_bytes();
-            pattern == b"*" || glob::matches(pattern, entry.key(), glob::Case::Sensitive)
-        };
-        (self.db.is_empty() || self.db.contains(&db))
-            && (self.kinds.is_empty() || self.kinds.iter().any(|k| k == entry.value().type_name()))
-            && self.pattern.as_ref().is_none_or(matches)
-    }
-
-    /// Which keys count, in words, if not all do.
-    fn filter(&self) -> Option<String> {
-        let numbers: Vec<_> = self.db.iter().map(u32::to_string).collect();
-        let all = [
-            (!self.db.is_empty()).then(|| format!("database {}", numbers.join(", "))),
-            (!self.kinds.is_empty()).then(|| format!("type {}", self.kinds.join(", "))),
-            self.pattern.as_ref().map(|pattern| format!("names like {pattern}")),
-        ];
-        let all: Vec<String> = all.into_iter().flatten().collect();
-        (!all.is_empty()).then(|| all.join(", "))
-    }
+/// Which keys are counted, in words, if not all are.
+fn described(filter: &Filter) -> Option<String> {
+    let numbers: Vec<_> = filter.databases.iter().map(u32::to_string).collect();
+    let all = [
+        (!numbers.is_empty()).then(|| format!("database {}", numbers.join(", "))),
+        (!filter.types.is_empty()).then(|| format!("type {}", filter.types.join(", "))),
+        filter.pattern.as_ref().map(|pattern| format!("names like {pattern}")),
+    ];
+    let all: Vec<String> = all.into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// Does it.
@@ -107,7 +83,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     }
     let source = Source::open(&arguments.path)?;
     if arguments.keys {
-        return keys::write(&source, output, |db, entry| arguments.counts(db, entry));
+        return keys::write(&source, &arguments.filter, output);
     }
     let (report, is_sound) = gather(arguments, &source, output)?;
     for line in report.errors.iter().chain(&report.remarks) {
@@ -144,7 +120,7 @@ fn gather(
     source: &Source,
     output: &Output,
 ) -> Result<(Report, bool), Failure> {
-    let now_ms = SystemClock::new().unix_ms();
+    let now_ms = output::now_ms();
     let mut report = Report {
         path: source.path().display().to_string(),
         kind: source.kind().name(),
@@ -184,7 +160,7 @@ fn gather(
         let mut seen = 0u64;
         let read = source.keys(output, &mut |db, entry| {
             seen += 1;
-            if arguments.counts(db, entry) {
+            if arguments.filter.takes(db, entry) {
                 gatherer.add(db, entry);
             }
             Ok(())
@@ -201,7 +177,8 @@ fn gather(
         };
         report.remarks.extend(contents.remarks.iter().cloned());
         if is_sound || seen > 0 {
-            report.contents = Some(contents_report(contents, arguments.filter(), gatherer));
+            report.contents =
+                Some(contents_report(contents, described(&arguments.filter), gatherer));
         }
     }
     Ok((report, is_sound))

@@ -1,13 +1,14 @@
 //! What the keys are: gathered one by one, in memory that does not grow with their number.
 
 use super::prefixes::{Prefix, Prefixes};
-use crate::output::escaped;
+use crate::output::{JsonText, escaped};
 use mainstay::commands::memory::usage_bytes;
 use mainstay::data::Value;
 use mainstay::keyspace::Entry;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
 
 /// So many databases are told apart; the keys of others count for everything else.
 const DATABASES_MAX: usize = 4096;
@@ -56,10 +57,30 @@ pub struct Key {
     pub elements: Option<u64>,
     /// When it expires, as Unix time in ms.
     pub expiry_ms: Option<i64>,
-    /// Its name, escaped.
-    pub key: String,
-    /// How long the name is, in bytes; what is shown of those of the biggest keys is limited.
+    /// Its name.
+    pub key: Name,
+    /// How long the name is, in bytes; what is kept of those of the biggest keys is limited.
     pub key_bytes: u64,
+}
+
+/// A key's name, or its beginning.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+/// Escaped, on one line.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", escaped(&self.bytes), if self.is_cut { "…" } else { "" })
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        JsonText(&self.bytes).serialize(serializer)
+    }
 }
 
 impl Key {
@@ -74,7 +95,7 @@ impl Key {
             encoding: value.encoding_name(),
             elements: elements(value),
             expiry_ms: entry.expiry_ms(),
-            key: escaped(shown) + if shown.len() < key.len() { "…" } else { "" },
+            key: Name { bytes: shown.to_vec(), is_cut: shown.len() < key.len() },
             key_bytes: key.len() as u64,
         }
     }
@@ -400,7 +421,7 @@ mod tests {
             assert!(class.bytes >= class.keys * class.from_bytes);
             assert!(class.bytes <= class.keys * (2 * class.from_bytes - 1));
         }
-        let biggest: Vec<_> = summary.biggest.iter().map(|key| key.key.as_str()).collect();
+        let biggest: Vec<_> = summary.biggest.iter().map(|key| key.key.to_string()).collect();
         assert_eq!(biggest, ["text:99", "text:98", "text:97"]);
         // 2, 4, … 98 seconds, of which every third is in database 0; the one of 0 seconds has passed.
         assert_eq!(
@@ -425,7 +446,7 @@ mod tests {
         assert_eq!(summary.databases.len(), DATABASES_MAX);
         assert_eq!(summary.keys, DATABASES_MAX as u64 + 11);
         assert_eq!(summary.biggest[0].key_bytes, 5000);
-        assert_eq!(summary.biggest[0].key, "\\n".repeat(NAME_BYTES_MAX) + "…");
+        assert_eq!(summary.biggest[0].key.to_string(), "\\n".repeat(NAME_BYTES_MAX) + "…");
     }
 
     #[test]

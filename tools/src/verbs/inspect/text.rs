@@ -234,7 +234,7 @@ fn keys(contents: &ContentsReport, output: &Output) -> Result<(), Failure> {
                 key.encoding.to_owned(),
                 key.elements.map_or(String::new(), count),
                 key.expiry_ms.map_or(String::new(), time_ms),
-                key.key.clone(),
+                key.key.to_string(),
             ]);
         }
         table.write(output)?;

@@ -1,12 +1,16 @@
 //! The report as a page: one file that needs nothing else, no script and no network.
 
+mod charts;
 mod page;
-mod svg;
+mod tiles;
 mod treemap;
 
 pub use page::page;
 
 use std::fmt::{self, Display, Write};
+
+/// Width of pictures as wide as the page.
+const WIDTH: f64 = 1120.0;
 
 /// Text from outside as part of a page, in an element or in a quoted attribute. Whatever it holds, it stays text.
 struct Escaped<T>(T);
@@ -31,6 +35,11 @@ impl Write for Escaper<'_, '_> {
             c => self.0.write_char(c),
         })
     }
+}
+
+/// A share.
+fn percent(part: u64, whole: u64) -> String {
+    format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
 /// A number in few letters: `950`, `12k`, `4.5M`.

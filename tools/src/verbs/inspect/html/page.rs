@@ -3,7 +3,7 @@
 use super::super::log::Log;
 use super::super::report::{ContentsReport, FileReport, Report};
 use super::super::summary::{Database, Encoding, Key, Life, Size, Summary};
-use super::{Escaped, short_bytes, svg};
+use super::{Escaped, charts, percent, short_bytes, tiles};
 use crate::output::{bytes, count, duration_ms, time_ms};
 use std::fmt::{Display, Write};
 
@@ -42,10 +42,6 @@ struct Page(String);
 fn moment(ms: u64) -> String {
     let text = time_ms(i64::try_from(ms).unwrap_or(i64::MAX));
     text.split_once('.').map_or(text.clone(), |(seconds, _)| seconds.to_owned())
-}
-
-fn percent(part: u64, whole: u64) -> String {
-    format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 
 /// A bar as long as the share of `part` in `most`.
@@ -142,22 +138,19 @@ impl Page {
             "Areas are in proportion to memory. Names are cut behind <code>:</code>, <code>/</code> and <code>|</code>; \
              <code>*</code> stands for numbers, UUIDs and other ids.",
         );
-        let treemap = svg::treemap(&keys.prefixes);
+        let treemap = tiles::treemap(&keys.prefixes);
         self.put(format_args!("<div class=\"wide\">{treemap}</div></section>"));
 
         self.section("Types and encodings", "");
         self.encodings(&keys.encodings, keys.bytes);
         self.put("</section><div class=\"two\"><div>");
-        self.section(
-            "Sizes of keys",
-            "Memory of a key with its value, in bytes: classes begin at powers of two.",
-        );
+        self.section("Sizes of keys", "Memory of a key, in bytes; classes begin at powers of two.");
         let bars: Vec<_> = keys.sizes.iter().map(size_bar).collect();
-        self.put(svg::histogram("Sizes of keys", &bars));
+        self.put(charts::histogram("Sizes of keys", &bars));
         self.put("</section></div><div>");
         self.section("Expiry", "How long keys have yet to live, as of the time of this page.");
         let bars: Vec<_> = keys.lives.iter().map(life_bar).collect();
-        self.put(svg::histogram("Expiry", &bars));
+        self.put(charts::histogram("Expiry", &bars));
         self.put("</section></div></div>");
     }
 
@@ -225,7 +218,7 @@ impl Page {
             });
             self.put(format_args!(
                 "<tr><td><code>{}</code></td><td class=\"n\">{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{expires}</td><td class=\"n\">{}</td>{}</tr>",
-                Escaped(shortened(&key.key)),
+                Escaped(shortened(&key.key.to_string())),
                 key.db,
                 key.kind,
                 key.encoding,
@@ -247,7 +240,7 @@ impl Page {
             step_length(rate.bucket_ms),
         );
         self.section("Write rate of the log", &text);
-        self.put(format_args!("<div class=\"wide\">{}</div>", svg::rate(rate)));
+        self.put(format_args!("<div class=\"wide\">{}</div>", charts::rate(rate)));
         self.put(
             "<table><tr><th>Frames</th><th class=\"n\">Count</th><th class=\"n\">Stored</th>\
              <th class=\"n\">Decoded</th><th class=\"n\">Ratio</th></tr>",
@@ -271,14 +264,13 @@ impl Page {
     fn files(&mut self, files: &[FileReport]) {
         self.section("Files", "");
         let has_frames = files.iter().any(|file| file.frames.is_some());
-        self.put("<table><tr><th>File</th><th>What</th>");
+        self.put("<table class=\"files\"><tr><th>File</th><th>What</th>");
         if has_frames {
             self.put(
                 "<th class=\"n\">First LSN</th><th class=\"n\">End LSN</th><th>Written</th><th class=\"n\">Frames</th>",
             );
         }
-        self.put("<th class=\"n\">Size</th><th></th></tr>");
-        let most = files.iter().map(|file| file.bytes).max().unwrap_or(0);
+        self.put("<th class=\"n\">Size</th></tr>");
         for file in files {
             let (name, what) = (Escaped(&file.name), Escaped(file.described()));
             self.put(format_args!("<tr><td><code>{name}</code></td><td>{what}</td>"));
@@ -295,7 +287,7 @@ impl Page {
                 ));
             }
             let size = bytes(file.bytes);
-            self.put(format_args!("<td class=\"n\">{size}</td>{}</tr>", bar(file.bytes, most)));
+            self.put(format_args!("<td class=\"n\">{size}</td></tr>"));
         }
         self.put("</table></section>");
     }
@@ -364,11 +356,11 @@ fn step_length(ms: u64) -> String {
     duration_ms(ms).replace(".0 s", " s").replace(" min 0 s", " min").replace(" h 0 min", " h")
 }
 
-fn size_bar(class: &Size) -> svg::Bar {
+fn size_bar(class: &Size) -> charts::Bar {
     let label = short_bytes(class.from_bytes);
-    svg::Bar { label, keys: class.keys, bytes: class.bytes }
+    charts::Bar { label, keys: class.keys, bytes: class.bytes }
 }
 
-fn life_bar(class: &Life) -> svg::Bar {
-    svg::Bar { label: class.left.to_owned(), keys: class.count, bytes: class.bytes.unwrap_or(0) }
+fn life_bar(class: &Life) -> charts::Bar {
+    charts::Bar { label: class.left.to_owned(), keys: class.count, bytes: class.bytes.unwrap_or(0) }
 }
