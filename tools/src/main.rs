@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `verbs/` | one file, or directory, a verb |
 //! | `source/` | what a path leads to: which files, and the keys in them |
-//! | `blocks.rs`, `payload.rs` | blocks of bases and payloads of frames, sound or damaged |
+//! | `blocks.rs`, `frames.rs`, `payload.rs` | blocks of bases, frames, commands in frames: sound or damaged |
 //! | `output/` | what people and machines see: numbers, tables, progress; files that are there whole or not at all |
 
 mod blocks;
+mod frames;
 mod output;
 mod payload;
 mod source;

@@ -7,7 +7,7 @@ mod temporary;
 mod units;
 
 pub use progress::Bar;
-pub use temporary::{Temporary, clean_up_when_interrupted};
+pub use temporary::{Temporary, clean_up_when_interrupted, new_data_dir};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;
