@@ -1,10 +1,11 @@
 //! The RDB at the beginning of a base, block by block, sound or not.
 
+use crate::verbs::repair::LostBlock;
 use mainstay::data::{KeyHasher, Limits};
 use mainstay::disk::File;
 use mainstay::log::segment::Preamble;
-use mainstay::rdb::blocks::{Block, read_index};
-use mainstay::rdb::file::{Decoding, HEADER_BYTES, Record, Version, decode_record};
+use mainstay::rdb::blocks::{Block, INDEX_FIELD, read_index};
+use mainstay::rdb::file::{Decoding, FileReader, HEADER_BYTES, Record, Version, decode_record};
 use mainstay::rdb::{Dialect, Reader};
 use std::io;
 use std::ops::Range;
@@ -71,6 +72,73 @@ impl Blocks {
         self.file.read_exact_at(&mut bytes, range.start)?;
         Ok(bytes)
     }
+}
+
+/// Finds the blocks of a base without their index, by reading record by record: a block begins where a database is selected.
+/// What follows damage cannot be found. Checksums are those of what is there. Gives what is lost as well; `None` if not even the head can be read.
+pub fn scan_blocks(
+    name: &str,
+    file: &Arc<dyn File>,
+    preamble_bytes: u64,
+) -> Option<(Blocks, Option<LostBlock>)> {
+    let limits = Limits::new(KeyHasher::new((0, 0)));
+    let source: &dyn File = &**file;
+    let mut reader = FileReader::open(source, limits, false).ok()?;
+    let mut found = vec![Block { offset: 0, db: 0, keys: 0, checksum: 0 }];
+    let (mut keys, mut announced) = (0u64, 0u64);
+    let (end, damaged) = loop {
+        let at = reader.offset();
+        let mut is_index = false;
+        let read = reader.next(|record| match record {
+            Record::SelectDatabase(db) => {
+                found.push(Block { offset: at, db, keys: 0, checksum: 0 });
+            }
+            Record::Key(_) => {
+                keys += 1;
+                found.last_mut().expect("it has a head").keys += 1;
+            }
+            Record::ResizeDatabase { keys, .. } => announced += keys,
+            Record::Aux { name, .. } => is_index = name == INDEX_FIELD.as_bytes(),
+            Record::End => is_index = true,
+            _ => {}
+        });
+        match read {
+            Ok(Some(())) if is_index => break (at, false),
+            Ok(Some(())) => {}
+            Ok(None) => break (at, false),
+            Err(_) => break (at, true),
+        }
+    };
+    let mut lost = None;
+    let mut end = end;
+    if damaged {
+        // The index itself may be where it is.
+        let last = found.pop().expect("it has a head");
+        let missing = announced.saturating_sub(keys - u64::from(last.keys));
+        if missing > 0 || found.is_empty() {
+            end = last.offset;
+            lost = Some(LostBlock {
+                file: name.to_owned(),
+                offset: last.offset,
+                bytes: preamble_bytes.saturating_sub(last.offset),
+                db: last.db,
+                keys: Some(missing),
+                names: Vec::new(),
+            });
+        } else {
+            found.push(last);
+        }
+    }
+    if found.is_empty() {
+        return None;
+    }
+    let (name, file) = (name.to_owned(), file.clone());
+    let mut blocks = Blocks { name, file, blocks: found, end, created_ms: 0 };
+    for index in 0..blocks.blocks.len() {
+        let bytes = blocks.read(index).ok()?;
+        blocks.blocks[index].checksum = Block::checksum_of(&bytes);
+    }
+    Some((blocks, lost))
 }
 
 /// Decodes the records of a block; `key` is called with each key and its database. Gives how many keys there are.

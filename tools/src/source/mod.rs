@@ -167,6 +167,14 @@ impl Source {
         }
     }
 
+    /// Manifest and files of what is ours, to keep.
+    pub fn into_view(self) -> Option<View> {
+        match self.found {
+            Found::Ours(view) => Some(*view),
+            Found::Redis(_) => None,
+        }
+    }
+
     /// The file that begins with an RDB, if one does.
     fn rdb_path(&self) -> Option<PathBuf> {
         match &self.found {

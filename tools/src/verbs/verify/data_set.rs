@@ -3,14 +3,14 @@
 use super::Report;
 use super::base::check_block;
 use super::finding::Finding;
-use super::frames::{self, Frames};
+use super::frames;
 use crate::blocks::Blocks;
+use crate::frames::Frames;
 use crate::output::{Failure, Output};
 use mainstay::disk::{Disk, File};
 use mainstay::log::base::frames_header_offset;
 use mainstay::log::manifest::{BaseLine, RetiredFile, SegmentLine};
 use mainstay::log::reader::FrameReader;
-use mainstay::log::scan::ScanEnd;
 use mainstay::log::segment::{
     self, FileKind, HEADER_BYTES, Identity, SegmentHeader, base_name, segment_name,
 };
@@ -227,15 +227,7 @@ impl Checker<'_> {
             }
             None => {}
         }
-        let end = mainstay::log::manifest::SegmentEnd { lsn: line.end_lsn, bytes: line.bytes };
-        self.pieces.push(Piece::Frames(Frames {
-            name,
-            file,
-            seed: line.identity.seed(),
-            first: (at + FrameReader::FIRST_OFFSET, line.lsn),
-            end: ScanEnd::Sealed(end),
-            from_ms: 0,
-        }));
+        self.pieces.push(Piece::Frames(Frames::of_base(file, line)));
     }
 
     fn segment(&mut self, line: &SegmentLine) {
@@ -248,24 +240,17 @@ impl Checker<'_> {
         let Ok(len) = file.len() else { return };
         let expected = (FileKind::Segment, line.identity, line.sequence, line.first_lsn);
         self.header(&name, &*file, 0, expected);
-        let end = match line.end {
-            Some(end) => {
-                if len > end.bytes && !self.view.is_live() {
-                    self.behind_the_end(&name, &file, line, len);
-                }
-                ScanEnd::Sealed(end)
+        match line.end {
+            Some(end) if len > end.bytes && !self.view.is_live() => {
+                self.behind_the_end(&name, &file, line, len);
             }
-            None if self.view.is_live() => ScanEnd::Live(self.view.end().lsn),
-            None => {
-                if !len.is_multiple_of(SIZE_UNIT) {
-                    let text =
-                        "the file was cut: the length of an open segment is a multiple of 4096";
-                    self.report.findings.push(Finding::at(&name, len, text));
-                }
-                ScanEnd::Open(line.first_lsn)
+            None if !self.view.is_live() && !len.is_multiple_of(SIZE_UNIT) => {
+                let text = "the file was cut: the length of an open segment is a multiple of 4096";
+                self.report.findings.push(Finding::at(&name, len, text));
             }
-        };
-        self.pieces.push(Piece::Frames(segment_frames(name, file, line, end)));
+            _ => {}
+        }
+        self.pieces.push(Piece::Frames(Frames::of_segment(self.view, file, line)));
     }
 
     /// Looks at what lies behind the end of a sealed segment: what a close or a roll that was interrupted leaves there is zeros and
@@ -287,17 +272,6 @@ impl Checker<'_> {
             finding.bytes = written - offset;
             self.report.findings.push(finding);
         }
-    }
-}
-
-fn segment_frames(name: String, file: Arc<dyn File>, line: &SegmentLine, end: ScanEnd) -> Frames {
-    Frames {
-        name,
-        file,
-        seed: line.identity.seed(),
-        first: (FrameReader::FIRST_OFFSET, line.first_lsn),
-        end,
-        from_ms: 0,
     }
 }
 
@@ -362,7 +336,6 @@ fn check_piece(
         }
         Piece::Compressed(file, line) => match view.retired(file) {
             Ok(raw) => {
-                let Some(end) = line.end else { return Ok(()) };
                 let mut header = vec![0; HEADER_BYTES];
                 let read = raw.read_exact_at(&mut header, 0).is_ok();
                 let known = SegmentHeader::decode(&header);
@@ -370,7 +343,7 @@ fn check_piece(
                     let text = "the segment in it is not the one that the manifest lists";
                     report.findings.push(Finding::at(&file.name(), 0, text));
                 }
-                let frames = segment_frames(file.name(), raw, line, ScanEnd::Sealed(end));
+                let frames = Frames { name: file.name(), ..Frames::of_segment(view, raw, line) };
                 let counts = check_frames(&frames, &mut report.findings)?;
                 report.frames += counts.frames;
                 report.bytes += file.bytes();

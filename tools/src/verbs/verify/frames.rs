@@ -1,34 +1,16 @@
 //! The frames of segments and bases.
 
 use super::finding::Finding;
+use crate::frames::Frames;
 use crate::payload;
 use mainstay::commands::table;
-use mainstay::disk::File;
-use mainstay::log::Lsn;
 use mainstay::log::frame::{Codec, FrameDamage, FrameHeader, FrameKind, HEADER_BYTES};
-use mainstay::log::scan::{Found, Gap, Scan, ScanEnd};
+use mainstay::log::scan::{Found, Gap, Scan};
 use mainstay::resp::Args;
 use std::io;
-use std::sync::Arc;
 
 /// So much of a gap is searched for keys.
 const SEARCHED_BYTES_MAX: usize = 4 << 20;
-
-/// The frames of a file.
-pub struct Frames {
-    /// The file's name.
-    pub name: String,
-    /// Its bytes.
-    pub file: Arc<dyn File>,
-    /// Where its checksums start from.
-    pub seed: u32,
-    /// Offset and LSN of the first frame.
-    pub first: (u64, Lsn),
-    /// Where they end.
-    pub end: ScanEnd,
-    /// No frame was written before this Unix time in ms.
-    pub from_ms: u64,
-}
 
 /// What a check of frames has counted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,9 +36,9 @@ pub fn check(
     findings: &mut Vec<Finding>,
     progress: &dyn Fn(u64),
 ) -> io::Result<Counts> {
-    let Frames { name, file, seed, first, end, from_ms } = frames;
-    let mut scan = Scan::new(file.clone(), *seed, *first, *end)?;
-    let (mut counts, mut time_ms) = (Counts::default(), *from_ms);
+    let name = &frames.name;
+    let mut scan = frames.scan()?;
+    let (mut counts, mut time_ms) = (Counts::default(), 0);
     while let Some(found) = scan.next() {
         match found {
             Found::Frame { offset, header, padding_damaged } => {

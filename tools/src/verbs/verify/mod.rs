@@ -107,12 +107,11 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         };
         let per_second = report.bytes * 1000 / took_ms.max(1);
         output.line(format_args!(
-            "{}: {}, {}: {verdict} ({} in {}, {} frames and {} blocks sound; {}, {}/s)",
+            "{}: {}, {}: {verdict} ({}; {} frames and {} blocks are sound; {}, {}/s)",
             path.display(),
             report.kind,
             if report.files == 1 { "1 file".to_owned() } else { format!("{} files", report.files) },
             output::bytes(report.bytes),
-            output::duration_ms(took_ms),
             output::count(report.frames),
             output::count(report.blocks),
             output::duration_ms(took_ms),
@@ -122,9 +121,14 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     Ok(end)
 }
 
+/// Checks the data set in `dir`.
+pub fn data_set(dir: &std::path::Path, output: &Output) -> Result<Report, Failure> {
+    data_set::check(&RealDisk, dir, output)
+}
+
 fn check(path: &std::path::Path, output: &Output) -> Result<Report, Failure> {
     if let Some(dir) = source::data_set_dir(path)? {
-        return data_set::check(&RealDisk, &dir, output);
+        return data_set(&dir, output);
     }
     let source = source::Source::open(path)?;
     match source.view() {
