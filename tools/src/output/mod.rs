@@ -28,6 +28,8 @@ pub fn now_ms() -> i64 {
 
 /// Options of all verbs.
 #[derive(Args)]
+// Verbs have groups of the same name.
+#[group(skip)]
 pub struct Arguments {
     /// Writes JSON, for machines.
     #[arg(long, global = true)]
