@@ -49,7 +49,8 @@ impl Digester {
             Value::SortedSet(set) => {
                 for entry in set.iter(0, set.len(), false) {
                     whole.element(entry.member);
-                    whole.number(entry.score.to_bits());
+                    // The sign of zero is kept by one encoding and not by the other.
+                    whole.number((entry.score + 0.0).to_bits());
                 }
             }
             Value::Hash(hash) => {

@@ -365,33 +365,33 @@ mod tests {
         let id = || (0..3u64, 0..12u64).prop_map(|(ms, seq)| format!("{ms}-{seq}"));
         let key = "[ab]";
         prop_oneof![
-            (0..4u32).prop_map(|db| format!("SELECT {db}")),
-            (key, word()).prop_map(|(key, value)| format!("SET t{key} {value}")),
-            (key, word(), 0..200usize)
+            1 => (0..4u32).prop_map(|db| format!("SELECT {db}")),
+            1 => (key, word()).prop_map(|(key, value)| format!("SET t{key} {value}")),
+            1 => (key, word(), 0..200usize)
                 .prop_map(|(key, value, n)| format!("RPUSH l{key} {value} {}", many(n))),
-            (key, word(), 0..200usize)
+            1 => (key, word(), 0..200usize)
                 .prop_map(|(key, value, n)| format!("SADD s{key} {value} {}", many(n))),
-            (key, score(), word()).prop_map(|(key, at, name)| format!("ZADD z{key} {at} {name}")),
-            (key, 1..200usize).prop_map(|(key, n)| format!("ZADD z{key} {}", many(n))),
-            (key, word(), 0..300usize)
+            1 => (key, score(), word()).prop_map(|(key, at, name)| format!("ZADD z{key} {at} {name}")),
+            1 => (key, 1..200usize).prop_map(|(key, n)| format!("ZADD z{key} {}", many(n))),
+            1 => (key, word(), 0..300usize)
                 .prop_map(|(key, name, n)| format!("HSET h{key} {name} x {}", many(n))),
-            (key, word(), 1..400i64).prop_map(|(key, name, at)| format!(
+            1 => (key, word(), 1..400i64).prop_map(|(key, name, at)| format!(
                 "HPEXPIREAT h{key} {} FIELDS 3 {name} 1 2",
                 NOW_MS + at
             )),
-            ("[tlszhx][ab]", 1..400i64)
+            1 => ("[tlszhx][ab]", 1..400i64)
                 .prop_map(|(key, at)| format!("PEXPIREAT {key} {}", NOW_MS + at)),
             8 => (key, id(), word()).prop_map(|(key, id, f)| format!("XADD x{key} {id} {f} 1")),
             4 => (key, id()).prop_map(|(key, id)| format!("XDEL x{key} {id}")),
-            (key, 0..6u32).prop_map(|(key, n)| format!("XTRIM x{key} MAXLEN {n}")),
+            1 => (key, 0..6u32).prop_map(|(key, n)| format!("XTRIM x{key} MAXLEN {n}")),
             2 => (key, "[gh]", id(), -1..9i64).prop_map(|(key, group, id, n)| format!(
                 "XGROUP CREATE x{key} {group} {id} MKSTREAM ENTRIESREAD {n}"
             )),
             4 => (key, "[gh]", "[mn]", 1..9u32).prop_map(|(key, group, name, n)| format!(
                 "XREADGROUP GROUP {group} {name} COUNT {n} STREAMS x{key} >"
             )),
-            (key, "[gh]", id()).prop_map(|(key, group, id)| format!("XACK x{key} {group} {id}")),
-            (key, id(), 0..50u32).prop_map(|(key, id, n)| format!(
+            1 => (key, "[gh]", id()).prop_map(|(key, group, id)| format!("XACK x{key} {group} {id}")),
+            1 => (key, id(), 0..50u32).prop_map(|(key, id, n)| format!(
                 "XSETID x{key} {id} ENTRIESADDED {n} MAXDELETEDID 0-1"
             )),
         ]

@@ -30,7 +30,7 @@ pub fn now_ms() -> i64 {
 
 /// Options of all verbs.
 #[derive(Args)]
-// Groups are named as their structures are, and each verb has arguments.
+// Verbs have groups of the same name.
 #[group(skip)]
 pub struct Arguments {
     /// Writes JSON, for machines.

@@ -1,161 +1,54 @@
-//! Data sets made with the library, and the tool run on them.
-#![allow(dead_code)] // Each test uses some of it.
+//! What the tests of the real binary share: the tool, servers of ours and of Redis, directories in between.
 
-use mainstay::commands::spec::ServerCommand;
-use mainstay::commands::{CommandResult, Settings, resolve};
-use mainstay::disk::RealDisk;
-use mainstay::engine::{Engine, Guard, Machine, ServerCommands, Session};
-use mainstay::env::{SimClock, seeded_random};
-use mainstay::log::{Action, Durability, Log, Options};
-use mainstay::resp::Args;
-use mainstay::resp::args::OwnedArgs;
+#![allow(dead_code, unused_imports)] // No test file uses all of it.
+
+#[path = "../../../tests/support/client.rs"]
+mod client;
+#[path = "../../../tests/support/contents.rs"]
+mod contents;
+#[path = "../../../tests/support/redis.rs"]
+mod redis;
+mod server;
+mod timed;
+
+pub use client::{Client, Value, array, bulk, error, int, ok, status, words};
+pub use contents::{LIBRARY, fill};
+pub use redis::Redis;
+pub use server::Server;
+pub use timed::{DataSet, START_MS};
+
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::Arc;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
-/// Where its clock begins, as Unix time in ms.
-pub const START_MS: i64 = 1_700_000_000_000;
+/// Beyond this, a test has hung: it never decides what is right, only when to give up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A data set that is being written.
-pub struct DataSet {
-    /// Tells the time.
-    pub clock: Arc<SimClock>,
-    /// What executes its commands.
-    pub engine: Engine,
-    session: Session,
-    dir: PathBuf,
+/// The tool with these arguments, run to its end.
+pub fn tool<A: AsRef<std::ffi::OsStr>>(arguments: &[A]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay-tool"));
+    command.args(arguments).stdin(Stdio::null()).output().expect("started")
 }
 
-struct NoServer;
-
-impl ServerCommands for NoServer {
-    fn run(
-        &mut self,
-        command: ServerCommand,
-        _: &mut Guard<'_>,
-        _: &mut Session,
-        _: Args<'_>,
-        _: &mut Vec<u8>,
-    ) -> CommandResult {
-        panic!("{command:?} needs a server")
-    }
+/// The standard output of the tool, which must end with this code.
+pub fn tool_says<A: AsRef<std::ffi::OsStr>>(code: i32, arguments: &[A]) -> String {
+    let output = tool(arguments);
+    let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{}\n{out}{err}", words.join(" "));
+    out
 }
 
-impl DataSet {
-    /// A new one in `dir`, whose clock begins at `start_ms`.
-    pub fn create(dir: &Path, start_ms: i64) -> Self {
-        let clock = SimClock::new(start_ms);
-        let machine = Machine {
-            disk: Arc::new(RealDisk),
-            clock: clock.clone(),
-            random: Arc::new(|| seeded_random(1)),
-        };
-        let options = Options {
-            segment_bytes: 4 << 20,
-            durability: Durability::EverySec,
-            ..Options::default()
-        };
-        let (engine, _) = Engine::open(machine, dir, 16, Settings::default(), options)
-            .expect("an empty directory becomes a data set");
-        Self { clock, engine, session: Session::default(), dir: dir.into() }
-    }
-
-    /// Where it is.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Runs a command, which must not fail.
-    pub fn run(&mut self, args: &[&[u8]]) {
-        let args = OwnedArgs::from_slices(args);
-        let mut reply = Vec::new();
-        let resolved = resolve(args.as_args());
-        let mut guard = self.engine.lock();
-        guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
-        assert!(!reply.starts_with(b"-"), "{}", reply.escape_ascii());
-    }
-
-    /// Runs a command whose words are divided by blanks.
-    pub fn line(&mut self, line: &str) {
-        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
-        self.run(&words);
-    }
-
-    /// Writes what was executed, in frames of its own, and syncs it.
-    pub fn sync(&self) {
-        let log = self.log();
-        log.drain();
-        log.request_sync();
-        settle(&log);
-    }
-
-    /// Closes the log as a server does that is stopped.
-    pub fn close(self) {
-        let log = self.log();
-        log.begin_close();
-        settle(&log);
-        log.close().expect("nothing fails here");
-    }
-
-    fn log(&self) -> Arc<Log> {
-        self.engine.log().expect("there is one")
-    }
+/// The standard output of the tool with `--json`, which must end with this code.
+pub fn tool_json(code: i32, arguments: &[&str]) -> serde_json::Value {
+    let out = tool_says(code, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&out).expect("the output is JSON")
 }
 
-/// Does all that the log's threads have to do.
-fn settle(log: &Log) {
-    loop {
-        match log.next_action() {
-            Action::Drain => log.drain(),
-            Action::Roll => log.roll(),
-            Action::Heal => log.heal(),
-            Action::Sync => {
-                let ticket = log.begin_sync();
-                let result = ticket.sync();
-                log.finish_sync(ticket, result);
-            }
-            Action::Wait(_) | Action::Stop => return,
-        }
-    }
-}
-
-/// Runs the tool.
-pub fn tool(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_mainstay-tool"))
-        .args(args)
-        .env_remove("NO_COLOR")
-        .output()
-        .expect("the tool can be started")
-}
-
-/// Runs the tool, which must exit with `code`; gives its standard output.
-pub fn tool_exits(code: i32, args: &[&str]) -> String {
-    let output = tool(args);
-    let remarks = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {remarks}");
-    String::from_utf8(output.stdout).expect("the output is text")
-}
-
-/// The same for an output that is JSON.
-pub fn tool_json(code: i32, args: &[&str]) -> serde_json::Value {
-    let mut args = args.to_vec();
-    args.push("--json");
-    serde_json::from_str(&tool_exits(code, &args)).expect("the output is JSON")
-}
-
-/// The bytes of all files in a directory, by name.
-pub fn files_in(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(dir).expect("the directory is there");
-    let entry = |entry: std::io::Result<std::fs::DirEntry>| {
-        let entry = entry.expect("the directory can be read");
-        let bytes = std::fs::read(entry.path()).expect("the file can be read");
-        (entry.file_name().to_string_lossy().into_owned(), bytes)
-    };
-    entries.map(entry).collect()
-}
-
-/// Dump files that other servers wrote, if they are there; see `tests/README.md`.
+/// Dump files that other servers wrote: `MAINSTAY_TEST_CORPUS`, or where they are by default.
 pub fn corpus() -> Option<PathBuf> {
     let path = match std::env::var_os("MAINSTAY_TEST_CORPUS") {
         Some(path) => path.into(),
@@ -164,6 +57,72 @@ pub fn corpus() -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    println!("skipped: {} is not there", path.display());
+    eprintln!("SKIPPED: {} is not there", path.display());
     None
+}
+
+/// All files below a directory, with their bytes.
+pub fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).expect("listed") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path.clone(), std::fs::read(path).expect("read"));
+        }
+    }
+    found
+}
+
+/// A port of the loopback interface that nobody uses now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Whether a program is installed.
+pub fn command_exists(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
+}
+
+/// Says that a test did not run, or fails where nothing may be skipped.
+pub fn skip(what: &str, missing: &str) {
+    assert!(std::env::var("CI").is_err(), "{what}: {missing}, which CI must have");
+    eprintln!("SKIPPED: {what}: {missing}");
+}
+
+/// Waits until `done` gives something.
+pub fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = done() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// One field of `INFO`.
+pub fn info(client: &mut Client, field: &str) -> String {
+    let text = client.call("INFO").text();
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("no {field} in INFO:\n{text}")).to_owned()
+}
+
+/// Bytes that do not compress (splitmix64).
+pub fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bytes.extend_from_slice(&(z ^ (z >> 31)).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
 }

@@ -164,12 +164,20 @@ mod tests {
         let bulk = |text: &str| Reply::Bulk(text.into());
         assert_eq!(read("+OK\r\n").unwrap(), Reply::Status("OK".into()));
         assert_eq!(read("-ERR x\r\n").unwrap(), Reply::Error("ERR x".into()));
-        assert_eq!(read("$3\r\na\r\n\r\n").ok(), None);
         assert_eq!(read("$4\r\na\r\nb\r\n").unwrap(), bulk("a\r\nb"));
         assert_eq!(read("$-1\r\n").unwrap(), Reply::Nothing);
         let nested = Reply::Array(vec![Reply::Integer(-2), Reply::Array(vec![bulk("")])]);
         assert_eq!(read("*2\r\n:-2\r\n*1\r\n$0\r\n\r\n").unwrap(), nested);
-        for bad in ["", "+OK", "$9999999999999\r\na", "*1\r\n", "?\r\n", "*x\r\n", "$\r\n"] {
+        for bad in [
+            "",
+            "+OK",
+            "$9999999999999\r\na",
+            "*1\r\n",
+            "?\r\n",
+            "*x\r\n",
+            "$\r\n",
+            "$2\r\na\r\n\r\n",
+        ] {
             assert!(read(bad).is_err(), "{bad:?}");
         }
         assert!(read(&"*1\r\n".repeat(1000)).is_err());

@@ -1,19 +1,16 @@
 //! What the log's frames say: how many, how they are stored, when they were written.
 
 use super::report::FileReport;
+use crate::frames::Frames;
 use crate::output::Output;
 use crate::payload;
-use mainstay::disk;
-use mainstay::log::base::frames_header_offset;
 use mainstay::log::frame::{Codec, FrameHeader, FrameKind};
-use mainstay::log::manifest::{BaseLine, RetiredFile, RetiredLine, SegmentEnd, SegmentLine};
-use mainstay::log::reader::FrameReader;
-use mainstay::log::scan::{Found, Scan, ScanEnd};
+use mainstay::log::manifest::{BaseLine, RetiredFile, RetiredLine, SegmentLine};
+use mainstay::log::scan::{Found, Scan};
 use mainstay::log::segment::{base_name, segment_name};
 use mainstay::log::{Lsn, View};
 use serde::Serialize;
 use std::io;
-use std::sync::Arc;
 
 /// Time is divided into so many buckets at most.
 const BUCKETS_MAX: usize = 256;
@@ -103,7 +100,7 @@ impl Stored {
 
 /// The frames of one file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Frames {
+pub struct Counts {
     /// Frames with commands.
     pub frames: u64,
     /// Frames that only testify to what was durable.
@@ -160,8 +157,8 @@ impl Log {
     }
 
     /// Adds the frames that `scan` finds. Files come in the order of their LSNs. `advance` is told about bytes that were read.
-    fn add(&mut self, scan: &mut Scan, advance: &mut dyn FnMut(u64)) -> Frames {
-        let mut frames = Frames::default();
+    fn add(&mut self, scan: &mut Scan, advance: &mut dyn FnMut(u64)) -> Counts {
+        let mut frames = Counts::default();
         while let Some(found) = scan.next() {
             match found {
                 Found::Frame { header, padding_damaged, .. } => {
@@ -185,7 +182,7 @@ impl Log {
         frames
     }
 
-    fn add_frame(&mut self, header: &FrameHeader, raw: &mut [u8], frames: &mut Frames) {
+    fn add_frame(&mut self, header: &FrameHeader, raw: &mut [u8], frames: &mut Counts) {
         frames.first_time_ms.get_or_insert(header.time_ms);
         frames.last_time_ms = Some(header.time_ms);
         match header.kind {
@@ -212,88 +209,54 @@ impl Log {
     }
 }
 
-/// A file with frames.
-struct File {
-    name: String,
-    sequence: u64,
-    seed: u32,
-    /// Offset and LSN of the first frame.
-    first: (u64, Lsn),
-    end: ScanEnd,
+/// A file with frames, as the manifest lists it.
+struct Listed {
+    report: FileReport,
+    first_lsn: Lsn,
     is_base: bool,
-    retired_ms: Option<u64>,
-    opened: io::Result<Arc<dyn disk::File>>,
+    frames: io::Result<Frames>,
 }
 
-impl File {
-    fn of_base(line: &BaseLine, retired_ms: Option<u64>, view: &View) -> Self {
+impl Listed {
+    fn base(view: &View, line: &BaseLine, retired_ms: Option<u64>) -> Self {
         let name = base_name(line.sequence);
-        let offset = frames_header_offset(line.preamble_bytes) + FrameReader::FIRST_OFFSET;
-        Self {
-            opened: view.file(&name),
+        let frames = view.file(&name).map(|file| Frames::of_base(file, line));
+        let report = FileReport {
             name,
-            sequence: line.sequence,
-            seed: line.identity.seed(),
-            first: (offset, line.lsn),
-            end: ScanEnd::Sealed(SegmentEnd { lsn: line.end_lsn, bytes: line.bytes }),
-            is_base: true,
+            what: "base".into(),
+            sequence: Some(line.sequence),
             retired_ms,
-        }
-    }
-
-    fn of_segment(line: &SegmentLine, view: &View) -> Self {
-        let name = segment_name(line.sequence);
-        let end = match line.end {
-            Some(end) => ScanEnd::Sealed(end),
-            None if view.is_live() => ScanEnd::Live(view.end().lsn),
-            None => ScanEnd::Open(line.first_lsn),
+            ..FileReport::default()
         };
-        Self {
-            opened: view.file(&name),
-            name,
-            sequence: line.sequence,
-            seed: line.identity.seed(),
-            first: (FrameReader::FIRST_OFFSET, line.first_lsn),
-            end,
-            is_base: false,
-            retired_ms: None,
-        }
+        Self { report, first_lsn: line.lsn, is_base: true, frames }
     }
 
-    fn of_retired(line: &RetiredLine, view: &View) -> Self {
+    fn segment(view: &View, line: &SegmentLine, name: String, retired_ms: Option<u64>) -> Self {
+        let report = FileReport {
+            name,
+            what: "segment".into(),
+            sequence: Some(line.sequence),
+            state: Some(if line.end.is_some() { "sealed" } else { "open" }),
+            retired_ms,
+            ..FileReport::default()
+        };
+        let frames = Frames::find(view, line);
+        Self { report, first_lsn: line.first_lsn, is_base: false, frames }
+    }
+
+    fn retired(view: &View, line: &RetiredLine) -> Self {
         match &line.file {
-            RetiredFile::Base(base) => Self::of_base(base, Some(line.time_ms), view),
+            RetiredFile::Base(base) => Self::base(view, base, Some(line.time_ms)),
             RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } => {
-                Self {
-                    name: line.file.name(),
-                    retired_ms: Some(line.time_ms),
-                    opened: view.retired(&line.file),
-                    ..Self::of_segment(segment, view)
-                }
+                Self::segment(view, segment, line.file.name(), Some(line.time_ms))
             }
         }
     }
 
-    fn scan(&self) -> Result<Scan, String> {
-        let file = self.opened.as_ref().map_err(io::Error::to_string)?.clone();
-        Scan::new(file, self.seed, self.first, self.end).map_err(|error| error.to_string())
-    }
-
     /// How many bytes there are to read.
     fn len(&self) -> u64 {
-        self.opened.as_ref().map_or(0, |file| file.len().unwrap_or(0)).saturating_sub(self.first.0)
-    }
-
-    fn report(&self) -> FileReport {
-        let is_sealed = matches!(self.end, ScanEnd::Sealed(_));
-        FileReport {
-            name: self.name.clone(),
-            what: if self.is_base { "base" } else { "segment" }.into(),
-            sequence: Some(self.sequence),
-            state: (!self.is_base).then_some(if is_sealed { "sealed" } else { "open" }),
-            retired_ms: self.retired_ms,
-            ..FileReport::default()
-        }
+        let len = |frames: &Frames| frames.file.len().unwrap_or(0).saturating_sub(frames.first.0);
+        self.frames.as_ref().map_or(0, len)
     }
 }
 
@@ -301,26 +264,29 @@ impl File {
 /// which files nothing could be read.
 pub fn read(view: &View, output: &Output) -> (Log, Vec<FileReport>, Vec<String>) {
     let manifest = view.manifest();
-    let retired = manifest.retired.iter().map(|line| File::of_retired(line, view));
-    let base = manifest.base.iter().map(|line| File::of_base(line, None, view));
-    let segments = manifest.segments.iter().map(|line| File::of_segment(line, view));
-    let files: Vec<File> = retired.chain(base).chain(segments).collect();
-    let mut reports: Vec<FileReport> = files.iter().map(File::report).collect();
+    let retired = manifest.retired.iter().map(|line| Listed::retired(view, line));
+    let base = manifest.base.iter().map(|line| Listed::base(view, line, None));
+    let segments = manifest
+        .segments
+        .iter()
+        .map(|line| Listed::segment(view, line, segment_name(line.sequence), None));
+    let mut files: Vec<Listed> = retired.chain(base).chain(segments).collect();
     // Where a base begins at the LSN of a segment, the frames are the segment's.
     let mut order: Vec<usize> = (0..files.len()).collect();
-    order.sort_by_key(|&index| (files[index].first.1, files[index].is_base));
-    let bar = output.bar("frames", files.iter().map(File::len).sum());
+    order.sort_by_key(|&index| (files[index].first_lsn, files[index].is_base));
+    let bar = output.bar("frames", files.iter().map(Listed::len).sum());
     let (mut log, mut errors) = (Log::default(), Vec::new());
     for index in order {
-        match files[index].scan() {
+        let Listed { report, frames, .. } = &mut files[index];
+        let scan = frames.as_ref().map_err(io::Error::to_string);
+        match scan.and_then(|frames| frames.scan().map_err(|error| error.to_string())) {
             Ok(mut scan) => {
-                let frames = log.add(&mut scan, &mut |bytes| bar.advance(bytes));
-                reports[index].frames = Some(frames);
+                report.frames = Some(log.add(&mut scan, &mut |bytes| bar.advance(bytes)));
             }
-            Err(error) => errors.push(format!("{} cannot be read: {error}", files[index].name)),
+            Err(error) => errors.push(format!("{} cannot be read: {error}", report.name)),
         }
     }
-    (log, reports, errors)
+    (log, files.into_iter().map(|file| file.report).collect(), errors)
 }
 
 /// How many commands a payload holds, up to the first place where there is none.
@@ -340,6 +306,8 @@ mod tests {
     use super::*;
     use mainstay::disk::{Disk, SimDisk};
     use mainstay::log::frame::checksum;
+    use mainstay::log::manifest::SegmentEnd;
+    use mainstay::log::scan::ScanEnd;
     use proptest::prelude::*;
     use std::path::Path;
 
@@ -364,7 +332,7 @@ mod tests {
         bytes
     }
 
-    fn read(log: &mut Log, bytes: &[u8], first_lsn: Lsn, end: ScanEnd) -> Frames {
+    fn read(log: &mut Log, bytes: &[u8], first_lsn: Lsn, end: ScanEnd) -> Counts {
         let disk = SimDisk::new();
         disk.put(Path::new("file"), bytes);
         let file = disk.open_to_read(Path::new("file")).unwrap();

@@ -1,6 +1,6 @@
 //! Everything that is said of a path, for people, machines and the page.
 
-use super::log::{Frames, Log};
+use super::log::{Counts, Log};
 use super::summary::Summary;
 use crate::output::time_ms;
 use mainstay::log::Lsn;
@@ -71,7 +71,7 @@ pub struct FileReport {
     pub retired_ms: Option<u64>,
     /// Its frames.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub frames: Option<Frames>,
+    pub frames: Option<Counts>,
 }
 
 impl FileReport {
