@@ -68,12 +68,7 @@ fn head(
     functions: &Functions,
 ) -> Result<Vec<u8>, NotHeld> {
     let mut head = Vec::new();
-    file::header(format.target, &mut head);
-    file::aux("redis-ver", b"7.4.1", &mut head);
-    file::aux("redis-bits", usize::BITS.to_string().as_bytes(), &mut head);
-    file::aux("ctime", (time_ms / 1000).to_string().as_bytes(), &mut head);
-    file::aux("mainstay-ver", env!("CARGO_PKG_VERSION").as_bytes(), &mut head);
-    file::aux("aof-base", if is_base { b"1" } else { b"0" }, &mut head);
+    file::head(format.target, time_ms, is_base, &mut head);
     for source in functions.sources() {
         file::function(source, format.target, format.compress, &mut head)?;
     }

@@ -8,6 +8,7 @@ mod blocking;
 pub mod compact;
 mod execute;
 mod expire;
+mod fill;
 pub mod functions;
 pub mod import;
 mod load;

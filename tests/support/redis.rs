@@ -40,6 +40,11 @@ impl Redis {
         Some(Self::launch(Self::programs().first()?, dir, directives))
     }
 
+    /// Starts this program, whose files are in `dir`, with more directives.
+    pub fn start_program_in(program: &str, dir: &Path, directives: &[&str]) -> Self {
+        Self::launch(program, dir, directives)
+    }
+
     /// Starts one without persistence that loads an RDB file, or nothing.
     pub fn start_on(program: &str, rdb: Option<&Path>) -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! The pieces of a file, to be written one behind the other:
 //!
-//! 1. [`header`], any number of [`aux`], [`function`];
+//! 1. [`header`], any number of [`aux`] (or [`head`]), [`function`];
 //! 2. for each database [`select_database`], [`resize_database`] and its keys: [`key_record`], or
 //!    [`record_head`] and the value;
 //! 3. [`footer`].
@@ -39,6 +39,17 @@ pub fn aux(name: &str, value: &[u8], out: &mut Vec<u8>) {
     let mut writer = Writer::new(out, false);
     writer.string(name.as_bytes());
     writer.string(value);
+}
+
+/// What a file begins with: the header, and fields that say who wrote it at this Unix time in ms. `is_base` if commands
+/// may follow behind its end.
+pub fn head(target: Target, time_ms: i64, is_base: bool, out: &mut Vec<u8>) {
+    header(target, out);
+    aux("redis-ver", b"7.4.1", out);
+    aux("redis-bits", usize::BITS.to_string().as_bytes(), out);
+    aux("ctime", (time_ms / 1000).to_string().as_bytes(), out);
+    aux("mainstay-ver", env!("CARGO_PKG_VERSION").as_bytes(), out);
+    aux("aof-base", if is_base { b"1" } else { b"0" }, out);
 }
 
 /// A function library's source.

@@ -31,7 +31,7 @@ mod record;
 mod tests;
 
 pub use encode::{
-    Access, aux, footer, function, header, key_record, record_head, resize_database,
+    Access, aux, footer, function, head, header, key_record, record_head, resize_database,
     select_database,
 };
 pub use error::{Cause, FileError, KeyNotHeld};

@@ -2,22 +2,34 @@
 //!
 //! Results go to the standard output; progress and remarks to the standard error, so that a pipe gets results only.
 
+mod json_text;
+mod place;
 mod progress;
 mod temporary;
 mod units;
 
+pub use json_text::JsonText;
+pub use place::{Place, data_set_in, write_data_set};
 pub use progress::Bar;
 pub use temporary::{Temporary, clean_up_when_interrupted, new_data_dir};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;
+use mainstay::env::{Clock, SystemClock};
 use serde::Serialize;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+/// The time, as Unix time in ms.
+pub fn now_ms() -> i64 {
+    SystemClock::new().unix_ms()
+}
+
 /// Options of all verbs.
 #[derive(Args)]
+// Verbs have groups of the same name.
+#[group(skip)]
 pub struct Arguments {
     /// Writes JSON, for machines.
     #[arg(long, global = true)]

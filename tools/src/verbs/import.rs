@@ -1,13 +1,245 @@
-//! `import`.
+//! `import`: a data directory of ours made of other sources.
 
-use crate::output::{End, Failure, Output};
+use crate::filter::Filter;
+use crate::output::{
+    End, Failure, Output, bytes, count, data_set_in, escaped, now_ms, write_data_set,
+};
+use crate::source::{Contents, Skipped, Source};
 use clap::Args;
+use mainstay::engine::Engine;
+use mainstay::keyspace::Entry;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-/// Makes a data directory of RDB files and append-only files.
+/// How many databases a server has if nobody says otherwise (`databases`).
+const SERVER_DATABASES: usize = 16;
+
+/// Makes a data directory of RDB files, append-only files, and whatever else can be read
+///
+/// Sources are RDB files of any version, append-only files of any kind, directories of a Redis, and what is Mainstay's own. What
+/// an unfinished write has left at the end of an append-only file is passed over, and said. Keys whose time has passed are left
+/// out, and so are keys with empty values, which servers of old have written.
+///
+/// The directory is new or empty, DIR itself if its name is 'mainstay', otherwise 'mainstay' in DIR: so a server with 'dir DIR'
+/// starts on it. It is written whole or not at all.
+///
+/// All keys are held in memory, and while a second or later source that is not an RDB file or a base is read, what it holds as well.
 #[derive(Args)]
-pub struct Arguments {}
+#[command(after_help = HELP)]
+pub struct Arguments {
+    /// What to read, one behind the other; - is the standard input
+    #[arg(value_name = "PATH", required = true)]
+    sources: Vec<PathBuf>,
+    /// Where to write
+    #[arg(long, value_name = "DIR")]
+    into: PathBuf,
+    #[command(flatten)]
+    filter: Filter,
+    /// A key, or a library of functions, that comes again takes the place of the one before; otherwise it is refused
+    #[arg(long)]
+    replace: bool,
+    /// Keys with values of modules are left out and counted; otherwise they are refused
+    #[arg(long)]
+    skip_modules: bool,
+}
+
+const HELP: &str = "\
+Examples:
+  mainstay-tool import /var/lib/redis --into /var/lib/mainstay
+  mainstay-tool import dump.rdb --into /srv/data --db 0 --match 'user:*'
+  mainstay-tool import users.rdb sessions.aof --into /srv/data --replace
+  zcat dump.rdb.gz | mainstay-tool import - --into /srv/data
+
+Exit codes:
+  0  the directory is there, whole
+  2  there is none";
+
+/// What was done.
+#[derive(Default, Serialize)]
+struct Report {
+    into: PathBuf,
+    keys: u64,
+    functions: u64,
+    bytes: u64,
+    keys_by_type: BTreeMap<&'static str, u64>,
+    databases: u64,
+    replaced: u64,
+    skipped: Left,
+    remarks: Vec<String>,
+}
+
+/// What was left out.
+#[derive(Default, Serialize)]
+struct Left {
+    expired: u64,
+    filtered: u64,
+    empty_keys: u64,
+    module_keys: u64,
+    module_records: u64,
+    failed_commands: u64,
+    ignored_commands: u64,
+}
+
+impl Left {
+    fn add(&mut self, skipped: Skipped) {
+        self.empty_keys += skipped.empty_keys;
+        self.module_keys += skipped.module_keys;
+        self.module_records += skipped.module_records;
+        self.failed_commands += skipped.failed_commands;
+        self.ignored_commands += skipped.ignored_commands;
+    }
+
+    /// With the reasons, for people.
+    fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            ("keys whose time has passed", self.expired),
+            ("keys that were not asked for", self.filtered),
+            ("keys with empty values", self.empty_keys),
+            ("keys with values of modules", self.module_keys),
+            ("records that modules keep besides values", self.module_records),
+            ("commands that failed, as they had in the server", self.failed_commands),
+            ("commands that change no data", self.ignored_commands),
+        ]
+    }
+}
+
+/// What is being made.
+struct Import<'a> {
+    arguments: &'a Arguments,
+    output: &'a Output,
+    now_ms: i64,
+    report: Report,
+}
 
 /// Does it.
-pub fn run(_: &Arguments, _: &Output) -> Result<End, Failure> {
-    Err(Failure::new("this verb is not there yet"))
+pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
+    let place = data_set_in(&arguments.into)?;
+    let report = Report { into: arguments.into.clone(), ..Report::default() };
+    let mut import = Import { arguments, output, now_ms: now_ms(), report };
+    let mut engine = None;
+    for path in &arguments.sources {
+        let source = Source::open(path)?;
+        let name = path.display().to_string();
+        match &engine {
+            None => engine = Some(import.first(&source, &name)?),
+            Some(engine) => import.next(&source, &name, engine)?,
+        }
+    }
+    let Some(engine) = engine else { return Err(Failure::new("there is no source")) };
+    let mut report = import.report;
+    let guard = engine.lock();
+    for (db, database) in guard.keyspace().databases().filter(|(_, database)| !database.is_empty())
+    {
+        report.databases = db as u64 + 1;
+        report.keys += database.len() as u64;
+        for entry in database.iter() {
+            *report.keys_by_type.entry(entry.value().type_name()).or_default() += 1;
+        }
+    }
+    report.functions = guard.functions().len() as u64;
+    drop(guard);
+    if report.databases as usize > SERVER_DATABASES {
+        let databases = report.databases;
+        report.remarks.push(format!("a server needs 'databases {databases}' to start on it"));
+    }
+    report.bytes = write_data_set(&engine, place)?;
+    report.remarks.iter().for_each(|remark| output.remark(remark));
+    show(&report, output)?;
+    Ok(End::Good)
+}
+
+impl Import<'_> {
+    /// What the first source holds is what the others come to.
+    fn first(&mut self, source: &Source, name: &str) -> Result<Engine, Failure> {
+        let (engine, contents) = source.load(self.output)?;
+        let (filter, now_ms, left) =
+            (&self.arguments.filter, self.now_ms, &mut self.report.skipped);
+        engine.lock().retain(&mut |db, entry| keep(filter, now_ms, left, db, entry));
+        self.besides(contents, name)?;
+        Ok(engine)
+    }
+
+    fn next(&mut self, source: &Source, name: &str, engine: &Engine) -> Result<(), Failure> {
+        let replace = self.arguments.replace;
+        let mut guard = engine.lock();
+        let hasher = guard.keyspace().hasher();
+        let databases = guard.keyspace().database_count();
+        let (filter, now_ms) = (&self.arguments.filter, self.now_ms);
+        let (left, replaced) = (&mut self.report.skipped, &mut self.report.replaced);
+        let contents = source.keys(self.output, &mut |db, entry| {
+            if !keep(filter, now_ms, left, db, entry) {
+                return Ok(());
+            }
+            let index = db as usize;
+            if index >= databases {
+                let text = format!("{name}: database {db} is beyond the {databases} that there are");
+                return Err(Failure::new(text));
+            }
+            let (key, value) = (entry.key(), entry.value().to_new());
+            let found = guard.keyspace().database(index).find(hasher.hash(key), key).is_some();
+            if found && !replace {
+                return Err(Failure::new(format_args!(
+                    "{name}: key '{}' of database {db} has come before, and --replace was not given",
+                    escaped(key)
+                )));
+            }
+            *replaced += u64::from(found);
+            guard.put(index, key, value, entry.expiry_ms(), replace);
+            Ok(())
+        })?;
+        for source in &contents.functions {
+            let put = guard.put_function(source, replace);
+            put.map_err(|error| Failure::new(format_args!("{name}: {error}")))?;
+        }
+        drop(guard);
+        self.besides(contents, name)
+    }
+
+    /// What a source holds besides keys.
+    fn besides(&mut self, contents: Contents, name: &str) -> Result<(), Failure> {
+        let modules = contents.skipped.module_keys;
+        if modules > 0 && !self.arguments.skip_modules {
+            return Err(Failure::new(format_args!(
+                "{name}: {modules} keys have values of modules, which cannot be kept (--skip-modules leaves them out)"
+            )));
+        }
+        self.report.skipped.add(contents.skipped);
+        self.report.remarks.extend(contents.remarks);
+        Ok(())
+    }
+}
+
+/// Whether a key is wanted; counts it otherwise.
+fn keep(filter: &Filter, now_ms: i64, left: &mut Left, db: u32, entry: Entry<'_>) -> bool {
+    if !filter.takes(db, entry) {
+        left.filtered += 1;
+        return false;
+    }
+    let expired = entry.expiry_ms().is_some_and(|at| at < now_ms);
+    left.expired += u64::from(expired);
+    !expired
+}
+
+fn show(report: &Report, output: &Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.json(report);
+    }
+    output.line(format_args!(
+        "{}: {} keys, {} function libraries, {}",
+        report.into.display(),
+        count(report.keys),
+        report.functions,
+        bytes(report.bytes)
+    ))?;
+    for (kind, keys) in &report.keys_by_type {
+        output.line(format_args!("  {kind}: {}", count(*keys)))?;
+    }
+    if report.replaced > 0 {
+        output.line(format_args!("  replaced by later ones: {}", count(report.replaced)))?;
+    }
+    for (reason, number) in report.skipped.named().into_iter().filter(|(_, number)| *number > 0) {
+        output.line(format_args!("left out: {} {reason}", count(number)))?;
+    }
+    Ok(())
 }

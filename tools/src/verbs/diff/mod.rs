@@ -1,0 +1,182 @@
+//! `diff`: two data sets, key by key.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `side.rs` | what is compared: a source, or a running server; each key as a digest |
+//! | `client.rs` | a connection to a server |
+//! | `url.rs` | where a server is |
+//! | `report.rs` | the differences |
+
+mod client;
+mod report;
+mod side;
+mod url;
+
+use crate::filter::Filter;
+use crate::output::{End, Failure, Output, now_ms};
+use clap::Args;
+use mainstay::data::digest::Digester;
+use report::{Difference, Report};
+use side::{Found, Side};
+use std::collections::{BTreeSet, HashMap};
+
+/// Compares two data sets key by key
+///
+/// A and B are paths, or running servers: redis://[user:password@]host:port[/database] or unix:/path/to/socket[?db=database].
+/// Values are compared, not encodings: the same members are the same set. Of streams, entries, what is remembered of deleted
+/// ones, groups, consumers and pending entries are compared, and not when consumers were last seen. Keys and fields of hashes whose time
+/// has passed are as if they were not there.
+///
+/// Of each key of A its name and a digest of 128 bits are held in memory. A path that is not an RDB file or a base needs memory
+/// for its whole data set while it is read. From a server keys are read with SCAN, DUMP and PEXPIRETIME (PTTL before Redis 7.0) in
+/// small portions; what somebody writes meanwhile may show as a difference. Functions of servers without FUNCTION DUMP are not
+/// compared.
+#[derive(Args)]
+#[command(after_help = HELP)]
+pub struct Arguments {
+    /// A path or a server
+    #[arg(value_name = "A")]
+    a: String,
+    /// Another one
+    #[arg(value_name = "B")]
+    b: String,
+    #[command(flatten)]
+    filter: Filter,
+    /// Does not look at when keys, and fields of hashes, expire
+    #[arg(long)]
+    ignore_expiry: bool,
+    /// Keys may expire so many ms sooner or later; fields of hashes may not
+    #[arg(long, value_name = "MS", default_value_t = 0, conflicts_with = "ignore_expiry")]
+    expiry_tolerance: u64,
+    /// Shows so many differences; all are counted
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+const HELP: &str = "\
+With --json there is a line for each difference that is shown, {\"difference\", \"db\", \"key\", …}, with only-in-a, only-in-b,
+value, expiry or function as the difference; the last line has the numbers.
+
+Examples:
+  mainstay-tool diff /backup/monday dump.rdb
+  mainstay-tool diff /var/lib/mainstay redis://127.0.0.1:6379
+  mainstay-tool diff redis://:secret@old:6379/0 unix:/run/mainstay.sock --expiry-tolerance 1000
+  mainstay-tool diff a.rdb b.rdb --ignore-expiry --match 'user:*' --json
+
+Exit codes:
+  0  both hold the same
+  1  they differ
+  2  they could not be compared";
+
+/// Without PEXPIRETIME an expiry time is computed from two clock readings.
+const PTTL_TOLERANCE_MS: u64 = 1000;
+
+/// Does it.
+pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
+    let begun_ms = now_ms();
+    let mut sides = [Side::open(&arguments.a)?, Side::open(&arguments.b)?];
+    let filter = common_filter(arguments, &sides)?;
+    let mut random = mainstay::env::system_random();
+    let mut digester = Digester::new((random(), random())).as_of(begun_ms);
+    if arguments.ignore_expiry {
+        digester = digester.ignoring_field_expiry();
+    }
+    let look = side::Look { output, filter: &filter, digester, now_ms: begun_ms };
+
+    let mut known = HashMap::new();
+    let [a, b] = &mut sides;
+    let mut rest_a = a.visit(&look, &mut |found: Found<'_>| {
+        known.insert(found.name(), Known::of(&found));
+        Ok(())
+    })?;
+    let tolerance_ms = |rest: &[&side::Rest]| {
+        let guessed = rest.iter().any(|rest| rest.expiry_is_guessed);
+        arguments.expiry_tolerance.max(if guessed { PTTL_TOLERANCE_MS } else { 0 })
+    };
+    let mut report = Report::new(output, arguments.limit);
+    report.keys_a = known.len() as u64;
+    let mut of_b = Vec::new();
+    let rest_b = b.visit(&look, &mut |found: Found<'_>| {
+        let name = found.name();
+        let Some(same) = known.get_mut(&name) else {
+            // What SCAN gives twice is counted once.
+            known.insert(name, Known { in_a: false, in_b: true, ..Known::of(&found) });
+            return Ok(());
+        };
+        if same.in_b {
+            return Ok(());
+        }
+        same.in_b = true;
+        if same.digest != found.digest {
+            return report.add(&name, Difference::Value(same.kind, found.kind));
+        }
+        if !arguments.ignore_expiry && same.expiry_ms != found.expiry_ms {
+            of_b.push((name, same.expiry_ms, found.expiry_ms));
+        }
+        Ok(())
+    })?;
+    let tolerance_ms = tolerance_ms(&[&rest_a, &rest_b]);
+    for (name, a_ms, b_ms) in of_b {
+        let near = a_ms.zip(b_ms).is_some_and(|(a, b)| a.abs_diff(b) <= tolerance_ms);
+        if !near {
+            report.add(&name, Difference::Expiry(a_ms, b_ms))?;
+        }
+    }
+    report.keys_b = known.values().filter(|known| known.in_b).count() as u64;
+    // What has expired since it was looked at may be gone on the other side.
+    let ended_ms = now_ms();
+    let is_there = |known: &Known| known.expiry_ms.is_none_or(|at| at >= ended_ms);
+    let mut single: Vec<_> =
+        known.iter().filter(|(_, known)| known.in_a != known.in_b && is_there(known)).collect();
+    single.sort_by(|a, b| a.0.cmp(b.0));
+    for (name, known) in single {
+        let difference = if known.in_a {
+            Difference::OnlyInA(known.kind)
+        } else {
+            Difference::OnlyInB(known.kind)
+        };
+        report.add(name, difference)?;
+    }
+    for remark in rest_a.remarks.drain(..).chain(rest_b.remarks) {
+        output.remark(remark);
+    }
+    if filter.is_open()
+        && let (Some(a), Some(b)) = (rest_a.functions, rest_b.functions)
+    {
+        let (a, b): (BTreeSet<_>, BTreeSet<_>) = (a.into_iter().collect(), b.into_iter().collect());
+        a.difference(&b).try_for_each(|source| report.add_function(source, true))?;
+        b.difference(&a).try_for_each(|source| report.add_function(source, false))?;
+    }
+    report.end()
+}
+
+/// What is known of a key.
+struct Known {
+    digest: u128,
+    expiry_ms: Option<i64>,
+    kind: &'static str,
+    in_a: bool,
+    in_b: bool,
+}
+
+impl Known {
+    /// As A has it.
+    fn of(found: &Found<'_>) -> Self {
+        let &Found { digest, expiry_ms, kind, .. } = found;
+        Self { digest, expiry_ms, kind, in_a: true, in_b: false }
+    }
+}
+
+/// A URL with a database is about that one.
+fn common_filter(arguments: &Arguments, sides: &[Side; 2]) -> Result<Filter, Failure> {
+    let mut filter = arguments.filter.clone();
+    for db in sides.iter().filter_map(Side::database) {
+        if !filter.takes_database(db) {
+            return Err(Failure::new(format_args!(
+                "database {db} of the URL is not among those of --db"
+            )));
+        }
+        filter.databases = vec![db];
+    }
+    Ok(filter)
+}

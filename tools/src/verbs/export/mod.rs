@@ -1,0 +1,328 @@
+//! `export`: a copy of what a source holds, for Redis, for pipes and for people.
+//!
+//! | file | writes |
+//! |---|---|
+//! | `keys.rs` | where keys come from: once or several times |
+//! | `rdb.rs` | RDB files, also those that append-only files begin with |
+//! | `json.rs` | JSON lines |
+//! | `csv.rs` | a table of key statistics |
+//! | `sink.rs` | files and the standard output |
+
+mod csv;
+mod json;
+mod keys;
+mod rdb;
+mod sink;
+
+use crate::commands_of::CommandWriter;
+use crate::filter::Filter;
+use crate::output::{End, Failure, Output, Place, bytes, count, data_set_in, write_data_set};
+use crate::source::{Contents, Source};
+use clap::{Args, ValueEnum};
+use keys::Keys;
+use mainstay::keyspace::Entry;
+use mainstay::rdb::Target;
+use serde::Serialize;
+use sink::Sink;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// The directory of a Redis's append-only file in several parts, and the names of the parts (`appenddirname` and
+/// `appendfilename` as Redis has them if nobody says otherwise).
+const AOF_DIR: &str = "appendonlydir";
+const AOF_BASE: &str = "appendonly.aof.1.base.rdb";
+const AOF_INCREMENT: &str = "appendonly.aof.1.incr.aof";
+const AOF_MANIFEST: &str = "appendonly.aof.manifest";
+
+/// Writes a copy of what a path holds, for Redis, for pipes and for people
+///
+/// A running server's directory can be read as well: the copy is what was durable when its files were opened, and where that is,
+/// is said. A copy with `--format mainstay` is the way to back a running server up.
+///
+/// Formats:
+///   rdb       an RDB file
+///   mainstay  a data directory that a server starts on
+///   aof-dir   an append-only file in several parts, as Redis 7.0 and later starts on with 'appendonly yes'
+///   aof       a single append-only file that begins with an RDB, for 'appendonly yes' of Redis 4.0 to 6.2
+///   resp      the commands that make the keys, for `redis-cli --pipe` to an empty server of Redis 7.0 and later
+///   json      JSON lines: a key a line, with its value
+///   csv       a table: a key a line, with type, encoding, number of elements, memory and expiry time
+///
+/// Keys whose time has passed are copied as they are, except by resp.
+///
+/// From an RDB file or a base, all formats but 'mainstay' are written key by key, in little memory. 'mainstay', and all
+/// formats from other sources, need memory for the whole data set; 'mainstay' with --db, --match or --type from a
+/// source that is not an RDB file or a base, twice as much.
+#[derive(Args)]
+#[command(verbatim_doc_comment, after_help = HELP)]
+pub struct Arguments {
+    /// What to read
+    #[arg(value_name = "PATH")]
+    source: PathBuf,
+    /// What to write; - is the standard output
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// How; guessed from the name if it is not given (.rdb, .aof, .resp, .json, .jsonl, .csv, appendonlydir)
+    #[arg(long)]
+    format: Option<Format>,
+    /// RDB version of rdb, aof and aof-dir: 9 for Redis 5 and later, 10 for 7.0, 11 for 7.2 and Valkey, 12 for 7.4, 80 for
+    /// Valkey 9. Without it, 11, or 12 if there is a hash of which fields expire: to find that out, RDB files and bases
+    /// are read twice
+    #[arg(long, value_name = "N", value_parser = parse_target)]
+    rdb_version: Option<Target>,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+const HELP: &str = "\
+JSON lines:
+  {\"db\":0,\"key\":\"k\",\"type\":\"string\",\"expiry_ms\":null,\"value\":\"v\"}
+  Bytes that are not UTF-8 are {\"base64\":\"…\"} wherever a string could be. Lists and sets are arrays; sorted sets
+  arrays of [member, score], an infinite score being \"inf\" or \"-inf\"; hashes arrays of {\"field\", \"value\"}, with
+  \"expiry_ms\" where the field expires; streams objects with \"entries\", \"last_id\", \"max_deleted_id\",
+  \"entries_added\" and \"groups\". Libraries of functions follow as {\"function\":\"source\"}.
+
+Examples:
+  mainstay-tool export /var/lib/mainstay --to /backup/monday --format mainstay
+  mainstay-tool export /var/lib/mainstay --to dump.rdb --rdb-version 10
+  mainstay-tool export dump.rdb --to - --format json --match 'user:*' | jq .key
+  mainstay-tool export dump.rdb --to - --format resp | redis-cli --pipe
+  mainstay-tool export /var/lib/mainstay --to keys.csv
+
+Exit codes:
+  0  the copy is there, whole
+  2  there is none, and what was at its place is as it was";
+
+/// How a copy is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Format {
+    Rdb,
+    Mainstay,
+    AofDir,
+    Aof,
+    Resp,
+    Json,
+    Csv,
+}
+
+impl Format {
+    /// What a name says.
+    fn guess(path: &Path) -> Option<Self> {
+        if path.file_name()? == AOF_DIR {
+            return Some(Self::AofDir);
+        }
+        Some(match path.extension()?.to_str()? {
+            "rdb" => Self::Rdb,
+            "aof" => Self::Aof,
+            "resp" => Self::Resp,
+            "json" | "jsonl" | "ndjson" => Self::Json,
+            "csv" => Self::Csv,
+            _ => return None,
+        })
+    }
+
+    /// Whether it is a directory.
+    fn is_directory(self) -> bool {
+        matches!(self, Self::Mainstay | Self::AofDir)
+    }
+}
+
+fn parse_target(text: &str) -> Result<Target, String> {
+    let target = text.parse().ok().and_then(Target::of_version);
+    target.ok_or_else(|| {
+        let known = Target::ALL.map(|target| target.version().to_string());
+        format!("it is none of {}", known.join(", "))
+    })
+}
+
+/// What was done, for machines.
+#[derive(Serialize)]
+struct Report<'a> {
+    source: &'a Path,
+    target: &'a Path,
+    format: Format,
+    rdb_version: Option<u16>,
+    keys: u64,
+    functions: usize,
+    bytes: u64,
+    lsn: Option<u64>,
+    remarks: &'a [String],
+}
+
+/// What was written.
+struct Written {
+    keys: u64,
+    bytes: u64,
+    target: Option<Target>,
+    contents: Contents,
+}
+
+/// Does it.
+pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
+    let is_stream = arguments.to.as_os_str() == "-";
+    let guessed = if is_stream { None } else { Format::guess(&arguments.to) };
+    let Some(format) = arguments.format.or(guessed) else {
+        let text = "the format cannot be told from the name of the target: give --format";
+        return Err(Failure::new(text));
+    };
+    if is_stream && format.is_directory() {
+        return Err(Failure::new("a directory cannot be written to the standard output"));
+    }
+    let source = Source::open(&arguments.source)?;
+    let written = match format {
+        Format::Mainstay => data_set(arguments, &source, output)?,
+        Format::AofDir => aof_dir(arguments, &source, output)?,
+        _ => {
+            let mut sink = Sink::new(&arguments.to)?;
+            let (keys, target, contents) = match format {
+                Format::Rdb | Format::Aof => {
+                    let is_base = format == Format::Aof;
+                    rdb(arguments, &source, output, is_base, &mut sink)?
+                }
+                Format::Resp => commands(arguments, &source, output, &mut sink)?,
+                Format::Json => {
+                    let (keys, contents) = each(arguments, &source, output, &mut |db, entry| {
+                        json::key(&mut sink, db, entry)
+                    })?;
+                    contents
+                        .functions
+                        .iter()
+                        .try_for_each(|text| json::function(&mut sink, text))?;
+                    (keys, None, contents)
+                }
+                Format::Csv => {
+                    csv::head(&mut sink)?;
+                    let (keys, contents) = each(arguments, &source, output, &mut |db, entry| {
+                        csv::key(&mut sink, db, entry)
+                    })?;
+                    (keys, None, contents)
+                }
+                Format::Mainstay | Format::AofDir => unreachable!("they were dealt with before"),
+            };
+            Written { keys, target, contents, bytes: sink.end()? }
+        }
+    };
+    let Written { keys, bytes: size, target, contents } = written;
+    contents.remarks.iter().for_each(|remark| output.remark(remark));
+    if is_stream {
+        return Ok(End::Good);
+    }
+    if output.is_json() {
+        output.json(&Report {
+            source: &arguments.source,
+            target: &arguments.to,
+            format,
+            rdb_version: target.map(Target::version),
+            keys,
+            functions: contents.functions.len(),
+            bytes: size,
+            lsn: contents.lsn,
+            remarks: &contents.remarks,
+        })?;
+    } else {
+        let version =
+            target.map_or(String::new(), |target| format!(", RDB version {}", target.version()));
+        output.line(format_args!(
+            "{}: {} keys, {} function libraries, {}{version}",
+            arguments.to.display(),
+            count(keys),
+            contents.functions.len(),
+            bytes(size)
+        ))?;
+    }
+    Ok(End::Good)
+}
+
+/// Visits each key that is asked for, once. Gives their number.
+fn each(
+    arguments: &Arguments,
+    source: &Source,
+    output: &Output,
+    visit: &mut dyn FnMut(u32, Entry<'_>) -> Result<(), Failure>,
+) -> Result<(u64, Contents), Failure> {
+    let mut keys = 0;
+    let contents = source.keys(output, &mut |db, entry| {
+        if !arguments.filter.takes(db, entry) {
+            return Ok(());
+        }
+        keys += 1;
+        visit(db, entry)
+    })?;
+    Ok((keys, contents))
+}
+
+fn rdb(
+    arguments: &Arguments,
+    source: &Source,
+    output: &Output,
+    is_base: bool,
+    sink: &mut dyn Write,
+) -> Result<(u64, Option<Target>, Contents), Failure> {
+    let mut keys = Keys::new(source, &arguments.filter, output)?;
+    let target = match arguments.rdb_version {
+        Some(target) => target,
+        None => rdb::target_for(&mut keys)?,
+    };
+    let mut writer = rdb::Writer::new(sink, target, is_base);
+    let mut number = 0;
+    let contents = keys.each(&mut |db, entry| {
+        number += 1;
+        writer.key(db, entry)
+    })?;
+    contents.functions.iter().try_for_each(|source| writer.function(source))?;
+    writer.end()?;
+    Ok((number, Some(target), contents))
+}
+
+fn commands(
+    arguments: &Arguments,
+    source: &Source,
+    output: &Output,
+    sink: &mut dyn Write,
+) -> Result<(u64, Option<Target>, Contents), Failure> {
+    let mut writer = CommandWriter::new(sink);
+    let now_ms = crate::output::now_ms();
+    let mut gone = 0;
+    let (keys, contents) = each(arguments, source, output, &mut |db, entry| {
+        if entry.expiry_ms().is_some_and(|at| at < now_ms) {
+            gone += 1;
+            return Ok(());
+        }
+        Ok(writer.key(db, entry)?)
+    })?;
+    contents.functions.iter().try_for_each(|source| writer.function(source))?;
+    writer.end()?;
+    Ok((keys - gone, None, contents))
+}
+
+/// A directory that a server starts on.
+fn data_set(arguments: &Arguments, source: &Source, output: &Output) -> Result<Written, Failure> {
+    let place = data_set_in(&arguments.to)?;
+    let filter = &arguments.filter;
+    let (engine, contents) = source.load(output)?;
+    let mut guard = engine.lock();
+    if !filter.is_open() {
+        guard.retain(&mut |db, entry| filter.takes(db, entry));
+    }
+    let keys = guard.keyspace().databases().map(|(_, database)| database.len() as u64).sum();
+    drop(guard);
+    let bytes = write_data_set(&engine, place)?;
+    Ok(Written { keys, bytes, target: None, contents })
+}
+
+/// A directory that a Redis starts on.
+fn aof_dir(arguments: &Arguments, source: &Source, output: &Output) -> Result<Written, Failure> {
+    let place = Place::new(&arguments.to, AOF_DIR)?;
+    let dir = place.path();
+    let mut base = Sink::plain(&dir.join(AOF_BASE))?;
+    let (keys, target, contents) = rdb(arguments, source, output, true, &mut base)?;
+    let bytes = base.end()?;
+    Sink::plain(&dir.join(AOF_INCREMENT))?.end()?;
+    let mut manifest = Sink::plain(&dir.join(AOF_MANIFEST))?;
+    writeln!(manifest, "file {AOF_BASE} seq 1 type b")?;
+    writeln!(manifest, "file {AOF_INCREMENT} seq 1 type i")?;
+    manifest.end()?;
+    place.persist()?;
+    Ok(Written { keys, bytes, target, contents })
+}
