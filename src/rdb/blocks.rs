@@ -34,6 +34,13 @@ pub struct Block {
     pub checksum: u32,
 }
 
+impl Block {
+    /// Whether these are its bytes.
+    pub fn is_sound(&self, bytes: &[u8]) -> bool {
+        crc32fast::hash(bytes) == self.checksum
+    }
+}
+
 /// How many keys a database has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {

@@ -4,6 +4,8 @@
 
 mod detect;
 
+pub use detect::is_rdb;
+
 use crate::output::{Failure, Output, Temporary};
 use detect::Found;
 use mainstay::commands::context::Settings;
@@ -110,6 +112,14 @@ pub struct Source {
 /// The machine on which the tool runs.
 pub fn machine() -> Machine {
     Machine::real()
+}
+
+/// The directory of the data set of ours that `path` leads to, if it is a directory and there is one, sound or not.
+///
+/// # Errors
+/// Those of the disk.
+pub fn data_set_dir(path: &Path) -> Result<Option<PathBuf>, Failure> {
+    if path.is_dir() { detect::data_set_in(path) } else { Ok(None) }
 }
 
 impl Source {
