@@ -11,7 +11,7 @@ mod units;
 pub use json_text::JsonText;
 pub use place::{Place, data_set_in, write_data_set};
 pub use progress::Bar;
-pub use temporary::{Temporary, clean_up_when_interrupted, new_data_dir};
+pub use temporary::{Deferred, Temporary, clean_up_when_interrupted, new_data_dir};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;
@@ -67,6 +67,12 @@ impl Failure {
     /// For `map_err`: `doing` something to `what` failed.
     pub fn doing(doing: &'static str, what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::new(format_args!("{doing} {what} failed: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
