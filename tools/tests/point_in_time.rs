@@ -23,6 +23,14 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64
 }
 
+/// The seed of a run: another one with `MAINSTAY_TEST_SEED`. A failure prints it.
+fn seed() -> u64 {
+    let seed = std::env::var("MAINSTAY_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(1);
+    println!("MAINSTAY_TEST_SEED={seed}");
+    seed
+}
+
 /// A history with compactions while commands go on, retired segments of which some are compressed, and starts.
 fn history(dir: &Path, seed: u64) -> Model {
     // What was retired more than 8 seconds ago is forgotten.
@@ -88,7 +96,8 @@ fn pick(random: &mut Random, from: u64, to: u64) -> u64 {
 fn every_moment_that_is_kept_can_be_restored() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("data");
-    let model = history(&dir, 1);
+    let seed = seed();
+    let model = history(&dir, seed);
     let before = files_below(&dir);
     let (lsn, time_ms) = earliest(&dir);
     let end = model.end();
@@ -101,7 +110,7 @@ fn every_moment_that_is_kept_can_be_restored() {
     assert!(view.histories().len() > 2);
     drop(view);
 
-    let mut random = seeded_random(2);
+    let mut random = seeded_random(seed + 1);
     let mut bases = std::collections::BTreeSet::new();
     for number in 0..MOMENTS {
         let until_ms = pick(&mut random, time_ms, end.time_ms + 300);
@@ -134,10 +143,11 @@ fn every_moment_that_is_kept_can_be_restored() {
 fn what_had_time_left_has_it_again() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("data");
-    let model = history(&dir, 3);
+    let seed = seed();
+    let model = history(&dir, seed);
     let (lsn, time_ms) = earliest(&dir);
     let end = model.end();
-    let mut random = seeded_random(4);
+    let mut random = seeded_random(seed + 1);
     for number in 0..5 {
         let until_ms = pick(&mut random, time_ms, end.time_ms);
         let expected = model.at_time(until_ms);
@@ -198,7 +208,7 @@ fn the_borders_of_frames() {
 fn what_is_not_kept_any_more_is_refused_in_words() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("data");
-    history(&dir, 6);
+    history(&dir, seed());
     let (lsn, time_ms) = earliest(&dir);
     let out = home.path().join("out");
     let [dir, out_text] = [&dir, &out].map(|path| path.to_str().unwrap());
@@ -213,6 +223,7 @@ fn what_is_not_kept_any_more_is_refused_in_words() {
     }
     // The earliest itself can be.
     run_tool(0, &["replay", dir, "--until-lsn", &lsn.to_string(), "--out", out_text]);
+    run_tool(0, &["verify", out_text]);
     // And nothing is written over.
     let before = files_below(&out);
     let (_, said) = run_tool(2, &["replay", dir, "--until-time", "now", "--out", out_text]);

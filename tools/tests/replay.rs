@@ -250,6 +250,31 @@ fn what_is_damaged_is_named_and_passed_over() {
     assert!(printed.is_empty() && said.contains(&name), "{said}");
 }
 
+#[test]
+fn what_a_repair_could_not_save_is_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, out) = (home.path().join("mainstay"), home.path().join("out"));
+    small(&dir).close();
+    let manifest = Manifest::load(&RealDisk, &dir).unwrap();
+    let path = dir.join(segment_name(manifest.segments[0].sequence));
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(4).position(|word| word == b"list").unwrap();
+    bytes[at] = b'L';
+    std::fs::write(&path, bytes).unwrap();
+    let [dir, out] = [&dir, &out].map(|path| path.to_str().unwrap());
+    run_tool(1, &["repair", dir, "--out", out]);
+    let found = lines(0, &[out]);
+    let (lost, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|line| !line["lost"].is_null());
+    assert_eq!(commands(&others), [&ALL[..1], &ALL[3..], &["0 SET last 1"]].concat());
+    let [lost] = &lost[..] else { panic!("{lost:?}") };
+    assert_eq!(lost["lost"]["lsn"], others[0]["end_lsn"]);
+    // What selects the database of the next command is no loss.
+    assert!(lost["lost"]["end_lsn"].as_u64() <= others[1]["lsn"].as_u64(), "{lost}");
+    let (printed, _) = run_tool(0, &["replay", out]);
+    assert_eq!(printed.matches("LOST before a repair: commands up to LSN").count(), 1, "{printed}");
+}
+
 fn aof(commands: &[&[&[u8]]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for words in commands {

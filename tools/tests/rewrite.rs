@@ -40,6 +40,7 @@ fn check_tidy(dir: &Path) -> Manifest {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         assert!(name == "manifest" || name.starts_with("cut-") || listed.contains(&name), "{name}");
     }
+    run_tool(0, &["verify", dir.to_str().unwrap()]);
     let ends = manifest.segments.iter().map(|line| line.end.expect("it was closed").lsn);
     assert!(ends.eq(manifest.segments.iter().map(|line| line.first_lsn)), "all is in the base");
     manifest

@@ -382,9 +382,9 @@ fn remarks(view: &View, recovery: &Recovery) -> Vec<String> {
     let mut remarks = Vec::new();
     if view.is_live() {
         remarks.push(format!(
-            "a server has {} open: read up to LSN {}, below which everything is known to be durable",
+            "a server has {} open: nothing is read from LSN {} on, below which everything is known to be durable",
             view.dir().display(),
-            recovery.lsn
+            view.end().lsn
         ));
     }
     if let Some(cut) = &recovery.cut {

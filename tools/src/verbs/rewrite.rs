@@ -51,7 +51,7 @@ Examples:
 Exit codes:
   0    there is a new base
   2    there is none: a server has the directory open, something is damaged, or the disk refused
-  130  interrupted; the old files are in force";
+  130  interrupted: the old files are in force, or the new base if it had just been written";
 
 /// Yes or no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -98,7 +98,10 @@ pub fn restore(
     let place = data_set_in(out)?;
     let Loaded { engine, mut contents, history, mut remarks } = load(view, moment, output)?;
     let lsn = contents.lsn.unwrap_or(0);
-    contents.time_ms = written_ms(view, lsn).or(contents.time_ms);
+    contents.time_ms = match lsn {
+        0 => None,
+        lsn => written_ms(view, lsn).or(contents.time_ms),
+    };
     let at_end = lsn >= end_lsn(view);
     let last = contents.time_ms.map_or_else(|| "never".to_owned(), |ms| time_ms(ms as i64));
     let behind_end = at_end
