@@ -79,7 +79,7 @@ impl Source<'_> {
         let (block, range) = (self.blocks[index], self.range(index));
         let offset = range.start;
         let bytes = read(self.file, range, BLOCK_BYTES_MAX)?;
-        if crc32fast::hash(&bytes) != block.checksum {
+        if !block.is_sound(&bytes) {
             let text = format!(
                 "a block of {} bytes with {} keys of database {} does not match its checksum",
                 bytes.len(),
@@ -170,7 +170,7 @@ pub(super) fn load(
 ) -> Result<(), PreambleDamage> {
     let tail_range = preamble.index_offset..preamble.bytes;
     let tail = read(file, tail_range, TAIL_BYTES_MAX)?;
-    if crc32fast::hash(&tail) != preamble.tail_checksum {
+    if !preamble.is_tail(&tail) {
         return Err(damage(
             preamble.index_offset,
             "the index of blocks does not match its checksum",

@@ -17,6 +17,8 @@ mod progress;
 mod read;
 #[cfg(test)]
 mod recovery_tests;
+#[cfg(test)]
+mod refusal_tests;
 mod reload;
 mod replay;
 mod save;

@@ -58,7 +58,7 @@ fn end() -> impl Strategy<Value = End> {
     prop_oneof![Just(End::Close), Just(End::Kill), any::<u64>().prop_map(End::PowerCut)]
 }
 
-struct NoServer;
+pub(super) struct NoServer;
 
 impl ServerCommands for NoServer {
     fn run(
@@ -111,7 +111,7 @@ pub(super) fn settle(log: &Log) {
     }
 }
 
-fn close(log: &Log) {
+pub(super) fn close(log: &Log) {
     log.begin_close();
     settle(log);
     log.close().expect("nothing fails here");
@@ -227,7 +227,7 @@ impl World {
     }
 }
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         segment_bytes: 64 << 10,
         compression_bytes_min: Some(64),
@@ -236,7 +236,7 @@ fn options() -> Options {
     }
 }
 
-fn open(disk: &SimDisk, clock: &Arc<SimClock>, start: u64) -> (Engine, Lsn) {
+pub(super) fn open(disk: &SimDisk, clock: &Arc<SimClock>, start: u64) -> (Engine, Lsn) {
     let machine = Machine {
         disk: Arc::new(disk.clone()),
         clock: clock.clone(),

@@ -147,3 +147,40 @@ impl Guard<'_> {
         (self.state.logs, self.state.keyspace.gate.read(Gate::slot(hash, db)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::commands::resolve;
+    use crate::commands::testing::words;
+    use crate::disk::SimDisk;
+    use crate::engine::recovery_tests::{NoServer, close, open, options};
+    use crate::engine::{Engine, Session};
+    use crate::env::SimClock;
+    use std::path::Path;
+
+    fn run(engine: &Engine, line: &str) {
+        let args = words(line);
+        let (args, mut session) = (args.as_args(), Session::default());
+        engine.lock().execute(&mut session, resolve(args), args, &mut Vec::new(), &mut NoServer);
+    }
+
+    #[test]
+    fn a_key_that_was_changed_in_another_log_stays() {
+        let (disk, clock) = (SimDisk::new(), SimClock::new(1_700_000_000_000));
+        let engine = open(&disk, &clock, 0).0;
+        run(&engine, "SET key v1");
+        let mut sent = Vec::new();
+        let names: [Box<[u8]>; 1] = [(*b"key").into()];
+        let departure = engine.lock().depart((0, false), &names, (false, false), 1, &mut sent);
+        let departure = departure.expect("sent");
+        let old = engine.lock().end_log().expect("there is one");
+        close(&old);
+        engine.lock().begin_log(Path::new("d"), options()).expect("begun");
+        // Its last write is at the same LSN as before, in the other log.
+        run(&engine, "SET key v2");
+        assert_eq!(engine.lock().lsn(), departure.lsn);
+        let mut changed = Vec::new();
+        let outcome = engine.lock().arrived(0, departure.keys, &mut changed).expect("no failure");
+        assert_eq!((changed, outcome.wrote), (names.to_vec(), false));
+    }
+}

@@ -7,7 +7,7 @@ use super::manifest::{BaseLine, Manifest};
 use super::reader::FrameReader;
 use super::segment::{self, FileKind, SegmentHeader};
 use super::writer::{Segment, put_frame};
-use crate::disk::Disk;
+use crate::disk::{Disk, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,31 @@ pub const SYNC_BYTES: u64 = 4 << 20;
 /// Where the frames' header begins in a base whose preamble has so many bytes.
 pub fn frames_header_offset(preamble_bytes: u64) -> u64 {
     preamble_bytes.next_multiple_of(segment::HEADER_BYTES as u64)
+}
+
+/// Finds the header behind the preamble of a base by itself, with its offset: at a multiple of its own length, from the
+/// end on, because what lies behind it is mostly less than what lies before.
+///
+/// # Errors
+/// Those of the disk.
+pub fn find_header(file: &dyn File) -> io::Result<Option<(u64, SegmentHeader)>> {
+    let unit = segment::HEADER_BYTES as u64;
+    let mut bytes = vec![0; segment::HEADER_BYTES];
+    let mut at = file.len()? / unit * unit;
+    while at >= unit {
+        at -= unit;
+        file.read_exact_at(&mut bytes[..segment::MAGIC.len()], at)?;
+        if bytes[..segment::MAGIC.len()] != segment::MAGIC {
+            continue;
+        }
+        file.read_exact_at(&mut bytes, at)?;
+        if let Ok(header) = SegmentHeader::decode(&bytes)
+            && header.preamble.is_some_and(|it| frames_header_offset(it.bytes) == at)
+        {
+            return Ok(Some((at, header)));
+        }
+    }
+    Ok(None)
 }
 
 /// A base that is being written. Nothing counts until the manifest lists it.

@@ -9,11 +9,12 @@
 //! start removes.
 
 use super::base::BaseWriter;
-use super::manifest::{Manifest, RetiredLine};
+use super::manifest::Manifest;
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::Writer;
 use super::{Log, Lsn, Shape};
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// How long retired files are kept, so that an earlier moment can be restored.
@@ -144,7 +145,7 @@ impl Log {
             });
         let old = match stored {
             Ok(()) => {
-                writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
+                self.remove_doubtful(&mut writer);
                 *self.shape.lock() = Shape::of(&manifest);
                 Some(std::mem::replace(&mut writer.manifest, manifest))
             }
@@ -197,12 +198,12 @@ impl Log {
         let gone = self.unlist_retired(&mut self.writer.lock());
         drop(busy);
         self.kick();
-        gone?.iter().for_each(|line| self.remove_unlisted(&self.dir.join(line.file.name())));
+        gone?.iter().for_each(|path| self.remove_unlisted(path));
         Ok(())
     }
 
     /// Replaces the manifest by one without those retired files. Gives what is to be removed.
-    fn unlist_retired(&self, writer: &mut Writer) -> io::Result<Vec<RetiredLine>> {
+    fn unlist_retired(&self, writer: &mut Writer) -> io::Result<Vec<PathBuf>> {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let retention = *self.retention.lock();
         let mut manifest = writer.manifest.clone();
@@ -214,7 +215,8 @@ impl Log {
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
         *self.shape.lock() = Shape::of(&writer.manifest);
-        Ok(gone)
+        let gone = gone.iter().map(|line| self.dir.join(line.file.name()));
+        Ok(gone.chain(writer.doubtful.drain(..)).collect())
     }
 
     /// How many bytes the base has, and how many the log has in all.

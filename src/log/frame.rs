@@ -12,6 +12,9 @@ pub const MAGIC: u32 = u32::from_le_bytes(*b"MFRM");
 /// LZ4 cannot expand by more than this; a header that claims more is not believed.
 const LZ4_RATIO_MAX: u64 = 255;
 
+/// So much of a damaged payload is decompressed.
+const DAMAGED_BYTES_MAX: u64 = 16 << 20;
+
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -258,6 +261,15 @@ impl FrameHeader {
         }
         Ok(())
     }
+}
+
+/// What an LZ4 block that is damaged decodes to, up to where that shows: at most `raw_bytes`.
+pub fn decompress_damaged(stored: &[u8], raw_bytes: u64) -> Vec<u8> {
+    // A header may be right about a length that nobody would want to allocate for a guess.
+    let mut raw = vec![0; raw_bytes.min(DAMAGED_BYTES_MAX) as usize];
+    // Bytes behind the damage stay zero; how many were written before it the decoder does not say.
+    let _ = lz4_flex::block::decompress_into(stored, &mut raw);
+    raw
 }
 
 #[cfg(test)]

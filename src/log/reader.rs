@@ -39,6 +39,9 @@ impl FrameReader {
     /// `len` bytes at `offset` through the window; fewer at the end.
     fn bytes(&mut self, offset: u64, len: usize) -> Result<&[u8], FrameDamage> {
         let len = len.min(self.end.saturating_sub(offset) as usize);
+        if len == 0 {
+            return Ok(&[]);
+        }
         let window_end = self.window_start + self.window.len() as u64;
         if offset < self.window_start || offset + len as u64 > window_end {
             let want = WINDOW_BYTES.max(len).min((self.end - offset) as usize);
@@ -92,6 +95,34 @@ impl FrameReader {
         self.stored_payload(offset, &header)?;
         header.decode_payload(&self.stored, self.seed, raw)?;
         Ok(header)
+    }
+
+    /// The same, whatever the bytes are that align the next frame.
+    ///
+    /// # Errors
+    /// What is there instead.
+    pub fn frame_but_padding(
+        &mut self,
+        offset: u64,
+        raw: &mut Vec<u8>,
+    ) -> Result<FrameHeader, FrameDamage> {
+        let header = self.header(offset)?;
+        match self.stored_payload(offset, &header) {
+            Ok(_) | Err(FrameDamage::Padding) => {}
+            Err(damage) => return Err(damage),
+        }
+        header.decode_payload(&self.stored, self.seed, raw)?;
+        Ok(header)
+    }
+
+    /// The payload that was read last, as it is stored.
+    pub fn stored(&self) -> &[u8] {
+        &self.stored
+    }
+
+    /// `len` bytes at `offset`, or as many as can be read.
+    pub fn raw_bytes(&mut self, offset: u64, len: usize) -> Vec<u8> {
+        self.bytes(offset, len).map(<[u8]>::to_vec).unwrap_or_default()
     }
 
     /// The payload of the frame at `offset` as it is stored. Not checked against its checksum.

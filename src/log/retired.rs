@@ -264,7 +264,7 @@ impl Log {
                 .inspect_err(|_| writer.doubtful.push(path.to_owned()))
         });
         if stored.is_ok() {
-            writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
+            self.remove_doubtful(&mut writer);
             *self.shape.lock() = Shape::of(&manifest);
             writer.manifest = manifest;
         }

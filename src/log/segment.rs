@@ -71,6 +71,13 @@ pub struct Preamble {
     pub tail_checksum: u32,
 }
 
+impl Preamble {
+    /// Whether these are its bytes from the index of its blocks on.
+    pub fn is_tail(&self, bytes: &[u8]) -> bool {
+        frame::checksum(0, bytes) == self.tail_checksum
+    }
+}
+
 /// Why a header cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HeaderError {

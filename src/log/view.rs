@@ -9,7 +9,7 @@ use super::reader::FrameReader;
 use super::recovery::{OpenError, Recovery, Replay, disk_error};
 use super::retired::decompressed;
 use super::segment::{self, FileKind, SegmentHeader};
-use super::{Lsn, Until, base, open};
+use super::{Lsn, Until, base, open, rebuilt};
 use crate::disk::{Disk, File};
 use std::collections::BTreeMap;
 use std::io;
@@ -43,13 +43,7 @@ impl View {
         };
         let mut manifest = load()?;
         for _ in 0..ATTEMPTS_MAX {
-            let (mut files, mut missing) = (BTreeMap::new(), BTreeMap::new());
-            for name in manifest.all_names() {
-                match disk.hold(&dir.join(&name)) {
-                    Ok(file) => drop(files.insert(name, file)),
-                    Err(error) => drop(missing.insert(name, error)),
-                }
-            }
+            let (files, missing) = hold_all(disk, dir, &manifest);
             let again = load()?;
             // A file that was recycled or removed while it was opened is not listed any more.
             if again == manifest || missing.is_empty() {
@@ -65,6 +59,17 @@ impl View {
         }
         let source = io::Error::other("its files change faster than they can be opened");
         Err(disk_error("opening the files of", dir)(source))
+    }
+
+    /// Holds the files of a data set whose manifest is damaged or missing: what it consists of is told by the headers of the
+    /// files. Nobody may have it open.
+    ///
+    /// # Errors
+    /// If there is no file whose header can be read, and those of the disk.
+    pub fn rebuilt(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
+        let manifest = rebuilt::manifest(disk, dir)?;
+        let (files, missing) = hold_all(disk, dir, &manifest);
+        Ok(Self { dir: dir.to_owned(), manifest, files, missing, durable_lsn: None })
     }
 
     /// Holds a base by itself, as if it were all of a data set.
@@ -268,6 +273,20 @@ impl View {
         }
         attested
     }
+}
+
+/// Files by name, and why the others could not be opened.
+type Held = (BTreeMap<String, Arc<dyn File>>, BTreeMap<String, io::Error>);
+
+fn hold_all(disk: &dyn Disk, dir: &Path, manifest: &Manifest) -> Held {
+    let (mut files, mut missing) = (BTreeMap::new(), BTreeMap::new());
+    for name in manifest.all_names() {
+        match disk.hold(&dir.join(&name)) {
+            Ok(file) => drop(files.insert(name, file)),
+            Err(error) => drop(missing.insert(name, error)),
+        }
+    }
+    (files, missing)
 }
 
 fn read_header(file: &dyn File, path: &Path, offset: u64) -> Result<SegmentHeader, OpenError> {

@@ -241,7 +241,7 @@ impl Log {
         }
         *self.shape.lock() = Shape::of(&manifest);
         writer.manifest = manifest;
-        writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
+        self.remove_doubtful(writer);
         // From here on the old file is only trimmed; if that fails, the next start does it.
         if dropped {
             self.remove_unlisted(&self.dir.join(segment::segment_name(old.sequence)));
@@ -254,6 +254,12 @@ impl Log {
     /// Removes a file that the manifest does not list. If that fails, the next start does it.
     pub(super) fn remove_unlisted(&self, path: &Path) {
         let _ = self.disk.remove(path);
+    }
+
+    /// Removes the files of manifests that may have been in force: now that another one has been stored, none
+    /// of them is.
+    pub(super) fn remove_doubtful(&self, writer: &mut Writer) {
+        writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
     }
 
     /// The prepared segment if it is big enough, or else a new one.
@@ -428,6 +434,7 @@ impl Log {
         let manifest: Manifest = writer.manifest_with(None);
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
+        self.remove_doubtful(&mut writer);
         writer.segment.file.set_len(writer.durable_offset)?;
         writer.segment.file.sync()?;
         if let Some(spare) = writer.spare.take() {

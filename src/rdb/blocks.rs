@@ -34,6 +34,18 @@ pub struct Block {
     pub checksum: u32,
 }
 
+impl Block {
+    /// The checksum of a block of these bytes.
+    pub fn checksum_of(bytes: &[u8]) -> u32 {
+        crc32fast::hash(bytes)
+    }
+
+    /// Whether these are its bytes.
+    pub fn is_sound(&self, bytes: &[u8]) -> bool {
+        Self::checksum_of(bytes) == self.checksum
+    }
+}
+
 /// How many keys a database has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
@@ -166,6 +178,19 @@ impl FileWriter {
             // The record at hand is not kept until it ends.
             self.write_pending(self.pending.len(), sink)?;
         }
+        Ok(())
+    }
+
+    /// Takes a block of another file as it is; not the first of that, which has a head.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub fn block(&mut self, block: &Block, bytes: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
+        self.cut(sink)?;
+        self.block.db = block.db;
+        self.pending.extend_from_slice(bytes);
+        self.whole_bytes = self.pending.len();
+        self.whole_keys = block.keys;
         Ok(())
     }
 

@@ -11,6 +11,8 @@ pub mod client;
 pub mod clients;
 pub mod config;
 pub mod connection;
+#[cfg(test)]
+mod connection_tests;
 pub mod daemon;
 pub mod info;
 pub mod listener;

@@ -1,12 +1,11 @@
 //! From a configuration to a running server, and to its end.
 
-use super::clients::Clients;
 use super::config::{AppendFsync, Config, Loaded, LogCompression, RetentionCompression};
 use super::daemon::{self, PidFile, Supervisor};
 use super::listener::{IoThread, Listeners};
-use super::load::{self, Loading};
-use super::saves::{self, Saves};
-use super::shared::{Counters, Shared};
+use super::load;
+use super::saves;
+use super::shared::Shared;
 use super::waiters::Waiters;
 use super::{args, logger};
 use crate::commands::Settings;
@@ -14,7 +13,6 @@ use crate::data::{KeyHasher, Limits};
 use crate::engine::{Engine, Machine};
 use crate::log::{Durability, Options, Retention};
 use crate::{log_notice, log_warning};
-use parking_lot::{Mutex, RwLock};
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -130,31 +128,10 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
             waiters: Arc::new(Waiters::default()),
         })
         .collect();
-    let mut random = crate::env::system_random();
-    let run_id = crate::log::TimelineId::random(&mut random).to_string();
-    let (exit, exit_asked) = tokio::sync::watch::channel(None);
-    let shared = Arc::new(Shared {
-        engine,
-        bulk_bytes_max: (config.proto_max_bulk_len as usize).into(),
-        query_bytes_max: (config.client_query_buffer_limit as usize).into(),
-        config: RwLock::new(config),
-        config_file: loaded.file,
-        clients: Arc::new(Clients::default()),
-        counters: Counters::default(),
-        threads: threads.iter().map(|thread| thread.waiters.clone()).collect(),
-        run_id,
-        started,
-        saves: Saves::default(),
-        log_threads: Mutex::new(Vec::new()),
-        exit,
-        ending: false.into(),
-        listeners: Mutex::new(Listeners::default()),
-        active_expiry: true.into(),
-        peers: Default::default(),
-        background: Default::default(),
-        unpaused: Arc::default(),
-        loading: Loading::default(),
-    });
+    let waiters = threads.iter().map(|thread| thread.waiters.clone()).collect();
+    let shared = Shared::new(engine, config, waiters);
+    let shared = Arc::new(Shared { config_file: loaded.file, started, ..shared });
+    let exit_asked = shared.exit.subscribe();
     log_notice!("Server initialized");
     Listeners::start(&shared, threads.clone())?;
 

@@ -77,6 +77,34 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// What the I/O threads whose waiting replies are `threads` share, as of a start just now and without a
+    /// configuration file.
+    pub fn new(engine: Engine, config: Config, threads: Vec<Arc<Waiters>>) -> Self {
+        let mut random = crate::env::system_random();
+        Self {
+            engine,
+            bulk_bytes_max: (config.proto_max_bulk_len as usize).into(),
+            query_bytes_max: (config.client_query_buffer_limit as usize).into(),
+            config: RwLock::new(config),
+            config_file: None,
+            clients: Arc::default(),
+            counters: Counters::default(),
+            threads,
+            run_id: crate::log::TimelineId::random(&mut random).to_string(),
+            started: Instant::now(),
+            saves: Default::default(),
+            log_threads: Mutex::new(Vec::new()),
+            exit: tokio::sync::watch::Sender::new(None),
+            ending: false.into(),
+            listeners: Default::default(),
+            active_expiry: true.into(),
+            peers: Default::default(),
+            background: Default::default(),
+            unpaused: Arc::default(),
+            loading: Default::default(),
+        }
+    }
+
     /// Starts the threads of `log`.
     pub fn start_log(&self, log: &Arc<crate::log::Log>) {
         for waiters in &self.threads {

@@ -6,6 +6,7 @@ use super::failures::fail_some;
 use super::world::{Config, World, check_no_strays, digest, dir, open};
 use super::{scaled, seeds};
 use mainstay::disk::read_all;
+use mainstay::disk::sim::Operation;
 use mainstay::disk::{Disk, SimDisk};
 use mainstay::log::manifest::{Manifest, RetiredFile, RetiredLine, SegmentLine};
 use mainstay::log::reader::FrameReader;
@@ -225,6 +226,49 @@ fn retired_files_that_cannot_be_forgotten_are_forgotten_another_time() {
         }
         first += 1;
     }
+}
+
+/// Compacts a log until the manifest that would list the new base cannot be put in force, or nobody knows
+/// whether it is; then calls `check` with it.
+fn with_doubtful_base(check: impl Fn(World, &str)) {
+    let (mut first, mut checked) = (0, 0);
+    loop {
+        let mut world = compacted(61, HOUR, 1);
+        fill(&mut world, 30, 1000);
+        let operations = fail_some(&world.disk, first, 1, |operation| {
+            matches!(operation, Operation::Rename(_) | Operation::SyncDir)
+        });
+        let compacted = world.compact();
+        world.disk.inject(|_| None);
+        if operations.load(std::sync::atomic::Ordering::Relaxed) <= first {
+            break;
+        }
+        // Where the log has failed it heals, and that settles which manifest is in force.
+        if compacted.is_err() && !world.log.has_failed() {
+            check(world, &format!("operation {first}"));
+            checked += 1;
+        }
+        first += 1;
+    }
+    assert!(checked > 0);
+}
+
+#[test]
+fn a_base_of_a_compaction_that_failed_goes_when_the_log_is_closed() {
+    with_doubtful_base(|mut world, what| {
+        world.close().unwrap();
+        check_no_strays(&world.disk, &what);
+    });
+}
+
+#[test]
+fn a_base_of_a_compaction_that_failed_goes_with_the_retired_files() {
+    with_doubtful_base(|world, what| {
+        world.clock.advance_us(2 * 3_600_000_000);
+        world.log.forget_retired().unwrap();
+        assert_eq!(retired(&world.disk), [], "{what}");
+        check_files(&world.disk);
+    });
 }
 
 /// The segment that a retired file is or was.

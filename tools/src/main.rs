@@ -6,11 +6,15 @@
 //! | `source/` | what a path leads to: which files, and the keys in them |
 //! | `filter.rs` | which keys a verb is about |
 //! | `commands_of.rs` | keys as the commands that make them |
+//! | `blocks.rs`, `frames.rs`, `payload.rs` | blocks of bases, frames, commands in frames: sound or damaged |
 //! | `output/` | what people and machines see: numbers, tables, progress; files that are there whole or not at all |
 
+mod blocks;
 mod commands_of;
 mod filter;
+mod frames;
 mod output;
+mod payload;
 mod source;
 mod verbs;
 

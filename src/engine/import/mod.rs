@@ -128,6 +128,45 @@ pub(super) fn load_into(
     Ok(importer.report)
 }
 
+/// Reads the commands of an append-only file from `offset` on without carrying them out. Gives where it ends otherwise than
+/// behind a whole command or transaction: the offset, what is wrong, and whether the file just ends there.
+///
+/// # Errors
+/// Those of the disk.
+pub fn check_commands(
+    file: Arc<dyn File>,
+    len: u64,
+    offset: u64,
+) -> std::io::Result<Option<(u64, String, bool)>> {
+    let mut reader = reader::CommandReader::new(file, len, offset);
+    let mut transaction = None;
+    loop {
+        let step = match reader.next() {
+            Ok(step) => step,
+            Err(reader::ReadError::Disk(error)) => return Err(error),
+            Err(reader::ReadError::Format { offset, reason }) => {
+                return Ok(Some((offset, reason, false)));
+            }
+        };
+        let cut = |offset, cause: CutCause| Some((offset, cause.to_string(), true));
+        match (step, transaction) {
+            (reader::Step::End, None) => return Ok(None),
+            (reader::Step::End | reader::Step::Cut { .. }, Some(begin)) => {
+                return Ok(cut(begin, CutCause::Transaction));
+            }
+            (reader::Step::Cut { offset }, None) => return Ok(cut(offset, CutCause::Command)),
+            (reader::Step::Command { offset }, _) => {
+                let name = reader.args().at(0);
+                if name.eq_ignore_ascii_case(b"MULTI") {
+                    transaction = transaction.or(Some(offset));
+                } else if name.eq_ignore_ascii_case(b"EXEC") {
+                    transaction = None;
+                }
+            }
+        }
+    }
+}
+
 impl Engine {
     /// An engine without a log that holds what the files of a Redis hold. They are only read.
     ///

@@ -11,7 +11,7 @@ mod units;
 pub use json_text::JsonText;
 pub use place::{Place, data_set_in, write_data_set};
 pub use progress::Bar;
-pub use temporary::{Temporary, clean_up_when_interrupted};
+pub use temporary::{Temporary, clean_up_when_interrupted, new_data_dir};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;

@@ -1,6 +1,7 @@
 //! Files and directories that are there whole or not at all.
 
 use super::Failure;
+use rustix::fs::{CWD, RenameFlags};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -26,6 +27,25 @@ pub fn clean_up_when_interrupted() {
 fn remove(path: &Path) {
     // One that is not there is removed as well.
     let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+}
+
+/// Where a directory `name` goes that is asked for in `dir`: a directory of that name in it, or `dir` itself if that is its name.
+/// What it lies in is created unless it is there.
+///
+/// # Errors
+/// If there is one already that is not empty, and those of the disk.
+pub fn new_data_dir(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let is_inner = dir.file_name().is_some_and(|last| last == name);
+    let path = if is_inner { dir.to_owned() } else { dir.join(name) };
+    let is_empty = |path: &Path| fs::read_dir(path).map(|mut entries| entries.next().is_none());
+    if path.exists() && !is_empty(&path).map_err(Failure::doing("listing", path.display()))? {
+        return Err(Failure::new(format_args!("{} is there and not empty", path.display())));
+    }
+    let outer = path.parent().unwrap_or(Path::new(""));
+    if !outer.as_os_str().is_empty() {
+        fs::create_dir_all(outer).map_err(Failure::doing("creating", outer.display()))?;
+    }
+    Ok(path)
 }
 
 /// A file or directory under a name of its own, beside the one that it gets once it is whole. Dropped before, it is removed.
@@ -56,6 +76,27 @@ impl Temporary {
         &self.path
     }
 
+    /// Puts what was written, and synced, in the place of a directory that is there and is kept as `kept`. At no moment
+    /// is there nothing in its place.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn exchange(mut self, kept: &Path) -> Result<(), Failure> {
+        // Held until the end: an interrupt must not remove what has changed places.
+        let mut begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (path, target) = (std::mem::take(&mut self.path), self.target.clone());
+        let exchanged = rustix::fs::renameat_with(CWD, &path, CWD, &target, RenameFlags::EXCHANGE);
+        if let Err(error) = exchanged {
+            drop(begun);
+            // It is removed as what is not whole.
+            self.path = path;
+            return Err(Failure::doing("replacing", target.display())(error.into()));
+        }
+        begun.retain(|other| *other != path);
+        fs::rename(&path, kept).map_err(Failure::doing("renaming to", kept.display()))?;
+        sync_parent(&target)
+    }
+
     /// Puts what was written, and synced, in its place: a file that is there is replaced, and so is an empty directory.
     ///
     /// # Errors
@@ -64,19 +105,27 @@ impl Temporary {
         let begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let renamed = fs::rename(&self.path, &self.target);
         renamed.map_err(Failure::doing("renaming to", self.target.display()))?;
-        let parent = self.target.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        let synced = fs::File::open(parent).and_then(|dir| dir.sync_all());
+        let synced = sync_parent(&self.target);
         drop(begun);
-        synced.map_err(Failure::doing("syncing", parent.display()))
+        synced
     }
+}
+
+/// Makes the name of a file durable.
+fn sync_parent(path: &Path) -> Result<(), Failure> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let synced = fs::File::open(parent).and_then(|dir| dir.sync_all());
+    synced.map_err(Failure::doing("syncing", parent.display()))
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
         let mut begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         begun.retain(|path| *path != self.path);
-        // After `persist` there is nothing of this name.
-        remove(&self.path);
+        // After `persist` there is nothing of this name, and after `exchange` no name.
+        if !self.path.as_os_str().is_empty() {
+            remove(&self.path);
+        }
     }
 }

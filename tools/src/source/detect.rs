@@ -6,9 +6,9 @@ use mainstay::data::{KeyHasher, Limits};
 use mainstay::disk::{Disk, File, RealDisk};
 use mainstay::engine::DIR_NAME;
 use mainstay::engine::import::{self, Names};
-use mainstay::log::View;
 use mainstay::log::manifest::{self, RetiredFile};
-use mainstay::log::segment::{self, FileKind, SegmentHeader};
+use mainstay::log::segment::{self, SegmentHeader};
+use mainstay::log::{View, base};
 use mainstay::rdb::file::{FileReader, Record};
 use std::fs;
 use std::io::{self, Read};
@@ -39,16 +39,9 @@ pub fn find(path: &Path) -> Result<(Kind, Found), Failure> {
 }
 
 fn find_in(dir: &Path) -> Result<(Kind, Found), Failure> {
-    let ours = |dir: &Path| {
-        let view = View::open(&RealDisk, dir).map_err(Failure::new)?;
-        Ok((Kind::DataSet, Found::Ours(Box::new(view))))
-    };
-    if is_data_set(dir)? {
-        return ours(dir);
-    }
-    let inside = dir.join(DIR_NAME);
-    if inside.is_dir() && is_data_set(&inside)? {
-        return ours(&inside);
+    if let Some(dir) = data_set_in(dir)? {
+        let view = View::open(&RealDisk, &dir).map_err(Failure::new)?;
+        return Ok((Kind::DataSet, Found::Ours(Box::new(view))));
     }
     let found = find_redis(dir)?;
     let Some(source) = found else {
@@ -65,8 +58,17 @@ fn find_in(dir: &Path) -> Result<(Kind, Found), Failure> {
     Ok((kind, Found::Redis(source)))
 }
 
+/// `dir` or the directory inside where files of a data set of ours are.
+pub fn data_set_in(dir: &Path) -> Result<Option<PathBuf>, Failure> {
+    if is_data_set(dir)? {
+        return Ok(Some(dir.to_owned()));
+    }
+    let inside = dir.join(DIR_NAME);
+    Ok((inside.is_dir() && is_data_set(&inside)?).then_some(inside))
+}
+
 /// Whether `dir` has files of a data set of ours.
-pub fn is_data_set(dir: &Path) -> Result<bool, Failure> {
+fn is_data_set(dir: &Path) -> Result<bool, Failure> {
     let names = RealDisk.list(dir).map_err(Failure::doing("listing", dir.display()))?;
     Ok(names.iter().any(|name| name == manifest::NAME || segment::parse_name(name).is_some()))
 }
@@ -130,7 +132,7 @@ fn find_file(path: &Path) -> Result<(Kind, Found), Failure> {
         let begins = has("aof-base", Some("1")) || has("aof-preamble", Some("1"));
         if begins
             && has("mainstay-ver", None)
-            && let Some(offset) = header_offset(path)?
+            && let Some((offset, _)) = find_base_header(path)?
         {
             let view = View::of_base(&RealDisk, path, offset).map_err(Failure::new)?;
             return Ok((Kind::Base, Found::Ours(Box::new(view))));
@@ -174,30 +176,9 @@ pub fn read_aux(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     Ok(aux)
 }
 
-/// Where in a base the header behind its RDB begins: at a multiple of its own length.
-fn header_offset(path: &Path) -> Result<Option<u64>, Failure> {
+fn find_base_header(path: &Path) -> Result<Option<(u64, SegmentHeader)>, Failure> {
     let file = RealDisk.open_to_read(path).map_err(Failure::doing("opening", path.display()))?;
-    let reading = || Failure::doing("reading", path.display());
-    let len = file.len().map_err(reading())?;
-    let unit = segment::HEADER_BYTES as u64;
-    let mut bytes = vec![0; segment::HEADER_BYTES];
-    let mut at = (len / unit) * unit;
-    // From the end: what lies behind it is mostly less than what lies before.
-    while at >= unit {
-        at -= unit;
-        file.read_exact_at(&mut bytes[..8], at).map_err(reading())?;
-        if bytes[..8] == segment::MAGIC {
-            file.read_exact_at(&mut bytes, at).map_err(reading())?;
-            let header = SegmentHeader::decode(&bytes);
-            if header.is_ok_and(|header| {
-                header.kind == FileKind::Base
-                    && header.preamble.is_some_and(|it| it.bytes.next_multiple_of(unit) == at)
-            }) {
-                return Ok(Some(at));
-            }
-        }
-    }
-    Ok(None)
+    base::find_header(&*file).map_err(Failure::doing("reading", path.display()))
 }
 
 /// The files of what was found.

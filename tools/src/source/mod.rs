@@ -4,6 +4,8 @@
 
 mod detect;
 
+pub use detect::is_rdb;
+
 use crate::output::{Failure, Output, Temporary};
 use detect::Found;
 use mainstay::commands::context::Settings;
@@ -112,6 +114,14 @@ pub fn machine() -> Machine {
     Machine::real()
 }
 
+/// The directory of the data set of ours that `path` leads to, if it is a directory and there is one, sound or not.
+///
+/// # Errors
+/// Those of the disk.
+pub fn data_set_dir(path: &Path) -> Result<Option<PathBuf>, Failure> {
+    if path.is_dir() { detect::data_set_in(path) } else { Ok(None) }
+}
+
 impl Source {
     /// Finds out what `path` leads to, and holds its files; `-` is the standard input.
     ///
@@ -153,6 +163,14 @@ impl Source {
     pub fn view(&self) -> Option<&View> {
         match &self.found {
             Found::Ours(view) => Some(view),
+            Found::Redis(_) => None,
+        }
+    }
+
+    /// Manifest and files of what is ours, to keep.
+    pub fn into_view(self) -> Option<View> {
+        match self.found {
+            Found::Ours(view) => Some(*view),
             Found::Redis(_) => None,
         }
     }

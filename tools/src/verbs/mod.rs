@@ -4,10 +4,10 @@ mod diff;
 mod export;
 mod import;
 mod inspect;
-mod repair;
+pub mod repair;
 mod replay;
 mod rewrite;
-mod verify;
+pub mod verify;
 
 use crate::output::{End, Failure, Output};
 use clap::Subcommand;

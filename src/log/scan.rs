@@ -1,0 +1,235 @@
+//! Going through the frames of a file over whatever is damaged: for tools that say what is wrong, or save the rest.
+
+use super::Lsn;
+use super::frame::{FrameDamage, FrameHeader};
+use super::manifest::SegmentEnd;
+use super::reader::FrameReader;
+use crate::disk::File;
+use std::io;
+use std::sync::Arc;
+
+/// Where the frames of a file end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanEnd {
+    /// Where the manifest says so.
+    Sealed(SegmentEnd),
+    /// Behind the last one that is sound, at or above this LSN.
+    Open(Lsn),
+    /// At the first frame that begins at or above this LSN: somebody is writing behind it.
+    Live(Lsn),
+}
+
+/// What a place in a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A sound frame that belongs there. [`Scan::payload`] and [`Scan::stored`] give what it carries.
+    Frame {
+        /// Where it begins.
+        offset: u64,
+        /// Its header.
+        header: FrameHeader,
+        /// Bytes behind its payload that should be zero are not, or cannot be read.
+        padding_damaged: bool,
+    },
+    /// Bytes that hold no sound frame that belongs there.
+    Gap(Gap),
+}
+
+/// Bytes that hold no sound frame that belongs there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where they begin.
+    pub offset: u64,
+    /// Where they end; less than `offset` if the file ends before it should.
+    pub end_offset: u64,
+    /// What is wrong at their beginning.
+    pub damage: FrameDamage,
+    /// The LSN that should begin there.
+    pub lsn: Lsn,
+    /// The LSN at which the next sound frame begins, or that the log is known to have reached; the same as `lsn` if no command is lost.
+    pub end_lsn: Lsn,
+    /// The header at the beginning, if only its payload is damaged.
+    pub header: Option<FrameHeader>,
+    /// When the frame before was written, as Unix time in ms; 0 if there is none.
+    pub from_ms: u64,
+    /// When the next sound frame was written; `u64::MAX` if there is none.
+    pub to_ms: u64,
+    /// Nothing shows that what is lost, if anything, was acknowledged: an unfinished write looks like this.
+    pub is_tail: bool,
+}
+
+/// Goes through the frames of a file.
+pub struct Scan {
+    reader: FrameReader,
+    raw: Vec<u8>,
+    end: ScanEnd,
+    /// Where the file's bytes end that count.
+    end_offset: u64,
+    offset: u64,
+    lsn: Lsn,
+    time_ms: u64,
+    /// The highest LSN that a frame says is durable.
+    attested_lsn: Lsn,
+    done: bool,
+}
+
+impl Scan {
+    /// Goes through `file`, whose checksums are seeded with `seed`, from the frame at `offset` on, which should begin at `lsn`.
+    ///
+    /// # Errors
+    /// If the file cannot be measured.
+    pub fn new(
+        file: Arc<dyn File>,
+        seed: u32,
+        (offset, lsn): (u64, Lsn),
+        end: ScanEnd,
+    ) -> io::Result<Self> {
+        let len = file.len()?;
+        let end_offset = match end {
+            ScanEnd::Sealed(end) => end.bytes,
+            ScanEnd::Open(_) | ScanEnd::Live(_) => len,
+        };
+        // A segment begins when everything before it is durable.
+        let attested_lsn = if let ScanEnd::Open(attested_lsn) = end { attested_lsn } else { lsn };
+        Ok(Self {
+            reader: FrameReader::new(file, end_offset.min(len), seed),
+            raw: Vec::new(),
+            end,
+            end_offset,
+            offset,
+            lsn,
+            time_ms: 0,
+            attested_lsn,
+            done: false,
+        })
+    }
+
+    /// The commands of the frame that was found last.
+    pub fn payload(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The same, for parsers that want to write into it.
+    pub fn payload_mut(&mut self) -> &mut [u8] {
+        &mut self.raw
+    }
+
+    /// The payload of the frame that was found last, as it is stored.
+    pub fn stored(&self) -> &[u8] {
+        self.reader.stored()
+    }
+
+    /// The LSN behind what was found last.
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// Reads the stored bytes of a gap, or the first `bytes_max` of them, as far as they can be read.
+    pub fn gap_bytes(&mut self, gap: &Gap, bytes_max: usize) -> Vec<u8> {
+        let len = gap.end_offset.saturating_sub(gap.offset).min(bytes_max as u64) as usize;
+        self.reader.raw_bytes(gap.offset, len)
+    }
+
+    /// What comes next; `None` at the end.
+    pub fn next(&mut self) -> Option<Found> {
+        if self.done || self.is_at_end() {
+            return None;
+        }
+        let offset = self.offset;
+        let damage = match self.reader.frame(offset, &mut self.raw) {
+            Ok(header) if header.lsn == self.lsn => return Some(self.take(header, false)),
+            Ok(_) => FrameDamage::OutOfOrder,
+            Err(FrameDamage::Padding) => match self.reader.frame_but_padding(offset, &mut self.raw)
+            {
+                Ok(header) if header.lsn == self.lsn => return Some(self.take(header, true)),
+                _ => FrameDamage::Padding,
+            },
+            Err(damage) => damage,
+        };
+        self.gap(damage)
+    }
+
+    fn take(&mut self, header: FrameHeader, padding_damaged: bool) -> Found {
+        let offset = self.offset;
+        self.offset += header.frame_bytes();
+        self.lsn = header.end_lsn();
+        self.time_ms = self.time_ms.max(header.time_ms);
+        self.attested_lsn = self.attested_lsn.max(header.durable_lsn);
+        Found::Frame { offset, header, padding_damaged }
+    }
+
+    fn is_at_end(&self) -> bool {
+        match self.end {
+            ScanEnd::Sealed(end) => self.offset >= end.bytes && self.lsn >= end.lsn,
+            ScanEnd::Open(_) => false,
+            ScanEnd::Live(lsn) => self.lsn >= lsn,
+        }
+    }
+
+    /// Finds the next sound frame that may follow.
+    fn gap(&mut self, damage: FrameDamage) -> Option<Found> {
+        let (offset, lsn, from_ms) = (self.offset, self.lsn, self.time_ms);
+        let header = self.reader.header(offset).ok().filter(|header| header.lsn == lsn);
+        // A sound header says how far the damage reaches, so nothing inside is taken for a frame.
+        let mut from = offset + header.map_or(super::frame::ALIGN, |header| header.frame_bytes());
+        let mut raw = Vec::new();
+        // Headers whose payloads are damaged testify as well.
+        let mut attested_lsn = self.attested_lsn;
+        let next = loop {
+            let Some((at, header)) = self.reader.find_header(from) else { break None };
+            attested_lsn = attested_lsn.max(header.durable_lsn);
+            let is_sound = self.reader.frame(at, &mut raw).is_ok();
+            if is_sound && header.lsn >= lsn && self.is_within(&header) {
+                break Some((at, header));
+            }
+            // What a header without a sound payload claims to be long may hide a frame.
+            from = at + if is_sound { header.frame_bytes() } else { super::frame::ALIGN };
+        };
+        self.attested_lsn = attested_lsn;
+        let gap = Gap {
+            offset,
+            end_offset: 0,
+            damage,
+            lsn,
+            end_lsn: lsn,
+            header,
+            from_ms,
+            to_ms: u64::MAX,
+            is_tail: false,
+        };
+        if let Some((at, header)) = next {
+            (self.offset, self.lsn) = (at, header.lsn);
+            return Some(Found::Gap(Gap {
+                end_offset: at,
+                end_lsn: header.lsn,
+                to_ms: header.time_ms,
+                // Nobody knows that these frames were acknowledged unless one behind them says so.
+                is_tail: matches!(self.end, ScanEnd::Open(_)) && attested_lsn <= lsn,
+                ..gap
+            }));
+        }
+        self.done = true;
+        let end_offset = match self.end {
+            ScanEnd::Sealed(_) => self.end_offset,
+            _ => self.reader.written_end(offset),
+        };
+        let claimed = header.map_or(lsn, |header| header.end_lsn());
+        let (end_lsn, is_tail) = match self.end {
+            ScanEnd::Sealed(end) => (end.lsn.max(lsn), false),
+            ScanEnd::Live(end) => (end, false),
+            ScanEnd::Open(_) if attested_lsn > lsn => (attested_lsn.max(claimed), false),
+            ScanEnd::Open(_) => (claimed, true),
+        };
+        (self.offset, self.lsn) = (end_offset, end_lsn);
+        let is_nothing = end_offset <= offset && end_lsn == lsn;
+        (!is_nothing).then_some(Found::Gap(Gap { end_offset, end_lsn, is_tail, ..gap }))
+    }
+
+    /// Whether a frame may be one of this file: none reaches beyond its end.
+    fn is_within(&self, header: &FrameHeader) -> bool {
+        match self.end {
+            ScanEnd::Sealed(end) => header.end_lsn() <= end.lsn,
+            ScanEnd::Open(_) | ScanEnd::Live(_) => true,
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Replies of one log while that ends and another one begins: each waits for the log that its command ran with.
+//!
+//! Connections run on a simulated disk, and all of them on one thread in turn, each with the dispatcher of an I/O
+//! thread of its own. The first log has no threads: nothing in it becomes durable before it is closed.
+
+use super::clients::ClientInfo;
+use super::config::Config;
+use super::connection::Connection;
+use super::run;
+use super::shared::Shared;
+use super::waiters::Waiters;
+use crate::disk::SimDisk;
+use crate::disk::sim::Operation;
+use crate::engine::{Engine, Machine, data_dir};
+use crate::env::{SimClock, seeded_random};
+use crate::log::Log;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
+
+/// Whoever waits longer hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const END_LOG: &str = "CONFIG SET appendonly no";
+const BEGIN_LOG: &str = "CONFIG SET appendonly yes";
+
+struct Server {
+    disk: SimDisk,
+    shared: Arc<Shared>,
+    /// The log that there is at first.
+    log: Arc<Log>,
+}
+
+impl Server {
+    /// One with two I/O threads' dispatchers.
+    fn start() -> Self {
+        let disk = SimDisk::new();
+        let machine = Machine {
+            disk: Arc::new(disk.clone()),
+            clock: SimClock::new(1_700_000_000_000),
+            random: Arc::new(|| seeded_random(1)),
+        };
+        let config = Config::default();
+        let dir = data_dir(Path::new(&config.dir.0));
+        let (settings, options) = (run::settings(&config), run::log_options(&config));
+        let (engine, _) = Engine::open(machine, &dir, 16, settings, options).expect("opened");
+        let log = engine.log().expect("there is one");
+        let threads = [Arc::new(Waiters::default()), Arc::new(Waiters::default())];
+        let shared = Arc::new(Shared::new(engine, config, threads.to_vec()));
+        for waiters in threads {
+            let (shared, listener) = (shared.clone(), waiters.clone());
+            log.listen(move || listener.wake());
+            tokio::spawn(async move { waiters.dispatch(&shared.engine).await });
+        }
+        Self { disk, shared, log }
+    }
+
+    /// A client whose connection lives on this I/O thread.
+    fn client(&self, thread: usize) -> Client {
+        let (stream, other) = tokio::io::duplex(1 << 20);
+        let waiters = self.shared.threads[thread].clone();
+        let clients = &self.shared.clients;
+        let info = ClientInfo::new(clients.next_id(), "here".into(), "there".into(), 0);
+        let client = clients.register(info);
+        let connection = Connection::new(other, self.shared.clone(), waiters, client, true);
+        tokio::spawn(connection.serve());
+        Client { stream: BufReader::new(stream) }
+    }
+
+    /// From now on syncs of files fail; or only once the manifest has been replaced so often.
+    fn fail_syncs_after(&self, mut replacements: usize) {
+        self.disk.inject(move |operation| {
+            if matches!(operation, Operation::Rename(_)) {
+                replacements = replacements.saturating_sub(1);
+            }
+            let fails = replacements == 0 && matches!(operation, Operation::Sync(_));
+            fails.then(|| io::Error::other("the disk is gone"))
+        });
+    }
+
+    /// Ends the log and begins another one, as another thread does it that holds the engine.
+    fn switch_logs(&self) -> Arc<Log> {
+        let (config, mut engine) = (self.shared.config.read(), self.shared.engine.lock());
+        let old = engine.end_log().expect("there is one");
+        self.shared.close_log(&old).expect("nothing fails here");
+        let dir = data_dir(Path::new(&config.dir.0));
+        let new = engine.begin_log(&dir, run::log_options(&config)).expect("begun");
+        drop(engine);
+        self.shared.start_log(&new);
+        new
+    }
+
+    /// Closes the last log, which may have failed.
+    fn end(self) {
+        if let Some(log) = self.shared.engine.log() {
+            let _ = self.shared.close_log(&log);
+        }
+    }
+}
+
+struct Client {
+    stream: BufReader<DuplexStream>,
+}
+
+impl Client {
+    /// Sends commands as one batch.
+    async fn send(&mut self, lines: &[&str]) {
+        let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        self.stream.write_all(text.as_bytes()).await.expect("taken");
+    }
+
+    /// Reads a line; nothing if the connection has ended.
+    async fn read_line(&mut self) -> String {
+        let mut line = String::new();
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_line(&mut line)).await;
+        read.expect("a reply comes").expect("text");
+        line
+    }
+
+    /// Reads the error of a write that nobody knows the outcome of, behind which the connection ends.
+    async fn read_unknown_outcome(&mut self) {
+        let line = self.read_line().await;
+        assert!(line.starts_with("-MISCONF outcome unknown: "), "{line}");
+        assert_eq!(self.read_line().await, "");
+    }
+}
+
+/// Lets all others run until this is so.
+async fn until(mut is_so: impl FnMut() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it comes to that");
+}
+
+fn run_test(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime").block_on(test);
+}
+
+#[test]
+fn a_write_in_a_log_that_cannot_be_closed_is_not_acknowledged_because_there_is_none_any_more() {
+    run_test(async {
+        let server = Server::start();
+        server.fail_syncs_after(0);
+        let mut client = server.client(0);
+        client.send(&["SET key value", END_LOG]).await;
+        client.read_unknown_outcome().await;
+        assert!(server.shared.engine.log().is_none());
+        server.end();
+    });
+}
+
+#[test]
+fn what_somebody_waited_for_in_a_log_that_cannot_be_closed_is_not_shown() {
+    run_test(async {
+        let server = Server::start();
+        server.fail_syncs_after(0);
+        let (mut waiting, mut client) = (server.client(0), server.client(1));
+        waiting.send(&["BLPOP list 0"]).await;
+        until(|| server.shared.engine.lock().waited_keys().0 == 1).await;
+        client.send(&["RPUSH list element", END_LOG]).await;
+        waiting.read_unknown_outcome().await;
+        client.read_unknown_outcome().await;
+        server.end();
+    });
+}
+
+#[test]
+fn a_write_in_a_log_that_its_batch_has_begun_waits_for_that_one() {
+    run_test(async {
+        let server = Server::start();
+        // One manifest ends the first log, the next one begins the second; nothing more is durable then.
+        server.fail_syncs_after(2);
+        let mut client = server.client(0);
+        let long = format!("SET long {}", "x".repeat(1000));
+        client.send(&[&long, END_LOG, BEGIN_LOG, "SET key value"]).await;
+        for _ in 0..3 {
+            assert_eq!(client.read_line().await, "+OK\r\n");
+        }
+        client.read_unknown_outcome().await;
+        // In the first log all below its LSN had been durable.
+        assert!(server.shared.engine.lock().lsn() < server.log.durable_lsn());
+        server.end();
+    });
+}
+
+#[test]
+fn a_reply_that_is_held_while_another_thread_begins_a_log_waits_for_the_one_before() {
+    run_test(async {
+        let server = Server::start();
+        let mut writer = server.client(0);
+        writer.send(&["SET key value"]).await;
+        until(|| server.log.appended_lsn() > 0).await;
+        assert_eq!(server.log.durable_lsn(), 0);
+        let new = server.switch_logs();
+        // It may never come to the LSN that the reply waits for.
+        assert!(new.appended_lsn() < server.log.durable_lsn());
+        assert_eq!(writer.read_line().await, "+OK\r\n");
+        server.end();
+    });
+}

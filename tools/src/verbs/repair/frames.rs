@@ -1,0 +1,229 @@
+//! All sound frames in order, from wherever they are.
+
+use super::base::Begin;
+use super::report::{LostRange, Report};
+use crate::frames::Frames;
+use crate::output::{Bar, Failure, Output};
+use mainstay::log::frame::{FrameHeader, FrameKind};
+use mainstay::log::manifest::{RetiredFile, SegmentLine};
+use mainstay::log::scan::{Found, ScanEnd};
+use mainstay::log::segment::{base_name, segment_name};
+use mainstay::log::{Lost, Lsn, SalvageWriter, View};
+use std::io;
+
+/// Writes frames in order.
+struct Saver<'a> {
+    view: &'a View,
+    begin: &'a Begin,
+    writer: Option<&'a mut SalvageWriter>,
+    report: &'a mut Report,
+    bar: Bar,
+    is_prefix: bool,
+    /// The LSN behind what was written.
+    lsn: Lsn,
+    /// Nothing more is wanted.
+    stopped: bool,
+}
+
+/// Something is missing from `lsn` on.
+struct Missing<'a> {
+    end_lsn: Lsn,
+    from_ms: u64,
+    to_ms: u64,
+    place: &'a str,
+    is_tail: bool,
+}
+
+/// Writes all frames that can be saved, and says which cannot.
+pub fn save(
+    view: &View,
+    begin: &Begin,
+    writer: Option<&mut SalvageWriter>,
+    is_prefix: bool,
+    output: &Output,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let lsn = begin.lsn();
+    let total = begin.history.segments.iter().map(|line| line.end.map_or(0, |end| end.bytes)).sum();
+    let bar = output.bar("saving", total);
+    let mut saver = Saver { view, begin, writer, report, bar, is_prefix, lsn, stopped: false };
+    if let Some(frames) = begin.frames() {
+        saver.file(&frames)?;
+    }
+    for segment in &begin.history.segments {
+        if saver.stopped {
+            break;
+        }
+        match Frames::find(view, segment) {
+            Ok(frames) => saver.file(&frames)?,
+            Err(error) => saver.no_file(segment, &error)?,
+        }
+    }
+    saver.report.end_lsn = saver.lsn;
+    Ok(())
+}
+
+impl Saver<'_> {
+    /// Saves the frames of one file.
+    fn file(&mut self, frames: &Frames) -> Result<(), Failure> {
+        let reading = || Failure::doing("reading", &frames.name);
+        if frames.first.1 > self.lsn {
+            let missing = Missing {
+                end_lsn: frames.first.1,
+                from_ms: 0,
+                to_ms: u64::MAX,
+                place: "the file that held them is missing",
+                is_tail: false,
+            };
+            self.missing(&missing)?;
+        }
+        let mut scan = frames.scan().map_err(reading())?;
+        while !self.stopped
+            && let Some(found) = scan.next()
+        {
+            match found {
+                Found::Frame { header, offset, padding_damaged } => {
+                    if padding_damaged {
+                        let text = "the bytes behind a frame were damaged, the frame is not";
+                        self.report.remark(format!("{}, offset {offset}: {text}", frames.name));
+                    }
+                    // Of a live data set, what lies beyond the end is not known to be durable.
+                    let beyond = matches!(frames.end, ScanEnd::Live(lsn) if header.end_lsn() > lsn);
+                    if header.lsn == self.lsn && !beyond {
+                        self.put(&header, scan.stored()).map_err(reading())?;
+                    }
+                    self.bar.advance(header.frame_bytes());
+                }
+                Found::Gap(gap) => {
+                    let bytes = gap.end_offset.saturating_sub(gap.offset);
+                    let place = format!(
+                        "{}, offset {}, {bytes} bytes: {}",
+                        frames.name, gap.offset, gap.damage
+                    );
+                    if gap.end_lsn <= self.lsn {
+                        let text = match (gap.is_tail, gap.header) {
+                            (true, None) => "; where an unfinished write ended nobody knows",
+                            _ => "; no command is lost",
+                        };
+                        self.report.remark(format!("{place}{text}"));
+                        continue;
+                    }
+                    let (from_ms, to_ms) = match gap.header {
+                        Some(header) if header.end_lsn() == gap.end_lsn => {
+                            (header.time_ms, header.time_ms)
+                        }
+                        _ => (gap.from_ms, gap.to_ms),
+                    };
+                    let (end_lsn, is_tail) = (gap.end_lsn, gap.is_tail);
+                    let missing = Missing { end_lsn, from_ms, to_ms, place: &place, is_tail };
+                    self.missing(&missing)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment that cannot be read at all.
+    fn no_file(&mut self, segment: &SegmentLine, error: &io::Error) -> Result<(), Failure> {
+        let place = format!("{}: {error}", segment_name(segment.sequence));
+        match segment.end {
+            Some(end) => {
+                let (end_lsn, from_ms, to_ms) = (end.lsn, 0, u64::MAX);
+                let missing = Missing { end_lsn, from_ms, to_ms, place: &place, is_tail: false };
+                self.missing(&missing)
+            }
+            None => {
+                self.report.lost.push(LostRange {
+                    lsn: self.lsn,
+                    end_lsn: None,
+                    from_ms: None,
+                    to_ms: None,
+                    place,
+                    unfinished_write: false,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks elsewhere for what is missing up to an LSN, and notes what is lost.
+    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), Failure> {
+        for frames in self.elsewhere() {
+            if self.lsn >= missing.end_lsn {
+                break;
+            }
+            let Ok(mut scan) = frames.scan() else { continue };
+            while let Some(found) = scan.next() {
+                let Found::Frame { header, .. } = found else { continue };
+                if header.lsn >= missing.end_lsn {
+                    break;
+                }
+                let fits = header.lsn == self.lsn && header.end_lsn() <= missing.end_lsn;
+                if fits && header.kind == FrameKind::Commands {
+                    let copied = self.put(&header, scan.stored());
+                    copied.map_err(Failure::doing("copying from", &frames.name))?;
+                    self.report.frames_from_elsewhere += 1;
+                }
+            }
+        }
+        if self.lsn >= missing.end_lsn {
+            return Ok(());
+        }
+        let Missing { end_lsn, from_ms, to_ms, place, is_tail } = *missing;
+        let lost = Lost { lsn: self.lsn, end_lsn, from_ms, to_ms, keys: 0 };
+        self.report.lost(&lost, place, is_tail);
+        if self.is_prefix {
+            self.stopped = true;
+            return Ok(());
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.lost(&lost).map_err(Failure::doing("writing", "the copy"))?;
+        }
+        self.lsn = end_lsn;
+        Ok(())
+    }
+
+    fn put(&mut self, header: &FrameHeader, stored: &[u8]) -> io::Result<()> {
+        if header.kind == FrameKind::Marker {
+            return Ok(());
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.frame(header, stored)?;
+        }
+        self.lsn = header.end_lsn();
+        self.report.frames += 1;
+        self.report.command_bytes += header.raw_bytes;
+        Ok(())
+    }
+
+    /// Frames in files that are not part of the history: retired segments, and the frames in other bases.
+    fn elsewhere(&self) -> Vec<Frames> {
+        let manifest = self.view.manifest();
+        let history = &self.begin.history;
+        let mut found = Vec::new();
+        let mut base = |line: &mainstay::log::manifest::BaseLine| {
+            if history.base.as_ref() != Some(line)
+                && let Ok(file) = self.view.file(&base_name(line.sequence))
+            {
+                found.push(Frames::of_base(file, line));
+            }
+        };
+        manifest.base.iter().for_each(&mut base);
+        for line in &manifest.retired {
+            if let RetiredFile::Base(line) = &line.file {
+                base(line);
+            }
+        }
+        for line in &manifest.retired {
+            if let RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } =
+                &line.file
+                && !history.segments.contains(segment)
+                && segment.end.is_some_and(|end| end.lsn > self.lsn)
+                && let Ok(frames) = Frames::find(self.view, segment)
+            {
+                found.push(frames);
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,157 @@
+//! What was saved and what is lost.
+
+use crate::output::{self, Failure, Output};
+use mainstay::log::{Lost, Lsn};
+use serde::Serialize;
+
+/// Commands that are lost.
+#[derive(Clone, Debug, Serialize)]
+pub struct LostRange {
+    /// LSN of the first.
+    pub lsn: Lsn,
+    /// LSN behind the last; `null` if nobody knows.
+    pub end_lsn: Option<Lsn>,
+    /// Not written before this Unix time in ms.
+    pub from_ms: Option<u64>,
+    /// Not written after this one.
+    pub to_ms: Option<u64>,
+    /// Where they were, and what is there now.
+    pub place: String,
+    /// Nothing shows that they were acknowledged: an unfinished write looks like this.
+    pub unfinished_write: bool,
+}
+
+/// A block of the base that is lost.
+#[derive(Clone, Debug, Serialize)]
+pub struct LostBlock {
+    /// The file.
+    pub file: String,
+    /// Where it was.
+    pub offset: u64,
+    /// How long it was.
+    pub bytes: u64,
+    /// The database of its keys.
+    pub db: u32,
+    /// How many keys it had; `null` if nobody knows.
+    pub keys: Option<u64>,
+    /// Those that can be made out; escaped.
+    pub names: Vec<String>,
+}
+
+/// What was saved and what is lost.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Where the copy is.
+    pub written_to: Option<String>,
+    /// LSN as of which the base is that the copy begins with.
+    pub base_lsn: Lsn,
+    /// LSN behind the last command saved.
+    pub end_lsn: Lsn,
+    /// Blocks of the base that were saved.
+    pub blocks: u64,
+    /// Frames that were saved.
+    pub frames: u64,
+    /// How many of them were taken from other files than those where they should be.
+    pub frames_from_elsewhere: u64,
+    /// Bytes of commands that were saved.
+    pub command_bytes: u64,
+    /// Commands that are lost.
+    pub lost: Vec<LostRange>,
+    /// Blocks that are lost.
+    pub lost_blocks: Vec<LostBlock>,
+    /// Blocks were saved of which nobody can say whether they are sound.
+    pub is_unverified: bool,
+    /// What people should know.
+    pub remarks: Vec<String>,
+}
+
+impl Report {
+    /// Notes something worth to be said.
+    pub fn remark(&mut self, text: String) {
+        self.remarks.push(text);
+    }
+
+    /// Whether something is lost.
+    pub fn is_lossy(&self) -> bool {
+        !self.lost.is_empty() || !self.lost_blocks.is_empty() || self.is_unverified
+    }
+
+    /// Whether nothing was saved though something is lost.
+    pub fn is_nothing(&self) -> bool {
+        self.is_lossy() && self.frames == 0 && self.blocks == 0
+    }
+
+    /// How many keys of the base are known to be lost.
+    pub fn lost_keys(&self) -> u64 {
+        self.lost_blocks.iter().filter_map(|block| block.keys).sum()
+    }
+
+    /// Notes lost commands.
+    pub fn lost(&mut self, lost: &Lost, place: &str, unfinished_write: bool) {
+        self.lost.push(LostRange {
+            lsn: lost.lsn,
+            end_lsn: Some(lost.end_lsn),
+            from_ms: Some(lost.from_ms).filter(|&ms| ms > 0),
+            to_ms: Some(lost.to_ms).filter(|&ms| ms < u64::MAX),
+            place: place.to_owned(),
+            unfinished_write,
+        });
+    }
+
+    /// Shows it.
+    pub fn show(&self, output: &Output) -> Result<(), Failure> {
+        if output.is_json() {
+            return output.json(self);
+        }
+        for lost in &self.lost {
+            let end = lost.end_lsn.map_or("an unknown one".to_owned(), |end| end.to_string());
+            let time = |ms: Option<u64>| ms.map_or("?".to_owned(), |ms| output::time_ms(ms as i64));
+            let unfinished = match lost.unfinished_write {
+                true => " (an unfinished write looks like this)",
+                false => "",
+            };
+            output.line(format_args!(
+                "{}: LSN {} to {end}, written {} to {}; {}{unfinished}",
+                output.red("lost"),
+                lost.lsn,
+                time(lost.from_ms),
+                time(lost.to_ms),
+                lost.place
+            ))?;
+        }
+        for block in &self.lost_blocks {
+            let keys = block.keys.map_or("unknown".to_owned(), output::count);
+            output.line(format_args!(
+                "{}: a block of the base, {} offset {} to {}, database {}, keys: {keys} {}",
+                output.red("lost"),
+                block.file,
+                block.offset,
+                block.offset + block.bytes,
+                block.db,
+                block.names.join(" ")
+            ))?;
+        }
+        for remark in &self.remarks {
+            output.line(remark)?;
+        }
+        let verdict = match (self.is_lossy(), self.is_nothing()) {
+            (false, _) => output.green("everything was saved"),
+            (true, false) => output.red("something is lost"),
+            (true, true) => output.red("nothing can be saved"),
+        };
+        output.line(format_args!(
+            "{verdict}: {} blocks as of LSN {}, {} frames with {} of commands up to LSN {} \
+             ({} frames from elsewhere)",
+            output::count(self.blocks),
+            self.base_lsn,
+            output::count(self.frames),
+            output::bytes(self.command_bytes),
+            self.end_lsn,
+            output::count(self.frames_from_elsewhere)
+        ))?;
+        if let Some(path) = &self.written_to {
+            output.line(format_args!("written to {path}"))?;
+        }
+        Ok(())
+    }
+}

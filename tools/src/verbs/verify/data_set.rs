@@ -1,0 +1,360 @@
+//! A data set: its manifest, the headers of its files, and who checks the rest of them.
+
+use super::Report;
+use super::base::check_block;
+use super::finding::Finding;
+use super::frames;
+use crate::blocks::Blocks;
+use crate::frames::Frames;
+use crate::output::{Failure, Output};
+use mainstay::disk::{Disk, File};
+use mainstay::log::base::frames_header_offset;
+use mainstay::log::manifest::{BaseLine, RetiredFile, SegmentLine};
+use mainstay::log::reader::FrameReader;
+use mainstay::log::segment::{
+    self, FileKind, HEADER_BYTES, Identity, SegmentHeader, base_name, segment_name,
+};
+use mainstay::log::{Lsn, OpenError, View, manifest};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many blocks one piece of work has.
+const BLOCKS_AT_ONCE: usize = 16;
+/// Files that are made for a segment have lengths that are multiples of this, until they are cut to their end.
+const SIZE_UNIT: u64 = 4096;
+
+/// Work for one thread.
+enum Piece {
+    /// Some blocks of a base.
+    Blocks(Arc<Blocks>, usize),
+    /// All frames of a file.
+    Frames(Frames),
+    /// All frames of a compressed segment, which has to be decompressed first.
+    Compressed(RetiredFile, SegmentLine),
+}
+
+/// Checks the data set in `dir`.
+pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Failure> {
+    let (view, damaged) = match View::open(disk, dir) {
+        Ok(view) => (view, None),
+        Err(OpenError::Manifest { source, .. }) => {
+            let finding = Finding::at(manifest::NAME, 0, source);
+            match View::rebuilt(disk, dir) {
+                Ok(view) => (view, Some(finding)),
+                Err(_) => {
+                    let kind = "Mainstay data directory".to_owned();
+                    let findings = vec![finding];
+                    return Ok(Report { kind, files: 1, findings, ..Report::default() });
+                }
+            }
+        }
+        Err(error) => return Err(Failure::new(error)),
+    };
+    let mut report = check_view(&view, "Mainstay data directory", output)?;
+    if let Some(finding) = damaged {
+        report.findings.insert(0, finding);
+        report.remarks.push(
+            "the manifest cannot be used: the rest was checked as the headers of the files tell it"
+                .to_owned(),
+        );
+    }
+    report.files += 1;
+    unlisted(disk, &view, &mut report)?;
+    Ok(report)
+}
+
+/// Checks the files of a view.
+pub fn check_view(view: &View, kind: &str, output: &Output) -> Result<Report, Failure> {
+    let mut checker = Checker { view, report: Report::default(), pieces: Vec::new() };
+    checker.report.kind = kind.to_owned();
+    let manifest = view.manifest();
+    for line in &manifest.retired {
+        match &line.file {
+            RetiredFile::Base(base) => checker.base(base),
+            RetiredFile::Segment(segment) => checker.segment(segment),
+            RetiredFile::CompressedSegment { segment, .. } => {
+                if checker.exists(&line.file.name(), (segment.first_lsn, end_lsn(segment))) {
+                    checker.report.files += 1;
+                    let piece = Piece::Compressed(line.file.clone(), segment.clone());
+                    checker.pieces.push(piece);
+                }
+            }
+        }
+    }
+    manifest.base.iter().for_each(|base| checker.base(base));
+    let mut lsn = manifest.base.as_ref().map_or(0, |base| base.end_lsn);
+    for segment in &manifest.segments {
+        // Only where the manifest was told by headers, or one segment is looked at by itself.
+        if segment.first_lsn > lsn && manifest.segments.len() + manifest.retired.len() > 1 {
+            let mut finding =
+                Finding::at(&segment_name(segment.sequence), 0, "the segment before it is missing");
+            finding.lsn = Some((lsn, segment.first_lsn));
+            checker.report.findings.push(finding);
+        }
+        checker.segment(segment);
+        lsn = end_lsn(segment);
+    }
+    let Checker { mut report, pieces, .. } = checker;
+    let bytes = manifest.all_names().filter_map(|name| view.file(&name).ok()?.len().ok()).sum();
+    let bar = output.bar("verifying", bytes);
+    run(view, pieces, &mut report, &|bytes| bar.advance(bytes))?;
+    report.findings.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
+    if view.is_live() {
+        report.remarks.push(format!(
+            "a server has it open: checked up to LSN {}, below which everything is known to be durable",
+            view.end().lsn
+        ));
+    }
+    Ok(report)
+}
+
+fn end_lsn(segment: &SegmentLine) -> Lsn {
+    segment.end.map_or(segment.first_lsn, |end| end.lsn)
+}
+
+/// Says which files there are that the manifest does not list.
+fn unlisted(disk: &dyn Disk, view: &View, report: &mut Report) -> Result<(), Failure> {
+    if view.is_live() {
+        return Ok(());
+    }
+    let dir = view.dir();
+    let listed: Vec<String> = view.manifest().all_names().collect();
+    for name in disk.list(dir).map_err(Failure::doing("listing", dir.display()))? {
+        if segment::parse_name(&name).is_some() && !listed.contains(&name) {
+            report
+                .remarks
+                .push(format!("{name} is not listed in the manifest; a start removes it"));
+        }
+    }
+    Ok(())
+}
+
+struct Checker<'a> {
+    view: &'a View,
+    report: Report,
+    pieces: Vec<Piece>,
+}
+
+impl Checker<'_> {
+    /// Whether a file can be opened; if not, that is damage.
+    fn exists(&mut self, name: &str, lsn: (Lsn, Lsn)) -> bool {
+        let Err(error) = self.view.file(name) else { return true };
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let damage = if missing { "the file is missing".to_owned() } else { error.to_string() };
+        let mut finding = Finding::at(name, 0, damage);
+        finding.lsn = Some(lsn);
+        self.report.findings.push(finding);
+        false
+    }
+
+    /// The header at `offset`, if it is sound and the one that the manifest lists.
+    fn header(
+        &mut self,
+        name: &str,
+        file: &dyn File,
+        offset: u64,
+        (kind, identity, sequence, first_lsn): (FileKind, Identity, u64, Lsn),
+    ) -> Option<SegmentHeader> {
+        let mut bytes = vec![0; HEADER_BYTES];
+        let damage = match file.read_exact_at(&mut bytes, offset) {
+            Err(error) => format!("the header cannot be read: {error}"),
+            Ok(()) => match SegmentHeader::decode(&bytes) {
+                Err(error) => error.to_string(),
+                Ok(header)
+                    if (header.kind, header.dataset) == (kind, self.view.manifest().dataset)
+                        && (header.identity, header.sequence) == (identity, sequence)
+                        && header.first_lsn == first_lsn =>
+                {
+                    return Some(header);
+                }
+                Ok(_) => "the header is that of another file than the manifest lists".to_owned(),
+            },
+        };
+        let mut finding = Finding::at(name, offset, damage);
+        finding.bytes = HEADER_BYTES as u64;
+        self.report.findings.push(finding);
+        None
+    }
+
+    fn base(&mut self, line: &BaseLine) {
+        let name = base_name(line.sequence);
+        if !self.exists(&name, (0, line.end_lsn)) {
+            return;
+        }
+        self.report.files += 1;
+        let Ok(file) = self.view.file(&name) else { return };
+        let Ok(len) = file.len() else { return };
+        if len > line.bytes {
+            let mut finding = Finding::at(&name, line.bytes, "bytes behind the end of the base");
+            finding.bytes = len - line.bytes;
+            self.report.findings.push(finding);
+        }
+        let at = frames_header_offset(line.preamble_bytes);
+        let expected = (FileKind::Base, line.identity, line.sequence, line.lsn);
+        let header = self.header(&name, &*file, at, expected);
+        let mut padding = vec![0; (at - line.preamble_bytes) as usize];
+        if file.read_exact_at(&mut padding, line.preamble_bytes).is_ok()
+            && let Some(wrong) = padding.iter().position(|&byte| byte != 0)
+        {
+            let text = "bytes behind the RDB that should be zero";
+            let offset = line.preamble_bytes + wrong as u64;
+            self.report.findings.push(Finding::at(&name, offset, text));
+        }
+        let (preamble, created_ms) = match &header {
+            Some(header) => (header.preamble, header.created_ms),
+            None => (None, u64::MAX),
+        };
+        match preamble.filter(|it| it.bytes == line.preamble_bytes) {
+            Some(preamble) => match Blocks::open(&name, &file, &preamble, created_ms) {
+                Ok(blocks) => {
+                    let blocks = Arc::new(blocks);
+                    let firsts = (0..blocks.blocks.len()).step_by(BLOCKS_AT_ONCE);
+                    self.pieces.extend(firsts.map(|first| Piece::Blocks(blocks.clone(), first)));
+                }
+                Err(damage) => {
+                    let text = format!("the index of blocks: {damage}");
+                    let mut finding = Finding::at(&name, preamble.index_offset, text);
+                    finding.bytes = preamble.bytes - preamble.index_offset.min(preamble.bytes);
+                    self.report.findings.push(finding);
+                }
+            },
+            None if header.is_some() => {
+                let text = "the header does not say the length of the RDB that the manifest says";
+                self.report.findings.push(Finding::at(&name, at, text));
+            }
+            None => {}
+        }
+        self.pieces.push(Piece::Frames(Frames::of_base(file, line)));
+    }
+
+    fn segment(&mut self, line: &SegmentLine) {
+        let name = segment_name(line.sequence);
+        if !self.exists(&name, (line.first_lsn, end_lsn(line))) {
+            return;
+        }
+        self.report.files += 1;
+        let Ok(file) = self.view.file(&name) else { return };
+        let Ok(len) = file.len() else { return };
+        let expected = (FileKind::Segment, line.identity, line.sequence, line.first_lsn);
+        self.header(&name, &*file, 0, expected);
+        match line.end {
+            Some(end) if len > end.bytes && !self.view.is_live() => {
+                self.behind_the_end(&name, &file, line, len);
+            }
+            None if !self.view.is_live() && !len.is_multiple_of(SIZE_UNIT) => {
+                let text = "the file was cut: the length of an open segment is a multiple of 4096";
+                self.report.findings.push(Finding::at(&name, len, text));
+            }
+            _ => {}
+        }
+        self.pieces.push(Piece::Frames(Frames::of_segment(self.view, file, line)));
+    }
+
+    /// Looks at what lies behind the end of a sealed segment: what a close or a roll that was interrupted leaves there is zeros and
+    /// frames that had not been acknowledged, or markers. The next start cuts it off.
+    fn behind_the_end(&mut self, name: &str, file: &Arc<dyn File>, line: &SegmentLine, len: u64) {
+        let Some(end) = line.end else { return };
+        let mut reader = FrameReader::new(file.clone(), len, line.identity.seed());
+        let (mut offset, mut raw) = (end.bytes, Vec::new());
+        while let Ok(header) = reader.frame(offset, &mut raw)
+            && header.lsn >= end.lsn
+        {
+            offset += header.frame_bytes();
+        }
+        let written = reader.written_end(offset);
+        if written > offset {
+            let text =
+                "bytes behind the segment's end that do not belong there; a start cuts them off";
+            let mut finding = Finding::at(name, offset, text);
+            finding.bytes = written - offset;
+            self.report.findings.push(finding);
+        }
+    }
+}
+
+/// Does all pieces, on all cores.
+fn run(
+    view: &View,
+    pieces: Vec<Piece>,
+    report: &mut Report,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<(), Failure> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Result<Report, Failure>>> = Mutex::new(Vec::new());
+    let work = || {
+        let mut done = Report::default();
+        let outcome = loop {
+            let Some(piece) = pieces.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                break Ok(done);
+            };
+            if let Err(failure) = check_piece(view, piece, &mut done, progress) {
+                break Err(failure);
+            }
+        };
+        results.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(outcome);
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        (1..threads.min(pieces.len())).for_each(|_| drop(scope.spawn(work)));
+        work();
+    });
+    for done in results.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        let done = done?;
+        report.bytes += done.bytes;
+        report.frames += done.frames;
+        report.blocks += done.blocks;
+        report.findings.extend(done.findings);
+    }
+    Ok(())
+}
+
+fn check_piece(
+    view: &View,
+    piece: &Piece,
+    report: &mut Report,
+    progress: &dyn Fn(u64),
+) -> Result<(), Failure> {
+    let check_frames = |frames: &Frames, findings: &mut Vec<Finding>| {
+        frames::check(frames, findings, progress).map_err(Failure::doing("reading", &frames.name))
+    };
+    match piece {
+        Piece::Blocks(blocks, first) => {
+            for index in *first..(first + BLOCKS_AT_ONCE).min(blocks.blocks.len()) {
+                let range = blocks.range(index);
+                report.blocks += u64::from(check_block(blocks, index, &mut report.findings));
+                report.bytes += range.end - range.start;
+                progress(range.end - range.start);
+            }
+        }
+        Piece::Frames(frames) => {
+            let counts = check_frames(frames, &mut report.findings)?;
+            report.frames += counts.frames;
+            report.bytes += counts.bytes;
+        }
+        Piece::Compressed(file, line) => match view.retired(file) {
+            Ok(raw) => {
+                let mut header = vec![0; HEADER_BYTES];
+                let read = raw.read_exact_at(&mut header, 0).is_ok();
+                let known = SegmentHeader::decode(&header);
+                if !read || known.is_ok_and(|header| header.identity != line.identity) {
+                    let text = "the segment in it is not the one that the manifest lists";
+                    report.findings.push(Finding::at(&file.name(), 0, text));
+                }
+                let frames = Frames { name: file.name(), ..Frames::of_segment(view, raw, line) };
+                let counts = check_frames(&frames, &mut report.findings)?;
+                report.frames += counts.frames;
+                report.bytes += file.bytes();
+            }
+            Err(error) => {
+                let mut finding = Finding::at(&file.name(), 0, error);
+                finding.bytes = file.bytes();
+                finding.lsn = Some((line.first_lsn, end_lsn(line)));
+                report.findings.push(finding);
+            }
+        },
+    }
+    Ok(())
+}
