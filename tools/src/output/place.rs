@@ -54,6 +54,18 @@ impl Place {
     }
 }
 
+/// How many databases a server has if nobody says otherwise (`databases`).
+const SERVER_DATABASES: usize = 16;
+
+/// What people should know who start a server on what is in memory: how many databases it has to be told of.
+pub fn databases_needed(engine: &Engine) -> Option<String> {
+    let guard = engine.lock();
+    let used = guard.keyspace().databases().filter(|(_, database)| !database.is_empty());
+    let needed = used.last().map_or(0, |(db, _)| db + 1);
+    (needed > SERVER_DATABASES)
+        .then(|| format!("to start on it, a server needs 'databases {needed}' or more"))
+}
+
 /// Writes what is in memory as a data set that a server starts on, in `dir` or the directory `mainstay` in it. Gives the number of
 /// bytes.
 ///

@@ -29,8 +29,8 @@ use std::collections::{BTreeSet, HashMap};
 ///
 /// Of each key of A its name and a digest of 128 bits are held in memory. A path that is not an RDB file or a base needs memory
 /// for its whole data set while it is read. From a server keys are read with SCAN, DUMP and PEXPIRETIME (PTTL before Redis 7.0) in
-/// small portions; what somebody writes meanwhile may show as a difference. Functions of servers without FUNCTION DUMP are not
-/// compared.
+/// small portions; what somebody writes meanwhile may show as a difference. Functions are
+/// compared if all keys are, except those of servers without FUNCTION DUMP.
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub struct Arguments {
@@ -54,8 +54,10 @@ pub struct Arguments {
 }
 
 const HELP: &str = "\
-With --json there is a line for each difference that is shown, {\"difference\", \"db\", \"key\", …}, with only-in-a, only-in-b,
-value, expiry or function as the difference; the last line has the numbers.
+With --json there is a line for each difference that is shown,
+  {\"difference\", \"db\", \"key\", …}
+the difference being only-in-a, only-in-b, value, expiry or function. The last line has the
+numbers.
 
 Examples:
   mainstay-tool diff /backup/monday dump.rdb
