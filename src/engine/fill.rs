@@ -62,7 +62,7 @@ impl Guard<'_> {
         }
     }
 
-    fn assert_no_log(&self) {
+    pub(super) fn assert_no_log(&self) {
         assert!(self.state.log.is_none(), "what a log has not seen would be gone after a start");
     }
 }

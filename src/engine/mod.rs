@@ -23,6 +23,7 @@ mod reload;
 mod replay;
 mod save;
 mod session;
+mod shift;
 pub mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;

@@ -10,7 +10,7 @@ use crate::data::digest::digest;
 use crate::data::testing::describe;
 use crate::disk::SimDisk;
 use crate::env::{SimClock, seeded_random};
-use crate::log::{Action, Durability, Log, Lsn, Options};
+use crate::log::{Durability, Log, Lsn, Options};
 use crate::resp::Args;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -94,26 +94,9 @@ pub(super) fn contents(engine: &Engine, encodings: bool) -> Vec<String> {
     all
 }
 
-/// Does all that the log's threads have to do.
-pub(super) fn settle(log: &Log) {
-    loop {
-        match log.next_action() {
-            Action::Drain => log.drain(),
-            Action::Roll => log.roll(),
-            Action::Heal => log.heal(),
-            Action::Sync => {
-                let ticket = log.begin_sync();
-                let result = ticket.sync();
-                log.finish_sync(ticket, result);
-            }
-            Action::Wait(_) | Action::Stop => return,
-        }
-    }
-}
-
 pub(super) fn close(log: &Log) {
     log.begin_close();
-    settle(log);
+    log.settle();
     log.close().expect("nothing fails here");
 }
 
@@ -177,7 +160,7 @@ impl World {
             Step::Expire => while self.engine.lock().expire_slice() {},
             Step::Sync => {
                 self.log().request_sync();
-                settle(&self.log());
+                self.log().settle();
             }
             Step::Base => {
                 let old = self.engine.lock().end_log().expect("there is one");

@@ -1,7 +1,7 @@
 //! A snapshot is what the keyspace was at one moment, whatever happens while it is taken.
 
 use super::compact::{BASE_FORMAT, SnapshotError, compact};
-use super::recovery_tests::{End, Step, World, contents, settings, settle, step};
+use super::recovery_tests::{End, Step, World, contents, settings, step};
 use super::{Engine, Machine, load};
 use crate::disk::{Disk, SimDisk};
 use crate::env::{SimClock, seeded_random};
@@ -96,11 +96,11 @@ fn take(world: &mut World, steps: &mut VecDeque<During>) -> Result<bool, TestCas
     let done = compact(&log, &begun, &mut || match steps.pop_front() {
         Some(During::Step(step)) => result = result.clone().and(world.step(&step)),
         Some(During::Slice) => drop(world.engine.lock().save_slice(0)),
-        Some(During::Settle) => settle(&world.log()),
+        Some(During::Settle) => world.log().settle(),
         Some(During::Abort) => world.engine.lock().abort_snapshot(),
         None => {
             world.engine.lock().save_slice(0);
-            settle(&world.log());
+            world.log().settle();
         }
     });
     result?;

@@ -99,14 +99,6 @@ impl Log {
         loop {
             self.take_work();
             match self.next_action() {
-                Action::Drain => self.drain(),
-                Action::Roll => self.roll(),
-                Action::Heal => self.heal(),
-                Action::Sync => {
-                    let ticket = self.begin_sync();
-                    let result = ticket.sync();
-                    self.finish_sync(ticket, result);
-                }
                 Action::Stop => return,
                 Action::Wait(timeout) => {
                     let mut work = self.work.lock();
@@ -119,7 +111,32 @@ impl Log {
                         }
                     }
                 }
+                action => self.act(action),
             }
+        }
+    }
+
+    /// Does all that the log thread would do now: for whoever has none.
+    pub fn settle(&self) {
+        loop {
+            match self.next_action() {
+                Action::Wait(_) | Action::Stop => return,
+                action => self.act(action),
+            }
+        }
+    }
+
+    fn act(&self, action: Action) {
+        match action {
+            Action::Drain => self.drain(),
+            Action::Roll => self.roll(),
+            Action::Heal => self.heal(),
+            Action::Sync => {
+                let ticket = self.begin_sync();
+                let result = ticket.sync();
+                self.finish_sync(ticket, result);
+            }
+            Action::Wait(_) | Action::Stop => {}
         }
     }
 

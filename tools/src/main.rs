@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `verbs/` | one file, or directory, a verb |
 //! | `source/` | what a path leads to: which files, and the keys in them |
+//! | `blocks.rs`, `frames.rs`, `payload.rs` | blocks of bases, frames, commands in frames: sound or damaged |
 //! | `filter.rs` | which keys a verb is about |
 //! | `commands_of.rs` | keys as the commands that make them |
-//! | `blocks.rs`, `frames.rs`, `payload.rs` | blocks of bases, frames, commands in frames: sound or damaged |
 //! | `output/` | what people and machines see: numbers, tables, progress; files that are there whole or not at all |
 
 mod blocks;

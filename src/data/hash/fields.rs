@@ -188,6 +188,19 @@ impl Fields {
         true
     }
 
+    /// Gives every field that expires the time that `moved` makes of its own.
+    pub(super) fn move_expiries(&mut self, moved: impl Fn(i64) -> i64) {
+        let expiring = self.table.iter().filter_map(|field| {
+            field.expiry_ms().map(|at| (field.name().to_vec(), moved(at)))
+        });
+        let expiring: Vec<_> = expiring.collect();
+        for (name, at) in &expiring {
+            self.set_expiry(name, Some(*at));
+        }
+        // The time kept for the first of them may be one from before.
+        self.next_expiry_ms = expiring.iter().map(|&(_, at)| at).min().unwrap_or(i64::MAX);
+    }
+
     pub(super) fn remove(&mut self, name: &[u8]) -> bool {
         let hash = self.place(name);
         let Some(old) = self.table.remove(hash, |field| field.name() == name) else {

@@ -277,6 +277,25 @@ impl Hash {
         }
     }
 
+    /// Moves the expiry time of every field that has one by `delta_ms`, as far as expiry times go.
+    pub fn shift_expiries(&mut self, delta_ms: i64) {
+        let shifted = |at: i64| at.saturating_add(delta_ms).clamp(1, FIELD_EXPIRY_MAX_MS);
+        match self.0.get_mut() {
+            Form::First(_) => {}
+            Form::Second(triples) => {
+                // Whatever they are moved by, their order stays.
+                let (mut moved, mut elements) = (Listpack::new(), triples.iter());
+                while let Some(Field { name, value, expiry_ms }) = next_triple(&mut elements) {
+                    push(&mut moved, name);
+                    push(&mut moved, value);
+                    moved.push_back_integer(expiry_ms.map_or(NO_EXPIRY, shifted));
+                }
+                self.0 = Word::second(Boxed::new(moved));
+            }
+            Form::Third(fields) => fields.move_expiries(shifted),
+        }
+    }
+
     /// A time before which no field expires, as Unix time in ms; `None` if none ever does.
     pub fn next_expiry_ms(&self) -> Option<i64> {
         match self.0.get() {

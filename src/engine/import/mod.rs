@@ -16,7 +16,7 @@ mod aof;
 mod detect;
 mod manifest;
 mod rdb;
-mod reader;
+pub mod reader;
 mod report;
 #[cfg(test)]
 mod tests;

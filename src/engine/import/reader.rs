@@ -17,7 +17,7 @@ const ANNOTATION_BYTES_MAX: usize = 4096;
 
 /// What comes next in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub enum Step {
     /// A command, which begins at this offset; [`CommandReader::args`] has it.
     Command {
         /// Where it begins.
@@ -33,11 +33,13 @@ pub(super) enum Step {
 }
 
 /// Why a file cannot be read on.
-#[derive(Debug)]
-pub(super) enum ReadError {
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
     /// The disk refused.
+    #[error("it cannot be read: {0}")]
     Disk(io::Error),
     /// What begins at `offset` is no command.
+    #[error("offset {offset}: {reason}")]
     Format {
         /// Where.
         offset: u64,
@@ -47,7 +49,7 @@ pub(super) enum ReadError {
 }
 
 /// Reads commands.
-pub(super) struct CommandReader {
+pub struct CommandReader {
     file: Arc<dyn File>,
     /// The file's length when it was opened: nobody writes it any more.
     len: u64,
@@ -58,11 +60,12 @@ pub(super) struct CommandReader {
     base: u64,
     parser: RequestParser,
     ranges: Vec<(usize, usize)>,
+    time_s: Option<u64>,
 }
 
 impl CommandReader {
     /// Reads from `offset` on.
-    pub(super) fn new(file: Arc<dyn File>, len: u64, offset: u64) -> Self {
+    pub fn new(file: Arc<dyn File>, len: u64, offset: u64) -> Self {
         Self {
             file,
             len,
@@ -71,16 +74,23 @@ impl CommandReader {
             base: offset,
             parser: RequestParser::default(),
             ranges: Vec::new(),
+            time_s: None,
         }
     }
 
     /// The command that was read last.
-    pub(super) fn args(&self) -> Args<'_> {
+    pub fn args(&self) -> Args<'_> {
         Args::new(&self.buffer, &self.ranges)
     }
 
+    /// When what was read last had been written, as Unix time in s, if the file says so: in annotations `#TS:`, which
+    /// `aof-timestamp-enabled` writes.
+    pub fn time_s(&self) -> Option<u64> {
+        self.time_s
+    }
+
     /// How many bytes of the file were dealt with.
-    pub(super) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.base + self.start as u64
     }
 
@@ -88,7 +98,7 @@ impl CommandReader {
     ///
     /// # Errors
     /// Those of the disk, and if the bytes are no command.
-    pub(super) fn next(&mut self) -> Result<Step, ReadError> {
+    pub fn next(&mut self) -> Result<Step, ReadError> {
         loop {
             let offset = self.offset();
             let is_there = match self.buffer.get(self.start).copied() {
@@ -141,6 +151,11 @@ impl CommandReader {
         loop {
             let rest = &self.buffer[self.start..];
             if let Some(at) = rest[searched..].iter().position(|&byte| byte == b'\n') {
+                let line = &rest[..searched + at];
+                let time = line.strip_prefix(b"#TS:").and_then(|time| {
+                    std::str::from_utf8(time.trim_ascii_end()).ok()?.parse().ok()
+                });
+                self.time_s = time.or(self.time_s);
                 self.start += searched + at + 1;
                 return Ok(true);
             }
@@ -214,6 +229,16 @@ mod tests {
         let (commands, end) = read(b"#TS:1\r\n*1\r\n$1\r\na\r\n#TS:2\r\n#\n*1\r\n$1\r\nb\r\n#TS:3");
         assert_eq!(commands, [(7, vec![b"a".to_vec()]), (27, vec![b"b".to_vec()])]);
         assert_eq!(end, Ok(Step::End));
+    }
+
+    #[test]
+    fn annotations_tell_the_time_of_what_follows() {
+        let mut reader = reader(b"*1\r\n$1\r\na\r\n#TS:17\r\n*1\r\n$1\r\nb\r\n#TS:x\r\n*1\r\n$1\r\nc\r\n");
+        let mut times = Vec::new();
+        while let Ok(Step::Command { .. }) = reader.next() {
+            times.push(reader.time_s());
+        }
+        assert_eq!(times, [None, Some(17), Some(17)]);
     }
 
     #[test]
