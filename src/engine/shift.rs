@@ -188,7 +188,14 @@ mod tests {
             .map(|(key, _, _, fields)| format!("{key} {}", fields.len()))
             .collect();
         let expected = [
-            "list 0", "long 0", "pairs 2", "plain 0", "set 0", "stream 0", "table 39", "triples 1",
+            "list 0",
+            "long 0",
+            "pairs 2",
+            "plain 0",
+            "set 0",
+            "stream 0",
+            "table 39",
+            "triples 1",
             "zset 0",
         ];
         assert_eq!(left, expected);

@@ -190,9 +190,10 @@ impl Fields {
 
     /// Gives every field that expires the time that `moved` makes of its own.
     pub(super) fn move_expiries(&mut self, moved: impl Fn(i64) -> i64) {
-        let expiring = self.table.iter().filter_map(|field| {
-            field.expiry_ms().map(|at| (field.name().to_vec(), moved(at)))
-        });
+        let expiring = self
+            .table
+            .iter()
+            .filter_map(|field| field.expiry_ms().map(|at| (field.name().to_vec(), moved(at))));
         let expiring: Vec<_> = expiring.collect();
         for (name, at) in &expiring {
             self.set_expiry(name, Some(*at));

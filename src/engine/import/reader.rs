@@ -152,9 +152,9 @@ impl CommandReader {
             let rest = &self.buffer[self.start..];
             if let Some(at) = rest[searched..].iter().position(|&byte| byte == b'\n') {
                 let line = &rest[..searched + at];
-                let time = line.strip_prefix(b"#TS:").and_then(|time| {
-                    std::str::from_utf8(time.trim_ascii_end()).ok()?.parse().ok()
-                });
+                let time = line
+                    .strip_prefix(b"#TS:")
+                    .and_then(|time| std::str::from_utf8(time.trim_ascii_end()).ok()?.parse().ok());
                 self.time_s = time.or(self.time_s);
                 self.start += searched + at + 1;
                 return Ok(true);
@@ -233,7 +233,8 @@ mod tests {
 
     #[test]
     fn annotations_tell_the_time_of_what_follows() {
-        let mut reader = reader(b"*1\r\n$1\r\na\r\n#TS:17\r\n*1\r\n$1\r\nb\r\n#TS:x\r\n*1\r\n$1\r\nc\r\n");
+        let mut reader =
+            reader(b"*1\r\n$1\r\na\r\n#TS:17\r\n*1\r\n$1\r\nb\r\n#TS:x\r\n*1\r\n$1\r\nc\r\n");
         let mut times = Vec::new();
         while let Ok(Step::Command { .. }) = reader.next() {
             times.push(reader.time_s());
