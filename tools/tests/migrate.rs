@@ -477,6 +477,19 @@ fn what_is_left_out_is_said() {
     assert!(has("'databases 21'"), "{remarks:?}");
     assert_eq!(std::fs::read(path("cut.aof")).unwrap(), aof);
 
+    // A key with a value of a module (an id, no more), then one without; no checksum.
+    let mut rdb = b"REDIS0011\xfe\x00\x07\x01m\x81".to_vec();
+    rdb.extend_from_slice(&(7u64 << 40 | 1).to_be_bytes());
+    rdb.extend_from_slice(b"\x00\x00\x01k\x01v\xff\0\0\0\0\0\0\0\0");
+    std::fs::write(path("modules.rdb"), rdb).unwrap();
+    let words = ["import", &path("modules.rdb"), "--into", &path("modules"), "--json"];
+    let said = tool_says(2, &words);
+    assert!(said.contains("1 keys have values of modules"), "{said}");
+    assert!(!home.path().join("modules").exists());
+    let said = tool_says(0, &[&words[..], &["--skip-modules"]].concat());
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&report["keys"], &report["skipped"]["module_keys"]), (&1.into(), &1.into()));
+
     // Through pipes.
     let mut words = vec!["import", "-", "--into"];
     let piped = path("piped");
