@@ -112,7 +112,7 @@ pub fn scan_blocks(
     let mut lost = None;
     let mut end = end;
     if damaged {
-        // The index itself may be where it is.
+        // Either a block is damaged, or what follows the last one.
         let last = found.pop().expect("it has a head");
         let missing = announced.saturating_sub(keys - u64::from(last.keys));
         if missing > 0 || found.is_empty() {
@@ -122,7 +122,8 @@ pub fn scan_blocks(
                 offset: last.offset,
                 bytes: preamble_bytes.saturating_sub(last.offset),
                 db: last.db,
-                keys: Some(missing),
+                // Other databases may have come behind it.
+                keys: None,
                 names: Vec::new(),
             });
         } else {

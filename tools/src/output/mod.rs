@@ -5,13 +5,15 @@
 mod json_text;
 mod place;
 mod progress;
+mod table;
 mod temporary;
 mod units;
 
 pub use json_text::JsonText;
 pub use place::{Place, data_set_in, databases_needed, write_data_set};
 pub use progress::Bar;
-pub use temporary::{Temporary, clean_up_when_interrupted, new_data_dir};
+pub use table::Table;
+pub use temporary::{Temporary, clean_up_when_interrupted};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;
@@ -64,9 +66,20 @@ impl Failure {
         Self { text: text.to_string(), closed: false }
     }
 
+    /// Whether it is only that nobody reads the standard output any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// For `map_err`: `doing` something to `what` failed.
     pub fn doing(doing: &'static str, what: impl fmt::Display) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::new(format_args!("{doing} {what} failed: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 

@@ -1,28 +1,16 @@
 //! Directories that a server or a Redis is to start on.
 
-use super::{Failure, Temporary, new_data_dir};
+use super::{Failure, Temporary};
 use mainstay::engine::{DIR_NAME, Engine};
 use mainstay::log::Options;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory that appears whole or not at all, see [`new_data_dir`].
+/// A directory of a given name inside the one that somebody names: it appears whole or not at all, and the outer one as well
+/// if it is not there yet.
 pub struct Place {
     temporary: Temporary,
-    /// Goes after the temporary directory in it.
-    outer: Outer,
-}
-
-/// The directory that a place lies in, if it was not there before: empty, it is removed again.
-struct Outer(Option<PathBuf>);
-
-impl Drop for Outer {
-    fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            // One that is not empty stays.
-            let _ = fs::remove_dir(path);
-        }
-    }
+    path: PathBuf,
 }
 
 impl Place {
@@ -31,16 +19,31 @@ impl Place {
     /// # Errors
     /// If there is something already, and those of the disk.
     pub fn new(dir: &Path, name: &str) -> Result<Self, Failure> {
-        let outer = Outer((!dir.exists()).then(|| dir.to_owned()));
-        let target = new_data_dir(dir, name)?;
-        let place = Self { temporary: Temporary::beside(&target)?, outer };
-        fs::create_dir(place.path()).map_err(Failure::doing("creating", place.path().display()))?;
-        Ok(place)
+        let is_inner = dir.file_name().is_some_and(|last| last == name);
+        let target = if is_inner || !dir.exists() { dir.to_owned() } else { dir.join(name) };
+        match fs::read_dir(&target) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    let text = format!("{} is not empty: nothing is changed", target.display());
+                    return Err(Failure::new(text));
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Failure::doing("listing", target.display())(error)),
+        }
+        let temporary = Temporary::beside(&target)?;
+        let path = if is_inner || target != dir {
+            temporary.path().to_owned()
+        } else {
+            temporary.path().join(name)
+        };
+        fs::create_dir_all(&path).map_err(Failure::doing("creating", path.display()))?;
+        Ok(Self { temporary, path })
     }
 
     /// Where to write.
     pub fn path(&self) -> &Path {
-        self.temporary.path()
+        &self.path
     }
 
     /// Puts what was written, and synced, in its place.
@@ -48,8 +51,10 @@ impl Place {
     /// # Errors
     /// Those of the disk.
     pub fn persist(self) -> Result<(), Failure> {
-        let synced = fs::File::open(self.path()).and_then(|dir| dir.sync_all());
-        synced.map_err(Failure::doing("syncing", self.path().display()))?;
+        for dir in [&*self.path, self.temporary.path()] {
+            let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
+            synced.map_err(Failure::doing("syncing", dir.display()))?;
+        }
         self.temporary.persist()
     }
 }

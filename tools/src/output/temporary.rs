@@ -29,25 +29,6 @@ fn remove(path: &Path) {
     let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
 }
 
-/// Where a directory `name` goes that is asked for in `dir`: a directory of that name in it, or `dir` itself if that is its name.
-/// What it lies in is created unless it is there.
-///
-/// # Errors
-/// If there is one already that is not empty, and those of the disk.
-pub fn new_data_dir(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let is_inner = dir.file_name().is_some_and(|last| last == name);
-    let path = if is_inner { dir.to_owned() } else { dir.join(name) };
-    let is_empty = |path: &Path| fs::read_dir(path).map(|mut entries| entries.next().is_none());
-    if path.exists() && !is_empty(&path).map_err(Failure::doing("listing", path.display()))? {
-        return Err(Failure::new(format_args!("{} is there and not empty", path.display())));
-    }
-    let outer = path.parent().unwrap_or(Path::new(""));
-    if !outer.as_os_str().is_empty() {
-        fs::create_dir_all(outer).map_err(Failure::doing("creating", outer.display()))?;
-    }
-    Ok(path)
-}
-
 /// A file or directory under a name of its own, beside the one that it gets once it is whole. Dropped before, it is removed.
 pub struct Temporary {
     path: PathBuf,

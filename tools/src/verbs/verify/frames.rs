@@ -84,6 +84,10 @@ pub fn check(
             }
         }
     }
+    if frames.is_cut(scan.offset()) {
+        let text = "the file was cut: behind the last frame of an open segment are zeros";
+        findings.push(Finding::at(name, scan.offset(), text));
+    }
     Ok(counts)
 }
 
