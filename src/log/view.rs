@@ -178,11 +178,8 @@ impl View {
         decompressed(self.file(&retired.name())?, retired)
     }
 
-    /// The file of a base or segment by the name that it has or, if it was compressed, had; what it was is in memory then, whole.
-    ///
-    /// # Errors
-    /// As [`View::file`] and [`View::retired`].
-    pub fn by_name(&self, name: &str) -> io::Result<Arc<dyn File>> {
+    /// The file of a base or segment by the name that it has or had.
+    fn by_name(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let found = self.file(name);
         if found.is_ok() {
             return found;

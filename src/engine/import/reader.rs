@@ -98,6 +98,7 @@ impl CommandReader {
     ///
     /// # Errors
     /// Those of the disk, and if the bytes are no command.
+    #[allow(clippy::should_implement_trait)] // What it has read is overwritten by the next one.
     pub fn next(&mut self) -> Result<Step, ReadError> {
         loop {
             let offset = self.offset();

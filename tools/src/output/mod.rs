@@ -13,7 +13,7 @@ pub use json_text::JsonText;
 pub use place::{Place, data_set_in, databases_needed, write_data_set};
 pub use progress::Bar;
 pub use table::Table;
-pub use temporary::{Temporary, clean_up_when_interrupted};
+pub use temporary::{Deferred, Temporary, clean_up_when_interrupted};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;

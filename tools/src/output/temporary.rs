@@ -5,9 +5,14 @@ use rustix::fs::{CWD, RenameFlags};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is to be removed when the process is interrupted.
 static BEGUN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Whether an interrupt only asks for an end, and whether one has.
+static DEFERRED: AtomicBool = AtomicBool::new(false);
+static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// The exit code of a process that was interrupted, as shells have it: 128 and the signal's number.
 const INTERRUPTED: i32 = 130;
@@ -15,13 +20,53 @@ const INTERRUPTED: i32 = 130;
 /// From now on an interrupt (SIGINT, SIGTERM, SIGHUP) removes what is not whole and ends the process.
 pub fn clean_up_when_interrupted() {
     let set = ctrlc::set_handler(|| {
-        // Held until the end: nothing is begun or put in its place any more.
-        let begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        begun.iter().for_each(|path| remove(path));
-        std::process::exit(INTERRUPTED);
+        if DEFERRED.load(Ordering::SeqCst) {
+            REQUESTED.store(true, Ordering::SeqCst);
+        } else {
+            end();
+        }
     });
     // Without a handler an interrupt leaves files behind that are named as temporary ones.
     debug_assert!(set.is_ok());
+}
+
+/// Removes what is not whole, and ends the process.
+fn end() -> ! {
+    // Held until the end: nothing is begun or put in its place any more.
+    let begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    begun.iter().for_each(|path| remove(path));
+    std::process::exit(INTERRUPTED);
+}
+
+/// As long as this is there, an interrupt does not end the process but asks for it: what is being done to a data set is to be
+/// given up in order. Dropped after that, it ends the process.
+pub struct Deferred(());
+
+impl Deferred {
+    /// Begins to defer interrupts; one at a time.
+    pub fn begin() -> Self {
+        DEFERRED.store(true, Ordering::SeqCst);
+        Self(())
+    }
+
+    /// Ends that. What was being done is done, so an interrupt that came meanwhile came too late.
+    pub fn done(self) {
+        REQUESTED.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether somebody wants this to end.
+    pub fn requested(&self) -> bool {
+        REQUESTED.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Deferred {
+    fn drop(&mut self) {
+        DEFERRED.store(false, Ordering::SeqCst);
+        if self.requested() {
+            end();
+        }
+    }
 }
 
 fn remove(path: &Path) {

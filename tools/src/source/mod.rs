@@ -129,9 +129,14 @@ impl Source {
     /// If nothing is there, or nothing that is known.
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let piped = (path == Path::new("-")).then(detect::spool).transpose()?;
-        let (kind, found) = detect::find(piped.as_ref().map_or(path, Temporary::path))?;
+        let there = piped.as_ref().map_or(path, Temporary::path);
+        let (kind, found) = detect::find(there)?;
+        let mut files = detect::files(&found)?;
+        if let (Kind::Base | Kind::Segment, [file]) = (kind, &mut files[..]) {
+            // By itself it may have any name.
+            file.path = there.to_owned();
+        }
         let path = path.to_owned();
-        let files = detect::files(&found)?;
         let mut source = Self { path, kind, found, files, aux: Vec::new(), _piped: piped };
         if let Some(first) = source.rdb_path() {
             source.aux = detect::read_aux(&first)?;
@@ -377,9 +382,9 @@ fn remarks(view: &View, recovery: &Recovery) -> Vec<String> {
     let mut remarks = Vec::new();
     if view.is_live() {
         remarks.push(format!(
-            "a server has {} open: read up to LSN {}, below which everything is known to be durable",
+            "a server has {} open: nothing is read from LSN {} on, below which everything is known to be durable",
             view.dir().display(),
-            recovery.lsn
+            view.end().lsn
         ));
     }
     if let Some(cut) = &recovery.cut {
