@@ -9,7 +9,7 @@
 //! Each imports only from those below it.
 //!
 //! ```text
-//! main.rs      mainstay-server                              tools/   mainstay-tool (no verbs yet)
+//! main.rs      mainstay-server                              tools/   mainstay-tool, a file a verb
 //! ------------------------------------------------------------------------------------------------
 //! server/      listening, connections, held replies, CONFIG, INFO, CLIENT, the process
 //! server/config/   the one table of directives; the syntax of redis.conf; GET, SET, REWRITE

@@ -3,6 +3,7 @@
 use super::numbers::integer;
 use super::spec::{Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, reply_help};
+use crate::keyspace::Entry;
 use crate::resp::Args;
 
 /// This family's part of the table.
@@ -43,6 +44,11 @@ fn help(ctx: &mut Context<'_>, _: Args<'_>) -> CommandResult {
 /// What the table of keys takes for each, in bytes.
 const INDEX_BYTES: usize = 12;
 
+/// What `MEMORY USAGE` says of a key: bytes of memory of its name, its value and its place in the table of keys.
+pub fn usage_bytes(entry: Entry<'_>) -> usize {
+    entry.memory_bytes() + INDEX_BYTES
+}
+
 /// `MEMORY USAGE key [SAMPLES count]`
 ///
 /// Nothing is estimated from samples, so their count is only checked.
@@ -58,7 +64,7 @@ fn usage(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     }
     let key = ctx.store.key(&args[2]);
     match ctx.store.peek_counted(&key) {
-        Some(entry) => ctx.reply.integer((entry.memory_bytes() + INDEX_BYTES) as i64),
+        Some(entry) => ctx.reply.integer(usage_bytes(entry) as i64),
         None => ctx.reply.null(),
     }
     Ok(())

@@ -5,12 +5,14 @@
 mod json_text;
 mod place;
 mod progress;
+mod table;
 mod temporary;
 mod units;
 
 pub use json_text::JsonText;
 pub use place::{Place, data_set_in, write_data_set};
 pub use progress::Bar;
+pub use table::Table;
 pub use temporary::{Deferred, Temporary, clean_up_when_interrupted, new_data_dir};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
@@ -62,6 +64,11 @@ impl Failure {
     /// One with these words.
     pub fn new(text: impl fmt::Display) -> Self {
         Self { text: text.to_string(), closed: false }
+    }
+
+    /// Whether it is only that nobody reads the standard output any more.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// For `map_err`: `doing` something to `what` failed.

@@ -9,11 +9,13 @@ mod contents;
 #[path = "../../../tests/support/redis.rs"]
 mod redis;
 mod server;
+mod timed;
 
 pub use client::{Client, Value, array, bulk, error, int, ok, status, words};
 pub use contents::{LIBRARY, fill};
 pub use redis::Redis;
 pub use server::Server;
+pub use timed::{DataSet, START_MS};
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -38,6 +40,25 @@ pub fn tool_says<A: AsRef<std::ffi::OsStr>>(code: i32, arguments: &[A]) -> Strin
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{}\n{out}{err}", words.join(" "));
     out
+}
+
+/// The standard output of the tool with `--json`, which must end with this code.
+pub fn tool_json(code: i32, arguments: &[&str]) -> serde_json::Value {
+    let out = tool_says(code, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&out).expect("the output is JSON")
+}
+
+/// Dump files that other servers wrote: `MAINSTAY_TEST_CORPUS`, or where they are by default.
+pub fn corpus() -> Option<PathBuf> {
+    let path = match std::env::var_os("MAINSTAY_TEST_CORPUS") {
+        Some(path) => path.into(),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
+    };
+    if path.is_dir() {
+        return Some(path);
+    }
+    eprintln!("SKIPPED: {} is not there", path.display());
+    None
 }
 
 /// All files below a directory, with their bytes.

@@ -1,0 +1,119 @@
+//! Data sets that are written with the library, at times that the test decides.
+#![allow(dead_code)] // No test file uses all of it.
+
+use mainstay::commands::spec::ServerCommand;
+use mainstay::commands::{CommandResult, Settings, resolve};
+use mainstay::disk::RealDisk;
+use mainstay::engine::{Engine, Guard, Machine, ServerCommands, Session};
+use mainstay::env::{SimClock, seeded_random};
+use mainstay::log::{Action, Durability, Log, Options};
+use mainstay::resp::Args;
+use mainstay::resp::args::OwnedArgs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where its clock begins, as Unix time in ms.
+pub const START_MS: i64 = 1_700_000_000_000;
+
+/// A data set that is being written.
+pub struct DataSet {
+    /// Tells the time.
+    pub clock: Arc<SimClock>,
+    /// What executes its commands.
+    pub engine: Engine,
+    session: Session,
+    dir: PathBuf,
+}
+
+struct NoServer;
+
+impl ServerCommands for NoServer {
+    fn run(
+        &mut self,
+        command: ServerCommand,
+        _: &mut Guard<'_>,
+        _: &mut Session,
+        _: Args<'_>,
+        _: &mut Vec<u8>,
+    ) -> CommandResult {
+        panic!("{command:?} needs a server")
+    }
+}
+
+impl DataSet {
+    /// A new one in `dir`, whose clock begins at `start_ms`.
+    pub fn create(dir: &Path, start_ms: i64) -> Self {
+        let clock = SimClock::new(start_ms);
+        let machine = Machine {
+            disk: Arc::new(RealDisk),
+            clock: clock.clone(),
+            random: Arc::new(|| seeded_random(1)),
+        };
+        let options = Options {
+            segment_bytes: 4 << 20,
+            durability: Durability::EverySec,
+            ..Options::default()
+        };
+        let (engine, _) = Engine::open(machine, dir, 16, Settings::default(), options)
+            .expect("an empty directory becomes a data set");
+        Self { clock, engine, session: Session::default(), dir: dir.into() }
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Runs a command, which must not fail.
+    pub fn run(&mut self, args: &[&[u8]]) {
+        let args = OwnedArgs::from_slices(args);
+        let mut reply = Vec::new();
+        let resolved = resolve(args.as_args());
+        let mut guard = self.engine.lock();
+        guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
+        assert!(!reply.starts_with(b"-"), "{}", reply.escape_ascii());
+    }
+
+    /// Runs a command whose words are divided by blanks.
+    pub fn line(&mut self, line: &str) {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        self.run(&words);
+    }
+
+    /// Writes what was executed, in frames of its own, and syncs it.
+    pub fn sync(&self) {
+        let log = self.log();
+        log.drain();
+        log.request_sync();
+        settle(&log);
+    }
+
+    /// Closes the log as a server does that is stopped.
+    pub fn close(self) {
+        let log = self.log();
+        log.begin_close();
+        settle(&log);
+        log.close().expect("nothing fails here");
+    }
+
+    fn log(&self) -> Arc<Log> {
+        self.engine.log().expect("there is one")
+    }
+}
+
+/// Does all that the log's threads have to do.
+fn settle(log: &Log) {
+    loop {
+        match log.next_action() {
+            Action::Drain => log.drain(),
+            Action::Roll => log.roll(),
+            Action::Heal => log.heal(),
+            Action::Sync => {
+                let ticket = log.begin_sync();
+                let result = ticket.sync();
+                log.finish_sync(ticket, result);
+            }
+            Action::Wait(_) | Action::Stop => return,
+        }
+    }
+}
