@@ -276,7 +276,7 @@ fn is_unbroken(view: &View, history: &Manifest, end_lsn: Lsn) -> bool {
         if frames.first.1 > lsn && lsn > 0 {
             return false;
         }
-        while let Some(found) = scan.next() {
+        for found in scan.by_ref() {
             match found {
                 Found::Frame { .. } => {}
                 Found::Gap(gap) if gap.lsn == gap.end_lsn => {}
