@@ -1,0 +1,250 @@
+//! `repair` as an operator meets it, and a server that starts on what it has saved.
+
+#[path = "support/data_set.rs"]
+mod data_set;
+mod support;
+
+use data_set::{DataSet, Model, contents, files_below, read};
+use mainstay::disk::RealDisk;
+use mainstay::log::frame::{FrameHeader, FrameKind, HEADER_BYTES};
+use mainstay::log::manifest::NAME;
+use mainstay::log::reader::FrameReader;
+use mainstay::log::segment::{base_name, segment_name};
+use mainstay::log::{Retention, View};
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::{Server, info, tool_json, tool_says};
+
+const DROPPED: Retention = Retention { time_s: 0, bytes: 0 };
+
+/// A directory with a base and frames behind it, which was closed.
+fn closed(home: &Path, seed: u64) -> Model {
+    let dir = home.join("mainstay");
+    fs::create_dir_all(&dir).unwrap();
+    let mut set = DataSet::create(&dir, DROPPED, seed);
+    (0..6).for_each(|_| set.batch(10));
+    set.compact();
+    (0..10).for_each(|_| set.batch(10));
+    set.close()
+}
+
+/// The last segment: its path, and the offsets and headers of its frames of commands.
+fn frames(dir: &Path) -> (PathBuf, Vec<(u64, FrameHeader)>) {
+    let view = View::open(&RealDisk, dir).unwrap();
+    let line = view.manifest().segments.last().unwrap();
+    let name = segment_name(line.sequence);
+    let end = line.end.unwrap().bytes;
+    let mut reader = FrameReader::new(view.file(&name).unwrap(), end, line.identity.seed());
+    let (mut offset, mut found) = (FrameReader::FIRST_OFFSET, Vec::new());
+    while let Ok(header) = reader.header(offset) {
+        if header.kind == FrameKind::Commands {
+            found.push((offset, header));
+        }
+        offset += header.frame_bytes();
+    }
+    (dir.join(name), found)
+}
+
+fn flip(path: &Path, offset: u64) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[offset as usize] ^= 4;
+    fs::write(path, bytes).unwrap();
+}
+
+/// Damages the payload of a frame in the middle of the last segment; gives its header.
+fn damage_a_frame(dir: &Path) -> FrameHeader {
+    let (path, frames) = frames(dir);
+    let (offset, header) = frames[frames.len() / 2];
+    flip(&path, offset + HEADER_BYTES as u64 + 3);
+    header
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_server_starts_on_what_was_saved_and_says_what_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 1);
+    let lost = damage_a_frame(&model.dir);
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    let range = &report["lost"][0];
+    assert_eq!((&range["lsn"], &range["end_lsn"]), (&lost.lsn.into(), &lost.end_lsn().into()));
+    assert_eq!((&range["from_ms"], &range["to_ms"]), (&lost.time_ms.into(), &lost.time_ms.into()));
+    assert_eq!(report["end_lsn"], model.end().lsn);
+
+    let log = home.path().join("server.log");
+    let server = Server::start(&out, &["--logfile", text(&log)]);
+    let mut client = server.client();
+    let field = |client: &mut _, name| info(client, name).parse::<u64>().unwrap();
+    assert_eq!(field(&mut client, "log_lost_ranges"), 1);
+    assert_eq!(field(&mut client, "log_lost_bytes"), lost.raw_bytes);
+    assert_eq!(field(&mut client, "log_lost_keys"), 0);
+    assert_eq!(field(&mut client, "log_lsn_durable"), model.end().lsn);
+    client.call("SET written-since 1");
+    server.stop();
+    let said = fs::read_to_string(&log).unwrap();
+    let words = format!("could not save LSN {} to {}", lost.lsn, lost.end_lsn());
+    assert!(said.contains(&words), "{said}");
+    // What was lost stays known, and the rest goes on.
+    let server = Server::start(&out, &[]);
+    assert_eq!(field(&mut server.client(), "log_lost_ranges"), 1);
+    assert_eq!(server.client().call("GET written-since").text(), "1");
+    server.stop();
+    tool_says(0, &["verify", text(&out)]);
+}
+
+#[test]
+fn keys_of_a_damaged_block_are_counted_by_the_server() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 2);
+    let view = View::open(&RealDisk, &model.dir).unwrap();
+    let base = view.manifest().base.clone().unwrap();
+    drop(view);
+    // Far enough behind the head to be in a block with keys.
+    flip(&model.dir.join(base_name(base.sequence)), base.preamble_bytes / 3);
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    let keys = report["lost_blocks"][0]["keys"].as_u64().unwrap();
+    assert!(keys > 0, "{report}");
+    assert_eq!(report["lost"].as_array().unwrap().len(), 0);
+    let server = Server::start(&out, &[]);
+    assert_eq!(info(&mut server.client(), "log_lost_keys"), keys.to_string());
+    server.stop();
+}
+
+#[test]
+fn a_prefix_is_the_state_of_a_moment() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 3);
+    let lost = damage_a_frame(&model.dir);
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", "--prefix", text(home.path()), "--out", text(&out)]);
+    assert_eq!(report["end_lsn"], lost.lsn);
+    let (engine, lsn) = read(&out.join("mainstay"));
+    assert_eq!(lsn, lost.lsn);
+    assert_eq!(contents(&engine), model.at_lsn(lsn).contents);
+}
+
+#[test]
+fn nothing_is_written_where_something_is_or_without_being_asked_to() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 4);
+    damage_a_frame(&model.dir);
+    let before = files_below(home.path());
+    let dry = tool_json(1, &["repair", "--dry-run", text(home.path())]);
+    assert_eq!(dry["lost"].as_array().unwrap().len(), 1);
+    tool_says(2, &["repair", text(home.path())]);
+    tool_says(2, &["repair", text(home.path()), "--out", text(home.path())]);
+    tool_says(2, &["repair", text(home.path()), "--out", text(&model.dir)]);
+    tool_says(2, &["repair", text(&home.path().join("nowhere")), "--out", "x"]);
+    assert!(files_below(home.path()) == before);
+}
+
+#[test]
+fn in_place_the_damaged_directory_is_kept_and_a_running_servers_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 5);
+    let server = Server::start(home.path(), &[]);
+    tool_says(2, &["repair", "--in-place", text(home.path())]);
+    server.stop();
+    let lost = damage_a_frame_of_any(&model.dir);
+    let before = files_below(&model.dir);
+    let said = tool_says(1, &["repair", "--in-place", text(home.path())]);
+    let kept: Vec<PathBuf> = fs::read_dir(home.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains("mainstay.damaged-"))
+        .collect();
+    assert_eq!(kept.len(), 1, "{said}");
+    assert!(said.contains(text(&kept[0])), "{said}");
+    let is_data = |name: &str| name != "lock";
+    for (path, bytes) in &before {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(!is_data(name) || fs::read(kept[0].join(name)).unwrap() == *bytes, "{name}");
+    }
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2, "something else was left");
+    let server = Server::start(home.path(), &[]);
+    assert_eq!(info(&mut server.client(), "log_lost_bytes"), lost.to_string());
+    server.stop();
+}
+
+/// Damages a frame of whichever segment has one; gives how many bytes of commands it has.
+fn damage_a_frame_of_any(dir: &Path) -> u64 {
+    let view = View::open(&RealDisk, dir).unwrap();
+    let line = view.manifest().segments.first().unwrap().clone();
+    let name = segment_name(line.sequence);
+    let end = line.end.unwrap().bytes;
+    let mut reader = FrameReader::new(view.file(&name).unwrap(), end, line.identity.seed());
+    let header = reader.header(FrameReader::FIRST_OFFSET).unwrap();
+    assert_eq!(header.kind, FrameKind::Commands);
+    flip(&dir.join(name), FrameReader::FIRST_OFFSET + HEADER_BYTES as u64);
+    header.raw_bytes
+}
+
+#[test]
+fn without_a_manifest_the_headers_tell_what_there_is() {
+    for (seed, is_missing) in [(6, true), (7, false)] {
+        let home = tempfile::tempdir().unwrap();
+        let model = closed(home.path(), seed);
+        if is_missing {
+            fs::remove_file(model.dir.join(NAME)).unwrap();
+        } else {
+            flip(&model.dir.join(NAME), 30);
+        }
+        tool_says(1, &["verify", text(home.path())]);
+        let out = home.path().join("out");
+        let report = tool_json(0, &["repair", text(home.path()), "--out", text(&out)]);
+        assert_eq!(report["end_lsn"], model.end().lsn);
+        let (engine, _) = read(&out.join("mainstay"));
+        assert_eq!(contents(&engine), model.end().contents);
+    }
+}
+
+#[test]
+fn a_missing_file_loses_what_was_in_it() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 8);
+    let view = View::open(&RealDisk, &model.dir).unwrap();
+    let line = view.manifest().segments[0].clone();
+    drop(view);
+    fs::remove_file(model.dir.join(segment_name(line.sequence))).unwrap();
+    let found = tool_json(1, &["verify", text(home.path())]);
+    assert!(found["findings"][0]["damage"].as_str().unwrap().contains("missing"), "{found}");
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    assert_eq!(report["lost"][0]["lsn"], line.first_lsn);
+    assert_eq!(report["lost"][0]["end_lsn"], line.end.unwrap().lsn);
+    tool_says(0, &["verify", text(&out)]);
+}
+
+#[test]
+fn where_nothing_is_left_nothing_is_written() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 9);
+    for path in files_below(&model.dir).keys() {
+        fs::write(path, [0; 10_000]).unwrap();
+    }
+    tool_says(1, &["verify", text(home.path())]);
+    let out = home.path().join("out");
+    tool_says(2, &["repair", text(home.path()), "--out", text(&out)]);
+    assert!(!out.join("mainstay").exists());
+}
+
+#[test]
+fn a_base_by_itself_is_saved_with_the_frames_in_it() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 10);
+    let view = View::open(&RealDisk, &model.dir).unwrap();
+    let base = view.manifest().base.clone().unwrap();
+    drop(view);
+    let path = model.dir.join(base_name(base.sequence));
+    tool_says(0, &["verify", text(&path)]);
+    let out = home.path().join("out");
+    let report = tool_json(0, &["repair", text(&path), "--out", text(&out)]);
+    assert_eq!(report["end_lsn"], base.end_lsn);
+    let (engine, lsn) = read(&out.join("mainstay"));
+    assert_eq!(contents(&engine), model.at_lsn(lsn).contents);
+}
