@@ -161,25 +161,6 @@ impl Scan {
         Some(self.reader.stored())
     }
 
-    /// What comes next; `None` at the end.
-    pub fn next(&mut self) -> Option<Found> {
-        if self.done || self.is_at_end() {
-            return None;
-        }
-        let offset = self.offset;
-        let damage = match self.reader.frame(offset, &mut self.raw) {
-            Ok(header) if header.lsn == self.lsn => return Some(self.take(header, false)),
-            Ok(_) => FrameDamage::OutOfOrder,
-            Err(FrameDamage::Padding) => match self.reader.frame_but_padding(offset, &mut self.raw)
-            {
-                Ok(header) if header.lsn == self.lsn => return Some(self.take(header, true)),
-                _ => FrameDamage::Padding,
-            },
-            Err(damage) => damage,
-        };
-        self.gap(damage)
-    }
-
     fn take(&mut self, header: FrameHeader, padding_damaged: bool) -> Found {
         let offset = self.offset;
         self.offset += header.frame_bytes();
@@ -262,5 +243,28 @@ impl Scan {
             ScanEnd::Sealed(end) => header.end_lsn() <= end.lsn,
             ScanEnd::Open(_) | ScanEnd::Live(_) => true,
         }
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Found;
+
+    /// What comes next; `None` at the end.
+    fn next(&mut self) -> Option<Found> {
+        if self.done || self.is_at_end() {
+            return None;
+        }
+        let offset = self.offset;
+        let damage = match self.reader.frame(offset, &mut self.raw) {
+            Ok(header) if header.lsn == self.lsn => return Some(self.take(header, false)),
+            Ok(_) => FrameDamage::OutOfOrder,
+            Err(FrameDamage::Padding) => match self.reader.frame_but_padding(offset, &mut self.raw)
+            {
+                Ok(header) if header.lsn == self.lsn => return Some(self.take(header, true)),
+                _ => FrameDamage::Padding,
+            },
+            Err(damage) => damage,
+        };
+        self.gap(damage)
     }
 }
