@@ -3,6 +3,7 @@
 
 use mainstay::commands::spec::ServerCommand;
 use mainstay::commands::{CommandResult, Settings, resolve};
+use mainstay::data::Value;
 use mainstay::data::digest::digest;
 use mainstay::disk::RealDisk;
 use mainstay::engine::compact::{BASE_FORMAT, compact};
@@ -33,6 +34,20 @@ pub fn contents(engine: &Engine) -> Contents {
         ((db, entry.key().to_vec()), (entry.expiry_ms(), digest(entry.value())))
     };
     entries.map(line).collect()
+}
+
+/// When the first key or field expires.
+fn due_ms(engine: &Engine) -> Option<i64> {
+    let guard = engine.lock();
+    let entries = guard.keyspace().databases().flat_map(|(_, database)| database.iter());
+    let times = entries.flat_map(|entry| {
+        let field = match entry.value() {
+            Value::Hash(hash) => hash.iter().filter_map(|field| field.expiry_ms).min(),
+            _ => None,
+        };
+        [entry.expiry_ms(), field]
+    });
+    times.flatten().min()
 }
 
 /// What was there at a moment.
@@ -85,8 +100,10 @@ pub struct DataSet {
     pub units: Vec<State>,
     /// What was there behind each batch, which has frames of its own.
     pub batches: Vec<State>,
-    /// LSNs strictly between which keys expired one by one.
+    /// LSNs strictly between which keys or fields may have expired one by one, before a command or without one.
     pub expiring: Vec<(Lsn, Lsn)>,
+    /// When the first of what is there expires.
+    due_ms: Option<i64>,
     session: Session,
     random: Random,
     retention: Retention,
@@ -141,6 +158,7 @@ impl DataSet {
             units: Vec::new(),
             batches: Vec::new(),
             expiring: Vec::new(),
+            due_ms: None,
             session: Session::default(),
             random: seeded_random(seed),
             retention,
@@ -194,15 +212,19 @@ impl DataSet {
 
     fn note_unit(&mut self) {
         let (lsn, time_ms) = (self.engine.lock().lsn(), self.now_ms());
+        if let Some(before) = self.units.last()
+            && self.due_ms.is_some_and(|due_ms| due_ms as u64 <= time_ms)
+        {
+            self.expiring.push((before.lsn, lsn));
+        }
+        self.due_ms = due_ms(&self.engine);
         self.units.push(State { lsn, time_ms, contents: contents(&self.engine) });
     }
 
     /// Deletes what has expired.
     pub fn expire(&mut self) {
-        let before = self.engine.lock().lsn();
         while self.engine.lock().expire_slice() {}
         self.note_unit();
-        self.expiring.push((before, self.engine.lock().lsn()));
     }
 
     /// Writes what was executed, in frames of its own, and syncs it.
@@ -294,7 +316,17 @@ impl DataSet {
     /// The server is killed, or stopped, and starts again.
     pub fn restart(self, close: bool) -> Self {
         let Self {
-            dir, clock, engine, units, batches, expiring, random, retention, starts, ..
+            dir,
+            clock,
+            engine,
+            units,
+            batches,
+            expiring,
+            due_ms,
+            random,
+            retention,
+            starts,
+            ..
         } = self;
         if close {
             close_log(&engine);
@@ -305,7 +337,19 @@ impl DataSet {
             Engine::open(machine, &dir, DATABASES, Settings::default(), options(retention));
         let (engine, session) = (opened.expect("what was written").0, Session::default());
         let starts = starts + 1;
-        Self { dir, clock, engine, units, batches, expiring, session, random, retention, starts }
+        Self {
+            dir,
+            clock,
+            engine,
+            units,
+            batches,
+            expiring,
+            due_ms,
+            session,
+            random,
+            retention,
+            starts,
+        }
     }
 
     /// Stops the server, and gives the model.
@@ -363,7 +407,7 @@ impl Model {
         &self.units[count.checked_sub(1).expect("there is one at 0")]
     }
 
-    /// Whether the model knows what was there: not amid keys that expired.
+    /// Whether the model knows what was there: not where something expired on the way.
     pub fn knows_lsn(&self, lsn: Lsn) -> bool {
         !self.expiring.iter().any(|&(from, to)| from < lsn && lsn < to)
     }
