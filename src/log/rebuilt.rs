@@ -57,6 +57,11 @@ impl Known {
             let bytes = if walked.lsn == end_lsn { walked.bytes } else { self.len };
             SegmentEnd { lsn: end_lsn, bytes }
         });
+        // The last one was closed if it ends with its last frame; one that is open has zeros behind it.
+        let end = end.or_else(|| {
+            let walked = self.walk(FrameReader::FIRST_OFFSET, Lsn::MAX);
+            (walked.bytes == self.len).then_some(walked)
+        });
         let SegmentHeader { sequence, identity, first_lsn, .. } = self.header;
         SegmentLine { sequence, identity, first_lsn, end }
     }

@@ -1,11 +1,12 @@
 //! Going through the frames of a file over whatever is damaged: for tools that say what is wrong, or save the rest.
 
 use super::Lsn;
-use super::frame::{FrameDamage, FrameHeader};
+use super::frame::{FrameDamage, FrameHeader, FrameKind};
 use super::manifest::SegmentEnd;
 use super::reader::FrameReader;
 use crate::disk::File;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where the frames of a file end.
@@ -92,7 +93,8 @@ impl Scan {
         // A segment begins when everything before it is durable.
         let attested_lsn = if let ScanEnd::Open(attested_lsn) = end { attested_lsn } else { lsn };
         Ok(Self {
-            reader: FrameReader::new(file, end_offset.min(len), seed),
+            // What was put in by mistake has moved the last frames behind the end.
+            reader: FrameReader::new(file, len, seed),
             raw: Vec::new(),
             end,
             end_offset,
@@ -124,10 +126,39 @@ impl Scan {
         self.lsn
     }
 
+    /// The offset behind what was found last.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Reads the stored bytes of a gap, or the first `bytes_max` of them, as far as they can be read.
     pub fn gap_bytes(&mut self, gap: &Gap, bytes_max: usize) -> Vec<u8> {
         let len = gap.end_offset.saturating_sub(gap.offset).min(bytes_max as u64) as usize;
         self.reader.raw_bytes(gap.offset, len)
+    }
+
+    /// All sound frames of commands, wherever in the file they are, that begin within `lsns` and end there: offset and
+    /// header, in order of LSN.
+    pub fn displaced(&mut self, lsns: Range<Lsn>) -> Vec<(u64, FrameHeader)> {
+        let (mut found, mut at, mut raw) = (Vec::new(), 0, Vec::new());
+        while let Some((offset, header)) = self.reader.find_header(at) {
+            let is_sound = self.reader.frame_but_padding(offset, &mut raw).is_ok();
+            let fits = lsns.contains(&header.lsn) && header.end_lsn() <= lsns.end;
+            if is_sound && fits && header.kind == FrameKind::Commands {
+                found.push((offset, header));
+            }
+            at = offset + if is_sound { header.frame_bytes() } else { super::frame::ALIGN };
+        }
+        found.sort_by_key(|(_, header)| header.lsn);
+        found.dedup_by_key(|(_, header)| header.lsn);
+        found
+    }
+
+    /// The payload of the frame at `offset`, as it is stored and if it is sound.
+    pub fn stored_at(&mut self, offset: u64) -> Option<&[u8]> {
+        let mut raw = Vec::new();
+        self.reader.frame_but_padding(offset, &mut raw).ok()?;
+        Some(self.reader.stored())
     }
 
     /// What comes next; `None` at the end.

@@ -11,6 +11,8 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// The byte before a field about an RDB file.
+const AUX: u8 = 250;
 /// The index of blocks of a base is no longer than this.
 const TAIL_BYTES_MAX: u64 = 1 << 30;
 
@@ -75,11 +77,12 @@ impl Blocks {
 }
 
 /// Finds the blocks of a base without their index, by reading record by record: a block begins where a database is selected.
-/// What follows damage cannot be found. Checksums are those of what is there. Gives what is lost as well; `None` if not even the head can be read.
+/// What follows damage cannot be found. Where the index begins may be known. Checksums are those of what is there. Gives what is lost as well; `None` if not even the head can be read.
 pub fn scan_blocks(
     name: &str,
     file: &Arc<dyn File>,
     preamble_bytes: u64,
+    index_offset: Option<u64>,
 ) -> Option<(Blocks, Option<LostBlock>)> {
     let limits = Limits::new(KeyHasher::new((0, 0)));
     let source: &dyn File = &**file;
@@ -112,21 +115,24 @@ pub fn scan_blocks(
     let mut lost = None;
     let mut end = end;
     if damaged {
-        // The index itself may be where it is.
-        let last = found.pop().expect("it has a head");
-        let missing = announced.saturating_sub(keys - u64::from(last.keys));
-        if missing > 0 || found.is_empty() {
+        // Either a block is damaged, or only the index, which begins as a field about the file does.
+        let mut byte = [0];
+        // In the head there are such fields as well.
+        let is_behind_blocks = found.len() > 1;
+        let is_field =
+            is_behind_blocks && file.read_exact_at(&mut byte, end).is_ok() && byte == [AUX];
+        if keys < announced || !(is_field || index_offset == Some(end)) {
+            let last = found.pop().expect("it has a head");
             end = last.offset;
             lost = Some(LostBlock {
                 file: name.to_owned(),
                 offset: last.offset,
                 bytes: preamble_bytes.saturating_sub(last.offset),
                 db: last.db,
-                keys: Some(missing),
+                // Other databases may have come behind it.
+                keys: None,
                 names: Vec::new(),
             });
-        } else {
-            found.push(last);
         }
     }
     if found.is_empty() {

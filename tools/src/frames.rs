@@ -10,6 +10,9 @@ use mainstay::log::{Lsn, View};
 use std::io;
 use std::sync::Arc;
 
+/// Files that are made for a segment have lengths that are multiples of this, until they are cut to their end.
+const SIZE_UNIT: u64 = 4096;
+
 /// The frames of a file.
 pub struct Frames {
     /// The file's name.
@@ -62,6 +65,13 @@ impl Frames {
             None => (name.clone(), view.file(&name)?),
         };
         Ok(Self { name, ..Self::of_segment(view, file, line) })
+    }
+
+    /// Whether the file of an open segment was cut behind its last frame, which a scan has found to end at `offset`: there are zeros behind
+    /// it, and the length of a file is a multiple of a unit, until it is sealed.
+    pub fn is_cut(&self, offset: u64) -> bool {
+        let len = self.file.len().unwrap_or(0);
+        matches!(self.end, ScanEnd::Open(_)) && offset >= len && !len.is_multiple_of(SIZE_UNIT)
     }
 
     /// Goes through them.

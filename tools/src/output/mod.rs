@@ -10,10 +10,10 @@ mod temporary;
 mod units;
 
 pub use json_text::JsonText;
-pub use place::{Place, data_set_in, write_data_set};
+pub use place::{Place, data_set_in, databases_needed, write_data_set};
 pub use progress::Bar;
 pub use table::Table;
-pub use temporary::{Deferred, Temporary, clean_up_when_interrupted, new_data_dir};
+pub use temporary::{Deferred, Temporary, clean_up_when_interrupted};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;

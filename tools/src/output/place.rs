@@ -6,11 +6,23 @@ use mainstay::log::Options;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory of a given name inside the one that somebody names: it appears whole or not at all, and the outer one as well
-/// if it is not there yet.
+/// A directory that appears whole or not at all, see [`new_data_dir`].
 pub struct Place {
     temporary: Temporary,
-    path: PathBuf,
+    /// Goes after the temporary directory in it.
+    _outer: Outer,
+}
+
+/// The directory that a place lies in, if it was not there before: empty, it is removed again.
+struct Outer(Option<PathBuf>);
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // One that is not empty stays.
+            let _ = fs::remove_dir(path);
+        }
+    }
 }
 
 impl Place {
@@ -19,31 +31,16 @@ impl Place {
     /// # Errors
     /// If there is something already, and those of the disk.
     pub fn new(dir: &Path, name: &str) -> Result<Self, Failure> {
-        let is_inner = dir.file_name().is_some_and(|last| last == name);
-        let target = if is_inner || !dir.exists() { dir.to_owned() } else { dir.join(name) };
-        match fs::read_dir(&target) {
-            Ok(mut entries) => {
-                if entries.next().is_some() {
-                    let text = format!("{} is not empty: nothing is changed", target.display());
-                    return Err(Failure::new(text));
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::doing("listing", target.display())(error)),
-        }
-        let temporary = Temporary::beside(&target)?;
-        let path = if is_inner || target != dir {
-            temporary.path().to_owned()
-        } else {
-            temporary.path().join(name)
-        };
-        fs::create_dir_all(&path).map_err(Failure::doing("creating", path.display()))?;
-        Ok(Self { temporary, path })
+        let outer = Outer((!dir.exists()).then(|| dir.to_owned()));
+        let target = new_data_dir(dir, name)?;
+        let place = Self { temporary: Temporary::beside(&target)?, _outer: outer };
+        fs::create_dir(place.path()).map_err(Failure::doing("creating", place.path().display()))?;
+        Ok(place)
     }
 
     /// Where to write.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.temporary.path()
     }
 
     /// Puts what was written, and synced, in its place.
@@ -51,12 +48,38 @@ impl Place {
     /// # Errors
     /// Those of the disk.
     pub fn persist(self) -> Result<(), Failure> {
-        for dir in [&*self.path, self.temporary.path()] {
-            let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
-            synced.map_err(Failure::doing("syncing", dir.display()))?;
-        }
+        let synced = fs::File::open(self.path()).and_then(|dir| dir.sync_all());
+        synced.map_err(Failure::doing("syncing", self.path().display()))?;
         self.temporary.persist()
     }
+}
+
+/// How many databases a server has if nobody says otherwise (`databases`).
+const SERVER_DATABASES: usize = 16;
+
+/// Where a directory `name` goes that is asked for in `dir`: a directory of that name in it, or `dir` itself if that is its name.
+/// What it lies in is created unless it is there.
+fn new_data_dir(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let is_inner = dir.file_name().is_some_and(|last| last == name);
+    let path = if is_inner { dir.to_owned() } else { dir.join(name) };
+    let is_empty = |path: &Path| fs::read_dir(path).map(|mut entries| entries.next().is_none());
+    if path.exists() && !is_empty(&path).map_err(Failure::doing("listing", path.display()))? {
+        return Err(Failure::new(format_args!("{} is there and not empty", path.display())));
+    }
+    let outer = path.parent().unwrap_or(Path::new(""));
+    if !outer.as_os_str().is_empty() {
+        fs::create_dir_all(outer).map_err(Failure::doing("creating", outer.display()))?;
+    }
+    Ok(path)
+}
+
+/// What people should know who start a server on what is in memory: how many databases it has to be told of.
+pub fn databases_needed(engine: &Engine) -> Option<String> {
+    let guard = engine.lock();
+    let used = guard.keyspace().databases().filter(|(_, database)| !database.is_empty());
+    let needed = used.last().map_or(0, |(db, _)| db + 1);
+    (needed > SERVER_DATABASES)
+        .then(|| format!("to start on it, a server needs 'databases {needed}' or more"))
 }
 
 /// Writes what is in memory as a data set that a server starts on, in `dir` or the directory `mainstay` in it. Gives the number of

@@ -74,21 +74,6 @@ fn remove(path: &Path) {
     let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
 }
 
-/// Where in `dir` the data set of a directory goes that is asked for: a directory `name` in it. `dir` is created unless it is there, and must
-/// not hold a data set.
-///
-/// # Errors
-/// If it holds anything of that name, and those of the disk.
-pub fn new_data_dir(dir: &Path, name: &str) -> Result<PathBuf, Failure> {
-    let path = dir.join(name);
-    let is_empty = |path: &Path| fs::read_dir(path).map(|mut entries| entries.next().is_none());
-    if path.exists() && !is_empty(&path).map_err(Failure::doing("listing", path.display()))? {
-        return Err(Failure::new(format_args!("{} is there and not empty", path.display())));
-    }
-    fs::create_dir_all(dir).map_err(Failure::doing("creating", dir.display()))?;
-    Ok(path)
-}
-
 /// A file or directory under a name of its own, beside the one that it gets once it is whole. Dropped before, it is removed.
 pub struct Temporary {
     path: PathBuf,

@@ -2,7 +2,8 @@
 
 use crate::filter::Filter;
 use crate::output::{
-    End, Failure, Output, bytes, count, data_set_in, escaped, now_ms, write_data_set,
+    End, Failure, Output, bytes, count, data_set_in, databases_needed, escaped, now_ms,
+    write_data_set,
 };
 use crate::source::{Contents, Skipped, Source};
 use clap::Args;
@@ -11,9 +12,6 @@ use mainstay::keyspace::Entry;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// How many databases a server has if nobody says otherwise (`databases`).
-const SERVER_DATABASES: usize = 16;
 
 /// Makes a data directory of RDB files, append-only files, and whatever else can be read
 ///
@@ -63,7 +61,6 @@ struct Report {
     functions: u64,
     bytes: u64,
     keys_by_type: BTreeMap<&'static str, u64>,
-    databases: u64,
     replaced: u64,
     skipped: Left,
     remarks: Vec<String>,
@@ -129,9 +126,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     let Some(engine) = engine else { return Err(Failure::new("there is no source")) };
     let mut report = import.report;
     let guard = engine.lock();
-    for (db, database) in guard.keyspace().databases().filter(|(_, database)| !database.is_empty())
-    {
-        report.databases = db as u64 + 1;
+    for (_, database) in guard.keyspace().databases() {
         report.keys += database.len() as u64;
         for entry in database.iter() {
             *report.keys_by_type.entry(entry.value().type_name()).or_default() += 1;
@@ -139,10 +134,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     }
     report.functions = guard.functions().len() as u64;
     drop(guard);
-    if report.databases as usize > SERVER_DATABASES {
-        let databases = report.databases;
-        report.remarks.push(format!("a server needs 'databases {databases}' to start on it"));
-    }
+    report.remarks.extend(databases_needed(&engine));
     report.bytes = write_data_set(&engine, place)?;
     report.remarks.iter().for_each(|remark| output.remark(remark));
     show(&report, output)?;

@@ -16,7 +16,9 @@ mod sink;
 
 use crate::commands_of::CommandWriter;
 use crate::filter::Filter;
-use crate::output::{End, Failure, Output, Place, bytes, count, data_set_in, write_data_set};
+use crate::output::{
+    End, Failure, Output, Place, bytes, count, data_set_in, databases_needed, write_data_set,
+};
 use crate::source::{Contents, Source};
 use clap::{Args, ValueEnum};
 use keys::Keys;
@@ -36,30 +38,20 @@ const AOF_MANIFEST: &str = "appendonly.aof.manifest";
 
 /// Writes a copy of what a path holds, for Redis, for pipes and for people
 ///
-/// A running server's directory can be read as well: the copy is what was durable when its files were opened, and where that is,
-/// is said. A copy with `--format mainstay` is the way to back a running server up.
+/// A running server's directory can be read as well: the copy is what was durable when its files were opened, and where that
+/// is, is said. A copy with --format mainstay is the way to back a running server up.
 ///
-/// Formats:
-///   rdb       an RDB file
-///   mainstay  a data directory that a server starts on
-///   aof-dir   an append-only file in several parts, as Redis 7.0 and later starts on with 'appendonly yes'
-///   aof       a single append-only file that begins with an RDB, for 'appendonly yes' of Redis 4.0 to 6.2
-///   resp      the commands that make the keys, for `redis-cli --pipe` to an empty server of Redis 7.0 and later
-///   json      JSON lines: a key a line, with its value
-///   csv       a table: a key a line, with type, encoding, number of elements, memory and expiry time
+/// Keys whose time has passed are copied as they are, except by resp. Function libraries come along whatever keys are chosen.
 ///
-/// Keys whose time has passed are copied as they are, except by resp.
-///
-/// From an RDB file or a base, all formats but 'mainstay' are written key by key, in little memory. 'mainstay', and all
-/// formats from other sources, need memory for the whole data set; 'mainstay' with --db, --match or --type from a
-/// source that is not an RDB file or a base, twice as much.
+/// From an RDB file or a base, all formats but mainstay are written key by key, in little memory. mainstay, and all formats
+/// from other sources, need memory for the whole data set.
 #[derive(Args)]
-#[command(verbatim_doc_comment, after_help = HELP)]
+#[command(after_help = HELP)]
 pub struct Arguments {
     /// What to read
     #[arg(value_name = "PATH")]
     source: PathBuf,
-    /// What to write; - is the standard output
+    /// What to write; - is the standard output, and then there is no report
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
     /// How; guessed from the name if it is not given (.rdb, .aof, .resp, .json, .jsonl, .csv, appendonlydir)
@@ -75,12 +67,24 @@ pub struct Arguments {
 }
 
 const HELP: &str = "\
+Formats:
+  rdb       an RDB file
+  mainstay  a data directory that a server starts on
+  aof-dir   an append-only file in several parts: with 'appendonly yes', Redis 7.0 and later
+            starts on it
+  aof       a single append-only file that begins with an RDB, for Redis 4.0 to 6.2
+  resp      the commands that make the keys, for `redis-cli --pipe` to an empty server of
+            Redis 7.0 or later; 7.4 if fields of hashes expire
+  json      JSON lines: a key a line, with its value
+  csv       a table: a key a line, with type, encoding, elements, memory and expiry time
+
 JSON lines:
   {\"db\":0,\"key\":\"k\",\"type\":\"string\",\"expiry_ms\":null,\"value\":\"v\"}
-  Bytes that are not UTF-8 are {\"base64\":\"…\"} wherever a string could be. Lists and sets are arrays; sorted sets
-  arrays of [member, score], an infinite score being \"inf\" or \"-inf\"; hashes arrays of {\"field\", \"value\"}, with
-  \"expiry_ms\" where the field expires; streams objects with \"entries\", \"last_id\", \"max_deleted_id\",
-  \"entries_added\" and \"groups\". Libraries of functions follow as {\"function\":\"source\"}.
+  Bytes that are not UTF-8 are {\"base64\":\"…\"} wherever a string could be. Lists and sets are
+  arrays; sorted sets arrays of [member, score], where a score may be \"inf\" or \"-inf\"; hashes
+  arrays of {\"field\", \"value\"}, with \"expiry_ms\" where the field expires; streams objects with
+  \"entries\", \"last_id\", \"max_deleted_id\", \"entries_added\" and \"groups\". Libraries of
+  functions follow as {\"function\":\"source\"}.
 
 Examples:
   mainstay-tool export /var/lib/mainstay --to /backup/monday --format mainstay
@@ -120,6 +124,11 @@ impl Format {
             "csv" => Self::Csv,
             _ => return None,
         })
+    }
+
+    /// Whether it is, or begins with, an RDB file.
+    fn begins_with_rdb(self) -> bool {
+        matches!(self, Self::Rdb | Self::Aof | Self::AofDir)
     }
 
     /// Whether it is a directory.
@@ -168,6 +177,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     };
     if is_stream && format.is_directory() {
         return Err(Failure::new("a directory cannot be written to the standard output"));
+    }
+    if arguments.rdb_version.is_some() && !format.begins_with_rdb() {
+        return Err(Failure::new("--rdb-version is for the formats rdb, aof and aof-dir"));
     }
     let source = Source::open(&arguments.source)?;
     let written = match format {
@@ -300,13 +312,14 @@ fn commands(
 fn data_set(arguments: &Arguments, source: &Source, output: &Output) -> Result<Written, Failure> {
     let place = data_set_in(&arguments.to)?;
     let filter = &arguments.filter;
-    let (engine, contents) = source.load(output)?;
+    let (engine, mut contents) = source.load(output)?;
     let mut guard = engine.lock();
     if !filter.is_open() {
         guard.retain(&mut |db, entry| filter.takes(db, entry));
     }
     let keys = guard.keyspace().databases().map(|(_, database)| database.len() as u64).sum();
     drop(guard);
+    contents.remarks.extend(databases_needed(&engine));
     let bytes = write_data_set(&engine, place)?;
     Ok(Written { keys, bytes, target: None, contents })
 }

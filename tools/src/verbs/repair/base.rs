@@ -57,11 +57,12 @@ impl Base {
         let created_ms = header.as_ref().map_or(0, |header| header.created_ms);
         let preamble = header.and_then(|header| header.preamble);
         let preamble = preamble.filter(|preamble| preamble.bytes == line.preamble_bytes);
+        let index_offset = preamble.map(|preamble| preamble.index_offset);
         let opened = preamble.and_then(|it| Blocks::open(&name, &file, &it, created_ms).ok());
         let (blocks, lost, is_scanned) = match opened {
             Some(blocks) => (blocks, Vec::new(), false),
             None => {
-                let (blocks, lost) = scan_blocks(&name, &file, line.preamble_bytes)?;
+                let (blocks, lost) = scan_blocks(&name, &file, line.preamble_bytes, index_offset)?;
                 (blocks, lost.into_iter().collect(), true)
             }
         };

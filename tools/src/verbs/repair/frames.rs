@@ -75,9 +75,10 @@ impl Saver<'_> {
                 place: "the file that held them is missing",
                 is_tail: false,
             };
-            self.missing(&missing)?;
+            self.missing(None, &missing)?;
         }
         let mut scan = frames.scan().map_err(reading())?;
+        let lost_before = self.report.lost.len();
         while !self.stopped
             && let Some(found) = scan.next()
         {
@@ -100,12 +101,13 @@ impl Saver<'_> {
                         "{}, offset {}, {bytes} bytes: {}",
                         frames.name, gap.offset, gap.damage
                     );
+                    let is_last = gap.is_tail && gap.to_ms == u64::MAX;
+                    if gap.end_lsn <= self.lsn && is_last && gap.header.is_none() {
+                        self.unknown_end(place, gap.from_ms, true);
+                        continue;
+                    }
                     if gap.end_lsn <= self.lsn {
-                        let text = match (gap.is_tail, gap.header) {
-                            (true, None) => "; where an unfinished write ended nobody knows",
-                            _ => "; no command is lost",
-                        };
-                        self.report.remark(format!("{place}{text}"));
+                        self.report.remark(format!("{place}; no command is lost"));
                         continue;
                     }
                     let (from_ms, to_ms) = match gap.header {
@@ -116,9 +118,13 @@ impl Saver<'_> {
                     };
                     let (end_lsn, is_tail) = (gap.end_lsn, gap.is_tail);
                     let missing = Missing { end_lsn, from_ms, to_ms, place: &place, is_tail };
-                    self.missing(&missing)?;
+                    self.missing(Some(frames), &missing)?;
                 }
             }
+        }
+        if !self.stopped && self.report.lost.len() == lost_before && frames.is_cut(scan.offset()) {
+            let place = format!("{}: the file was cut", frames.name);
+            self.unknown_end(place, 0, true);
         }
         Ok(())
     }
@@ -130,48 +136,73 @@ impl Saver<'_> {
             Some(end) => {
                 let (end_lsn, from_ms, to_ms) = (end.lsn, 0, u64::MAX);
                 let missing = Missing { end_lsn, from_ms, to_ms, place: &place, is_tail: false };
-                self.missing(&missing)
+                self.missing(None, &missing)
             }
             None => {
-                self.report.lost.push(LostRange {
-                    lsn: self.lsn,
-                    end_lsn: None,
-                    from_ms: None,
-                    to_ms: None,
-                    place,
-                    unfinished_write: false,
-                });
+                self.unknown_end(place, 0, false);
                 Ok(())
             }
         }
     }
 
-    /// Looks elsewhere for what is missing up to an LSN, and notes what is lost.
-    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), Failure> {
-        for frames in self.elsewhere() {
-            if self.lsn >= missing.end_lsn {
-                break;
-            }
+    /// Something is missing at the end, and nobody knows how much.
+    fn unknown_end(&mut self, place: String, from_ms: u64, unfinished_write: bool) {
+        self.report.lost.push(LostRange {
+            lsn: self.lsn,
+            end_lsn: None,
+            from_ms: Some(from_ms).filter(|&ms| ms > 0),
+            to_ms: None,
+            place,
+            unfinished_write,
+        });
+    }
+
+    /// Looks everywhere for what is missing up to an LSN, and notes what is lost. `here` is the file in which it should be.
+    fn missing(&mut self, here: Option<&Frames>, missing: &Missing<'_>) -> Result<(), Failure> {
+        let lsns = self.lsn..missing.end_lsn;
+        let elsewhere = self.elsewhere();
+        // Of frames that are found twice the first counts: one that is only out of its place.
+        let mut scans = Vec::new();
+        let mut found = Vec::new();
+        for frames in here.into_iter().chain(&elsewhere) {
             let Ok(mut scan) = frames.scan() else { continue };
-            while let Some(found) = scan.next() {
-                let Found::Frame { header, .. } = found else { continue };
-                if header.lsn >= missing.end_lsn {
-                    break;
-                }
-                let fits = header.lsn == self.lsn && header.end_lsn() <= missing.end_lsn;
-                if fits && header.kind == FrameKind::Commands {
-                    let copied = self.put(&header, scan.stored());
-                    copied.map_err(Failure::doing("copying from", &frames.name))?;
-                    self.report.frames_from_elsewhere += 1;
-                }
+            let displaced = scan.displaced(lsns.clone());
+            let source = scans.len();
+            found.extend(displaced.into_iter().map(|(offset, header)| (source, offset, header)));
+            scans.push(scan);
+        }
+        found.sort_by_key(|(source, _, header)| (header.lsn, *source));
+        let mut from_ms = missing.from_ms;
+        for (source, offset, header) in found {
+            if header.lsn < self.lsn {
+                continue;
+            }
+            self.lose(header.lsn, (from_ms, header.time_ms), missing)?;
+            if self.stopped {
+                return Ok(());
+            }
+            let Some(stored) = scans[source].stored_at(offset) else { continue };
+            if header.lsn == self.lsn {
+                self.put(&header, stored).map_err(Failure::doing("writing", "the copy"))?;
+                self.report.frames_from_elsewhere += 1;
+                from_ms = header.time_ms;
             }
         }
-        if self.lsn >= missing.end_lsn {
+        self.lose(missing.end_lsn, (from_ms, missing.to_ms), missing)
+    }
+
+    /// Notes that everything up to an LSN is lost, unless it was saved.
+    fn lose(
+        &mut self,
+        end_lsn: Lsn,
+        (from_ms, to_ms): (u64, u64),
+        missing: &Missing<'_>,
+    ) -> Result<(), Failure> {
+        if self.lsn >= end_lsn {
             return Ok(());
         }
-        let Missing { end_lsn, from_ms, to_ms, place, is_tail } = *missing;
         let lost = Lost { lsn: self.lsn, end_lsn, from_ms, to_ms, keys: 0 };
-        self.report.lost(&lost, place, is_tail);
+        self.report.lost(&lost, missing.place, missing.is_tail);
         if self.is_prefix {
             self.stopped = true;
             return Ok(());

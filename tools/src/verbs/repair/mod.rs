@@ -12,15 +12,15 @@ mod report;
 
 pub use report::LostBlock;
 
-use crate::output::{self, End, Failure, Output, Temporary};
+use crate::output::{End, Failure, Output, Place, Temporary};
 use crate::source::{self, Source};
 use crate::verbs::verify;
 use base::Begin;
 use clap::Args;
-use mainstay::disk::{Disk, RealDisk};
+use mainstay::disk::{Disk, Lock, RealDisk};
 use mainstay::engine::DIR_NAME;
 use mainstay::env::{Clock, SystemClock, system_random};
-use mainstay::log::{OpenError, SalvageWriter, View};
+use mainstay::log::{LOCK_NAME, OpenError, SalvageWriter, View};
 use report::Report;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -98,20 +98,12 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         }
     };
     let target = Target::of(arguments, found.as_deref(), &view)?;
-    let temporary = match &target {
-        Target::Nowhere => None,
-        Target::Out(path) | Target::InPlace(path, _) => Some(Temporary::beside(path)?),
-    };
-    let mut writer = None;
-    if let Some(temporary) = &temporary {
-        let dir = temporary.path();
-        fs::create_dir(dir).map_err(Failure::doing("creating", dir.display()))?;
+    let mut writer = target.dir().map(|dir| {
         let manifest = view.manifest();
         let created_ms = SystemClock::new().unix_ms().max(0) as u64;
         let identity = (manifest.dataset, &manifest.timelines[..]);
-        let disk = Arc::new(RealDisk);
-        writer = Some(SalvageWriter::new(disk, dir, identity, system_random(), created_ms));
-    }
+        SalvageWriter::new(Arc::new(RealDisk), dir, identity, system_random(), created_ms)
+    });
     let begin = Begin::choose(&view, output, &mut report)?;
     begin.write(writer.as_mut(), arguments.prefix, &mut report)?;
     let stopped = arguments.prefix && report.is_lossy();
@@ -122,15 +114,15 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         report.show(output)?;
         return Ok(End::Worst);
     }
-    if let (Some(writer), Some(temporary)) = (writer, temporary) {
-        writer.finish().map_err(Failure::doing("writing", temporary.path().display()))?;
-        let copy = verify::data_set(temporary.path(), output)?;
+    if let (Some(writer), Some(dir)) = (writer, target.dir()) {
+        writer.finish().map_err(Failure::doing("writing", dir.display()))?;
+        let copy = verify::data_set(dir, output)?;
         if let Some(finding) = copy.findings.first() {
             return Err(Failure::new(format_args!(
                 "the copy was read back and is damaged, so it was not kept: {finding}"
             )));
         }
-        target.fill(temporary, &mut report)?;
+        target.fill(arguments, &mut report)?;
     }
     report.show(output)?;
     Ok(if report.is_lossy() { End::Bad } else { End::Good })
@@ -141,9 +133,9 @@ enum Target {
     /// Nowhere: only the report is wanted.
     Nowhere,
     /// To a new directory.
-    Out(PathBuf),
+    Out(Place),
     /// In the place of what was damaged, which nobody else may have open meanwhile.
-    InPlace(PathBuf, Box<dyn mainstay::disk::Lock>),
+    InPlace { temporary: Temporary, dir: PathBuf, lock: Box<dyn Lock> },
 }
 
 impl Target {
@@ -152,7 +144,7 @@ impl Target {
             return Ok(Self::Nowhere);
         }
         if let Some(out) = &arguments.out {
-            return Ok(Self::Out(output::new_data_dir(out, DIR_NAME)?));
+            return Ok(Self::Out(Place::new(out, DIR_NAME)?));
         }
         let Some(dir) = found else {
             return Err(Failure::new("--in-place takes a data directory, not a file"));
@@ -160,33 +152,44 @@ impl Target {
         if view.is_live() {
             return Err(Failure::new(format_args!("{}: a server has it open", dir.display())));
         }
-        let path = dir.join(mainstay::log::LOCK_NAME);
+        let path = dir.join(LOCK_NAME);
         let lock = RealDisk.lock(&path, &format!("{}\n", std::process::id()));
         let lock = lock.map_err(Failure::doing("locking", path.display()))?;
-        Ok(Self::InPlace(dir.to_owned(), lock))
+        let temporary = Temporary::beside(dir)?;
+        let copy = temporary.path();
+        fs::create_dir(copy).map_err(Failure::doing("creating", copy.display()))?;
+        Ok(Self::InPlace { temporary, dir: dir.to_owned(), lock })
+    }
+
+    /// Where to write.
+    fn dir(&self) -> Option<&Path> {
+        match self {
+            Self::Nowhere => None,
+            Self::Out(place) => Some(place.path()),
+            Self::InPlace { temporary, .. } => Some(temporary.path()),
+        }
     }
 
     /// Puts the copy there.
-    fn fill(self, temporary: Temporary, report: &mut Report) -> Result<(), Failure> {
+    fn fill(self, arguments: &Arguments, report: &mut Report) -> Result<(), Failure> {
         match self {
-            Self::Nowhere => Ok(()),
-            Self::Out(path) => {
-                temporary.persist()?;
-                report.written_to = Some(path.display().to_string());
-                Ok(())
+            Self::Nowhere => {}
+            Self::Out(place) => {
+                place.persist()?;
+                report.written_to = arguments.out.as_ref().map(|out| out.display().to_string());
             }
-            Self::InPlace(path, lock) => {
-                // It says nothing of this process in what is kept.
-                lock.set_content("").map_err(Failure::doing("writing", path.display()))?;
+            Self::InPlace { temporary, dir, lock } => {
+                // What is kept says nothing of this process.
+                lock.set_content("").map_err(Failure::doing("writing", dir.display()))?;
                 let now_ms = SystemClock::new().unix_ms();
-                let mut name = path.file_name().unwrap_or_default().to_owned();
+                let mut name = dir.file_name().unwrap_or_default().to_owned();
                 name.push(format!(".damaged-{now_ms}"));
-                let kept = path.with_file_name(name);
+                let kept = dir.with_file_name(name);
                 temporary.exchange(&kept)?;
-                report.written_to = Some(path.display().to_string());
+                report.written_to = Some(dir.display().to_string());
                 report.remark(format!("the damaged directory is kept as {}", kept.display()));
-                Ok(())
             }
         }
+        Ok(())
     }
 }

@@ -81,9 +81,9 @@ impl Report {
         self.is_lossy() && self.frames == 0 && self.blocks == 0
     }
 
-    /// How many keys of the base are known to be lost.
+    /// How many keys of the base are lost, at least.
     pub fn lost_keys(&self) -> u64 {
-        self.lost_blocks.iter().filter_map(|block| block.keys).sum()
+        self.lost_blocks.iter().map(|block| block.keys.unwrap_or(1)).sum()
     }
 
     /// Notes lost commands.

@@ -23,8 +23,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many blocks one piece of work has.
 const BLOCKS_AT_ONCE: usize = 16;
-/// Files that are made for a segment have lengths that are multiples of this, until they are cut to their end.
-const SIZE_UNIT: u64 = 4096;
 
 /// Work for one thread.
 enum Piece {
@@ -240,17 +238,11 @@ impl Checker<'_> {
         let Ok(len) = file.len() else { return };
         let expected = (FileKind::Segment, line.identity, line.sequence, line.first_lsn);
         self.header(&name, &*file, 0, expected);
-        match line.end {
-            Some(end) if len > end.bytes && !self.view.is_live() => {
-                self.behind_the_end(&name, &file, line, len);
-            }
-            None if !self.view.is_live() && !len.is_multiple_of(SIZE_UNIT) => {
-                let text = "the file was cut: the length of an open segment is a multiple of 4096";
-                self.report.findings.push(Finding::at(&name, len, text));
-            }
-            _ => {}
+        if line.end.is_some_and(|end| len > end.bytes) && !self.view.is_live() {
+            self.behind_the_end(&name, &file, line, len);
         }
-        self.pieces.push(Piece::Frames(Frames::of_segment(self.view, file, line)));
+        let frames = Frames::of_segment(self.view, file, line);
+        self.pieces.push(Piece::Frames(frames));
     }
 
     /// Looks at what lies behind the end of a sealed segment: what a close or a roll that was interrupted leaves there is zeros and

@@ -38,7 +38,7 @@ pub fn check(
 ) -> io::Result<Counts> {
     let name = &frames.name;
     let mut scan = frames.scan()?;
-    let (mut counts, mut time_ms) = (Counts::default(), 0);
+    let (mut counts, mut time_ms, mut attested_lsn) = (Counts::default(), 0, None);
     while let Some(found) = scan.next() {
         match found {
             Found::Frame { offset, header, padding_damaged } => {
@@ -60,6 +60,13 @@ pub fn check(
                     wrong(format!("a frame that is older than the one before ({time_ms} ms)"));
                 }
                 time_ms = time_ms.max(header.time_ms);
+                if header.kind == FrameKind::Marker && attested_lsn >= Some(header.durable_lsn) {
+                    wrong(
+                        "a marker that says nothing new, so it is not where it was written"
+                            .to_owned(),
+                    );
+                }
+                attested_lsn = attested_lsn.max(Some(header.durable_lsn));
                 if header.kind == FrameKind::Commands {
                     let checked =
                         payload::each(
@@ -83,6 +90,10 @@ pub fn check(
                 findings.push(describe(name, &gap, &mut scan));
             }
         }
+    }
+    if frames.is_cut(scan.offset()) {
+        let text = "the file was cut: behind the last frame of an open segment are zeros";
+        findings.push(Finding::at(name, scan.offset(), text));
     }
     Ok(counts)
 }
