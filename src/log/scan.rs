@@ -162,6 +162,7 @@ impl Scan {
     }
 
     /// What comes next; `None` at the end.
+    #[allow(clippy::should_implement_trait)] // The payload of what it has found is overwritten by the next one.
     pub fn next(&mut self) -> Option<Found> {
         if self.done || self.is_at_end() {
             return None;
