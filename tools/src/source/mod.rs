@@ -382,7 +382,7 @@ fn remarks(view: &View, recovery: &Recovery) -> Vec<String> {
     let mut remarks = Vec::new();
     if view.is_live() {
         remarks.push(format!(
-            "a server has {} open: nothing is read from LSN {} on, below which everything is known to be durable",
+            "a server has {} open: read up to LSN {} at most, below which everything is known to be durable",
             view.dir().display(),
             view.end().lsn
         ));

@@ -2,7 +2,8 @@
 
 use crate::frames::Frames;
 use crate::output::{
-    End, Failure, Output, bytes, count, data_set_in, duration_ms, now_ms, time_ms, write_data_set,
+    End, Failure, Output, bytes, count, data_set_in, databases_needed, duration_ms, now_ms,
+    time_ms, write_data_set,
 };
 use crate::source::{Contents, Kind, Source, load_history};
 use mainstay::data::Value;
@@ -147,6 +148,7 @@ pub fn restore(
         Moment::Lsn(lsn) => (Some(lsn), None),
     };
     remarks.extend(contents.remarks);
+    remarks.extend(databases_needed(&engine));
     let report = Report {
         out: out.to_owned(),
         until_lsn,
