@@ -1,25 +1,23 @@
 //! Data sets that are written with the library, at times that the test decides, beside a model of what they held when.
 #![allow(dead_code)] // No test file uses all of it.
 
-use mainstay::commands::spec::ServerCommand;
-use mainstay::commands::{CommandResult, Settings, resolve};
+#[path = "timed.rs"]
+mod timed;
+
+use mainstay::commands::Settings;
 use mainstay::data::Value;
 use mainstay::data::digest::digest;
 use mainstay::disk::RealDisk;
+use mainstay::engine::Engine;
 use mainstay::engine::compact::{BASE_FORMAT, compact};
-use mainstay::engine::{Engine, Guard, Machine, ServerCommands, Session};
 use mainstay::env::{Clock, Random, SimClock, seeded_random};
-use mainstay::log::{Durability, Log, Lsn, Options, Retention, Until, View};
-use mainstay::resp::{Args, OwnedArgs};
+use mainstay::log::{Durability, Lsn, Options, Retention, Until, View};
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-
-/// Where the clocks of data sets begin, as Unix time in ms.
-pub const START_MS: i64 = 1_700_000_000_000;
-
-const DATABASES: usize = 16;
+pub use timed::START_MS;
+use timed::{DATABASES, machine};
 
 /// Everything in a keyspace: by database and key, the expiry time and a digest of the value.
 pub type Contents = BTreeMap<(usize, Vec<u8>), (Option<i64>, u128)>;
@@ -72,11 +70,6 @@ pub fn options(retention: Retention) -> Options {
     }
 }
 
-fn machine(clock: Arc<SimClock>, seed: u64) -> Machine {
-    let random = move || seeded_random(seed);
-    Machine { disk: Arc::new(RealDisk), clock, random: Arc::new(random) }
-}
-
 /// What the data set in a directory holds, read without changing anything, with its functions.
 pub fn read(dir: &Path) -> (Engine, Lsn) {
     let view = View::open(&RealDisk, dir).expect("a data set");
@@ -90,12 +83,7 @@ pub fn read(dir: &Path) -> (Engine, Lsn) {
 
 /// A data set that is being written.
 pub struct DataSet {
-    /// Where its files are.
-    pub dir: PathBuf,
-    /// Its clock.
-    pub clock: Arc<SimClock>,
-    /// What executes its commands.
-    pub engine: Engine,
+    set: timed::DataSet,
     /// What was there behind each unit.
     pub units: Vec<State>,
     /// What was there behind each batch, which has frames of its own.
@@ -104,34 +92,24 @@ pub struct DataSet {
     pub expiring: Vec<(Lsn, Lsn)>,
     /// When the first of what is there expires.
     due_ms: Option<i64>,
-    session: Session,
     random: Random,
     retention: Retention,
     starts: u64,
 }
 
-struct NoServer;
+impl Deref for DataSet {
+    type Target = timed::DataSet;
 
-impl ServerCommands for NoServer {
-    fn run(
-        &mut self,
-        command: ServerCommand,
-        _: &mut Guard<'_>,
-        _: &mut Session,
-        _: Args<'_>,
-        _: &mut Vec<u8>,
-    ) -> CommandResult {
-        panic!("{command:?} needs a server")
+    fn deref(&self) -> &Self::Target {
+        &self.set
     }
 }
 
 impl DataSet {
     /// A new one in `dir`.
     pub fn create(dir: &Path, retention: Retention, seed: u64) -> Self {
-        let clock = SimClock::new(START_MS);
-        let machine = machine(clock.clone(), seed);
-        let opened = Engine::open(machine, dir, DATABASES, Settings::default(), options(retention));
-        Self::of(dir, clock, opened.expect("an empty directory").0, retention, seed)
+        let set = timed::DataSet::open(dir, SimClock::new(START_MS), options(retention), seed);
+        Self::of(set, retention, seed)
     }
 
     /// A new one in `dir` that begins with a library of functions.
@@ -141,25 +119,16 @@ impl DataSet {
             Engine::in_memory(machine(clock.clone(), seed), DATABASES, Settings::default());
         engine.lock().put_function(source, false).expect("a library");
         engine.lock().begin_log(dir, options(retention)).expect("an empty directory");
-        Self::of(dir, clock, engine, retention, seed)
+        Self::of(timed::DataSet::of(dir, clock, engine), retention, seed)
     }
 
-    fn of(
-        dir: &Path,
-        clock: Arc<SimClock>,
-        engine: Engine,
-        retention: Retention,
-        seed: u64,
-    ) -> Self {
+    fn of(set: timed::DataSet, retention: Retention, seed: u64) -> Self {
         let mut set = Self {
-            dir: dir.into(),
-            clock,
-            engine,
+            set,
             units: Vec::new(),
             batches: Vec::new(),
             expiring: Vec::new(),
             due_ms: None,
-            session: Session::default(),
             random: seeded_random(seed),
             retention,
             starts: 0,
@@ -167,11 +136,6 @@ impl DataSet {
         set.note_unit();
         set.batches.push(set.units[0].clone());
         set
-    }
-
-    /// The log.
-    pub fn log(&self) -> Arc<Log> {
-        self.engine.log().expect("there is one")
     }
 
     /// The time, as Unix time in ms.
@@ -191,15 +155,11 @@ impl DataSet {
 
     /// Runs a command, which must not fail.
     pub fn run(&mut self, args: &[&[u8]]) {
-        let (args, mut reply) = (OwnedArgs::from_slices(args), Vec::new());
-        let resolved = resolve(args.as_args());
-        let mut guard = self.engine.lock();
-        guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
-        drop(guard);
+        let reply = self.set.reply(args);
         // What fails because a key has another type is part of a random workload.
         let fails = reply.starts_with(b"-") && !reply.starts_with(b"-WRONGTYPE");
         assert!(!fails, "{}", reply.escape_ascii());
-        if !self.session.in_transaction() {
+        if !self.set.in_transaction() {
             self.note_unit();
         }
     }
@@ -229,11 +189,8 @@ impl DataSet {
 
     /// Writes what was executed, in frames of its own, and syncs it.
     pub fn sync(&mut self) {
-        let log = self.log();
-        log.drain();
-        log.request_sync();
-        log.settle();
-        log.prepare();
+        self.set.sync();
+        self.log().prepare();
         let state = self.units.last().expect("there is one").clone();
         self.batches.push(State { time_ms: self.now_ms(), ..state });
     }
@@ -315,61 +272,27 @@ impl DataSet {
 
     /// The server is killed, or stopped, and starts again.
     pub fn restart(self, close: bool) -> Self {
-        let Self {
-            dir,
-            clock,
-            engine,
-            units,
-            batches,
-            expiring,
-            due_ms,
-            random,
-            retention,
-            starts,
-            ..
-        } = self;
+        let Self { set, retention, starts, .. } = self;
         if close {
-            close_log(&engine);
+            set.close();
         }
-        drop(engine);
-        let machine = machine(clock.clone(), 1000 + starts);
-        let opened =
-            Engine::open(machine, &dir, DATABASES, Settings::default(), options(retention));
-        let (engine, session) = (opened.expect("what was written").0, Session::default());
-        let starts = starts + 1;
-        Self {
-            dir,
-            clock,
-            engine,
-            units,
-            batches,
-            expiring,
-            due_ms,
-            session,
-            random,
-            retention,
-            starts,
-        }
+        let (dir, clock) = (set.dir().to_owned(), set.clock.clone());
+        drop(set);
+        let set = timed::DataSet::open(&dir, clock, options(retention), 1000 + starts);
+        Self { set, starts: starts + 1, ..self }
     }
 
     /// Stops the server, and gives the model.
     pub fn close(self) -> Model {
-        close_log(&self.engine);
+        self.set.close();
         self.kill()
     }
 
     /// Kills the server, and gives the model.
     pub fn kill(self) -> Model {
-        let Self { dir, units, batches, expiring, .. } = self;
-        Model { dir, units, batches, expiring }
+        let Self { set, units, batches, expiring, .. } = self;
+        Model { dir: set.dir().to_owned(), units, batches, expiring }
     }
-}
-
-fn close_log(engine: &Engine) {
-    let log = engine.log().expect("there is one");
-    log.begin_close();
-    log.settle();
-    log.close().expect("closed");
 }
 
 fn many(n: u64, word: &str) -> String {

@@ -6,7 +6,7 @@ use mainstay::commands::{CommandResult, Settings, resolve};
 use mainstay::disk::RealDisk;
 use mainstay::engine::{Engine, Guard, Machine, ServerCommands, Session};
 use mainstay::env::{SimClock, seeded_random};
-use mainstay::log::{Action, Durability, Log, Options};
+use mainstay::log::{Durability, Log, Options};
 use mainstay::resp::Args;
 use mainstay::resp::args::OwnedArgs;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,15 @@ use std::sync::Arc;
 
 /// Where its clock begins, as Unix time in ms.
 pub const START_MS: i64 = 1_700_000_000_000;
+
+/// How many databases there are.
+pub const DATABASES: usize = 16;
+
+/// Real files, and a clock and randomness that the test decides.
+pub fn machine(clock: Arc<SimClock>, seed: u64) -> Machine {
+    let random = move || seeded_random(seed);
+    Machine { disk: Arc::new(RealDisk), clock, random: Arc::new(random) }
+}
 
 /// A data set that is being written.
 pub struct DataSet {
@@ -43,19 +52,23 @@ impl ServerCommands for NoServer {
 impl DataSet {
     /// A new one in `dir`, whose clock begins at `start_ms`.
     pub fn create(dir: &Path, start_ms: i64) -> Self {
-        let clock = SimClock::new(start_ms);
-        let machine = Machine {
-            disk: Arc::new(RealDisk),
-            clock: clock.clone(),
-            random: Arc::new(|| seeded_random(1)),
-        };
         let options = Options {
             segment_bytes: 4 << 20,
             durability: Durability::EverySec,
             ..Options::default()
         };
-        let (engine, _) = Engine::open(machine, dir, 16, Settings::default(), options)
-            .expect("an empty directory becomes a data set");
+        Self::open(dir, SimClock::new(start_ms), options, 1)
+    }
+
+    /// The one in `dir`, or a new one.
+    pub fn open(dir: &Path, clock: Arc<SimClock>, options: Options, seed: u64) -> Self {
+        let machine = machine(clock.clone(), seed);
+        let opened = Engine::open(machine, dir, DATABASES, Settings::default(), options);
+        Self::of(dir, clock, opened.expect("a sound data set, or none").0)
+    }
+
+    /// That of an engine that has its log in `dir`.
+    pub fn of(dir: &Path, clock: Arc<SimClock>, engine: Engine) -> Self {
         Self { clock, engine, session: Session::default(), dir: dir.into() }
     }
 
@@ -64,13 +77,19 @@ impl DataSet {
         &self.dir
     }
 
-    /// Runs a command, which must not fail.
-    pub fn run(&mut self, args: &[&[u8]]) {
+    /// Runs a command; gives its reply.
+    pub fn reply(&mut self, args: &[&[u8]]) -> Vec<u8> {
         let args = OwnedArgs::from_slices(args);
         let mut reply = Vec::new();
         let resolved = resolve(args.as_args());
         let mut guard = self.engine.lock();
         guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
+        reply
+    }
+
+    /// Runs a command, which must not fail.
+    pub fn run(&mut self, args: &[&[u8]]) {
+        let reply = self.reply(args);
         assert!(!reply.starts_with(b"-"), "{}", reply.escape_ascii());
     }
 
@@ -85,35 +104,24 @@ impl DataSet {
         let log = self.log();
         log.drain();
         log.request_sync();
-        settle(&log);
+        log.settle();
     }
 
     /// Closes the log as a server does that is stopped.
-    pub fn close(self) {
+    pub fn close(&self) {
         let log = self.log();
         log.begin_close();
-        settle(&log);
+        log.settle();
         log.close().expect("nothing fails here");
     }
 
-    fn log(&self) -> Arc<Log> {
+    /// The log.
+    pub fn log(&self) -> Arc<Log> {
         self.engine.log().expect("there is one")
     }
-}
 
-/// Does all that the log's threads have to do.
-fn settle(log: &Log) {
-    loop {
-        match log.next_action() {
-            Action::Drain => log.drain(),
-            Action::Roll => log.roll(),
-            Action::Heal => log.heal(),
-            Action::Sync => {
-                let ticket = log.begin_sync();
-                let result = ticket.sync();
-                log.finish_sync(ticket, result);
-            }
-            Action::Wait(_) | Action::Stop => return,
-        }
+    /// Whether commands are being queued.
+    pub fn in_transaction(&self) -> bool {
+        self.session.in_transaction()
     }
 }
