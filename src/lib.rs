@@ -22,7 +22,7 @@
 //! ------------------------------------------------------------------------------------------------
 //! keyspace/    databases, entries, the read gate, keys that are watched or waited for, captures
 //! log/         frames, segments, base, manifest, commit buffer, drain, sync, roll, heal, compaction,
-//!              recovery
+//!              recovery; for tools: views, scans over damage, what was saved
 //! ------------------------------------------------------------------------------------------------
 //! rdb/         RDB of every version, Redis's and Valkey's: values (DUMP, RESTORE), files, files in
 //!              blocks (the base)
@@ -71,6 +71,14 @@
 //!
 //! What is kept for a snapshot is bounded: beyond 32 MiB, connections that would write wait before they take the engine. A
 //! snapshot that is given up leaves epochs behind that no later one takes for its own.
+//!
+//! # Reading what somebody else has open
+//!
+//! A tool holds the files of one manifest ([`log::View`]): whatever the server removes or compacts meanwhile stays readable, and a
+//! file that is held is not recycled. It reads up to the LSN that frames and markers attest to be durable. The same code as in
+//! recovery reads it ([`engine::Engine::read`]), up to any moment within what is retained ([`log::View::histories`]).
+//! Where files are damaged, [`log::scan::Scan`] goes on behind the damage, and [`log::SalvageWriter`] writes what was saved, with
+//! [`log::Lost`] in the place of the rest.
 //!
 //! # Threads
 //!
