@@ -114,16 +114,24 @@ impl Disk for RealDisk {
     }
 
     fn is_locked(&self, path: &Path) -> io::Result<bool> {
-        let file = match fs::File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            other => other?,
+        // The directory as well, as when it is taken.
+        let dir = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
         };
-        // It is let go again at once, with the descriptor.
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => Ok(false),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
-            Err(error) => Err(error.into()),
+        for path in [path, dir] {
+            let file = match fs::File::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            // It is let go again at once, with the descriptor.
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+                Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
         }
+        Ok(false)
     }
 }
 
@@ -248,6 +256,9 @@ mod tests {
         let path = dir.path().join("lock");
         assert!(!RealDisk.is_locked(&path).unwrap());
         let lock = RealDisk.lock(&path, "1").unwrap();
+        assert!(RealDisk.is_locked(&path).unwrap());
+        // Also without the file, which somebody may remove.
+        fs::remove_file(&path).unwrap();
         assert!(RealDisk.is_locked(&path).unwrap());
         drop(lock);
         assert!(!RealDisk.is_locked(&path).unwrap());

@@ -7,7 +7,7 @@ use crate::commands::{CommandError, Context, Handler, Settings, table};
 use crate::disk::File;
 use crate::log::frame::FrameHeader;
 use crate::log::segment::Preamble;
-use crate::log::{Lsn, PreambleDamage, Replay};
+use crate::log::{Lost, Lsn, PreambleDamage, Replay};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser};
 use std::sync::Arc;
@@ -45,6 +45,10 @@ pub(super) struct Replayer<'a> {
     stop_lsn: Lsn,
     /// The LSN behind the last command carried out.
     reached_lsn: Lsn,
+    /// Something is missing before what comes now.
+    is_lossy: bool,
+    /// Commands that failed because of that.
+    passed_over: u64,
 }
 
 impl<'a> Replayer<'a> {
@@ -74,6 +78,8 @@ impl<'a> Replayer<'a> {
             progress: None,
             stop_lsn: Lsn::MAX,
             reached_lsn: 0,
+            is_lossy: false,
+            passed_over: 0,
         }
     }
 
@@ -164,7 +170,11 @@ impl Replay for Replayer<'_> {
             let args = Args::new(rest, &ranges);
             // A frame holds a transaction whole, so there is nothing left to hold together.
             if !is_one_of(args, &["MULTI", "EXEC"]) {
-                self.command(args).map_err(|refusal| refusal.to_string())?;
+                match self.command(args) {
+                    // Its key or group may be among what is lost.
+                    Err(Refusal::Failed(..)) if self.is_lossy => self.passed_over += 1,
+                    done => done.map_err(|refusal| refusal.to_string())?,
+                }
             }
             rest = &mut rest[consumed..];
         }
@@ -177,6 +187,14 @@ impl Replay for Replayer<'_> {
             self.buffer = buffer;
         }
         Ok(())
+    }
+
+    fn lost(&mut self, _: &Lost) {
+        self.is_lossy = true;
+    }
+
+    fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     fn selected_db(&self) -> u32 {

@@ -293,6 +293,7 @@ pub struct Log {
     lock: Mutex<Option<Box<dyn Lock>>>,
     /// What a repair could not save, as the log said when it was opened.
     lost: Vec<Lost>,
+    passed_over: u64,
 }
 
 impl Log {
@@ -331,6 +332,11 @@ impl Log {
     /// What a repair could not save, as the log said when it was opened.
     pub fn lost(&self) -> &[Lost] {
         &self.lost
+    }
+
+    /// How many commands were passed over when it was opened because they need what is lost.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over
     }
 
     /// The timeline in which LSNs count now.

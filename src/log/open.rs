@@ -81,6 +81,7 @@ pub fn attach(
     let (db, recovery) = (opening.reading.replay.selected_db(), opening.reading.recovery);
     let mut log = new_log(dir, disk, clock, random, options, writer, db, lock);
     log.lost = recovery.lost.clone();
+    log.passed_over = recovery.passed_over;
     Ok((log, recovery))
 }
 
@@ -368,5 +369,6 @@ pub(super) fn new_log(
         stats: Mutex::new(SyncStats::default()),
         lock: Mutex::new(Some(lock)),
         lost: Vec::new(),
+        passed_over: 0,
     }
 }

@@ -219,9 +219,14 @@ impl<'a> Reading<'a> {
                     reason,
                 })?;
             }
-            FrameKind::Lost => self.recovery.lost.push(Lost::decode(&header, &self.raw)),
+            FrameKind::Lost => {
+                let lost = Lost::decode(&header, &self.raw);
+                self.replay.lost(&lost);
+                self.recovery.lost.push(lost);
+            }
             FrameKind::Marker => {}
         }
+        self.recovery.passed_over = self.replay.passed_over();
         Ok(Step::Frame(header))
     }
 

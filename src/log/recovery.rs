@@ -39,6 +39,16 @@ pub trait Replay {
     /// Why they cannot be carried out.
     fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String>;
 
+    /// Notes that something is missing here: commands behind it may need what is lost, and then they are passed over.
+    fn lost(&mut self, lost: &Lost) {
+        let _ = lost;
+    }
+
+    /// How many commands were passed over because something was missing before them.
+    fn passed_over(&self) -> u64 {
+        0
+    }
+
     /// The database selected behind the last command.
     fn selected_db(&self) -> u32;
 }
@@ -92,6 +102,8 @@ pub struct Recovery {
     pub unclean: Option<Unclean>,
     /// What a repair could not save, in order.
     pub lost: Vec<Lost>,
+    /// Commands that were passed over because they need what is lost.
+    pub passed_over: u64,
 }
 
 /// Why a data set cannot be opened. Nothing on disk was changed.

@@ -36,6 +36,19 @@ impl View {
     /// # Errors
     /// If there is no manifest that can be used, and those of the disk.
     pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
+        let mut view = Self::open_locked(disk, dir)?;
+        let lock = view.dir.join(open::LOCK_NAME);
+        if disk.is_locked(&lock).map_err(disk_error("looking at", &lock))? {
+            view.durable_lsn = Some(view.attested_lsn());
+        }
+        Ok(view)
+    }
+
+    /// The same for whoever holds the lock of the data set, so that nobody else has it open.
+    ///
+    /// # Errors
+    /// As [`View::open`].
+    pub fn open_locked(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(manifest::NAME);
         let load = || {
             Manifest::load(disk, dir)
@@ -48,12 +61,7 @@ impl View {
             // A file that was recycled or removed while it was opened is not listed any more.
             if again == manifest || missing.is_empty() {
                 let (dir, durable_lsn) = (dir.to_owned(), None);
-                let mut view = Self { dir, manifest, files, missing, durable_lsn };
-                let lock = view.dir.join(open::LOCK_NAME);
-                if disk.is_locked(&lock).map_err(disk_error("looking at", &lock))? {
-                    view.durable_lsn = Some(view.attested_lsn());
-                }
-                return Ok(view);
+                return Ok(Self { dir, manifest, files, missing, durable_lsn });
             }
             manifest = again;
         }
@@ -156,6 +164,11 @@ impl View {
     /// The files that could not be opened, with the disk's answers.
     pub fn missing(&self) -> impl Iterator<Item = (&str, &io::Error)> {
         self.missing.iter().map(|(name, error)| (name.as_str(), error))
+    }
+
+    /// A file that is there and cannot be opened, for want of a permission or of descriptors, with the disk's answer: that is no damage.
+    pub fn unopened(&self) -> Option<(&str, &io::Error)> {
+        self.missing().find(|(_, error)| error.kind() != io::ErrorKind::NotFound)
     }
 
     /// The file of this name, as it is on the disk.
@@ -264,12 +277,11 @@ impl View {
         let Ok(file) = self.file(&segment::segment_name(line.sequence)) else { return attested };
         let Ok(len) = file.len() else { return attested };
         let mut reader = FrameReader::new(file, len, line.identity.seed());
-        let (mut offset, mut lsn) = (FrameReader::FIRST_OFFSET, line.first_lsn);
-        while let Ok(header) = reader.header(offset)
-            && header.lsn == lsn
-        {
+        let mut offset = FrameReader::FIRST_OFFSET;
+        // Behind damage as well: what a header there testifies to must be readable, or it is damage that is reported.
+        while let Some((at, header)) = reader.find_header(offset) {
             attested = attested.max(header.durable_lsn);
-            (offset, lsn) = (offset + header.frame_bytes(), header.end_lsn());
+            offset = at + header.frame_bytes();
         }
         attested
     }

@@ -255,6 +255,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "log_lost_ranges", lost.len());
     field(out, "log_lost_bytes", lost.iter().map(|lost| lost.end_lsn - lost.lsn).sum::<u64>());
     field(out, "log_lost_keys", lost.iter().map(|lost| lost.keys).sum::<u64>());
+    field(out, "log_lost_passed_over", log.passed_over());
     field(out, "log_failure", failure.as_deref().unwrap_or(""));
 }
 

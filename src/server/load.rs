@@ -264,16 +264,25 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
     }
     for lost in &recovery.lost {
         let Lost { lsn, end_lsn, from_ms, to_ms, keys } = lost;
-        match keys {
-            0 => log_warning!(
-                "A repair could not save LSN {lsn} to {end_lsn}, {} bytes of commands written between \
-                 Unix time {from_ms} and {to_ms} ms",
+        if *keys > 0 {
+            log_warning!(
+                "A repair could not save {keys} keys or more of the base as of LSN {lsn}, written by Unix time \
+                 {to_ms} ms"
+            );
+        } else if end_lsn > lsn {
+            log_warning!(
+                "A repair could not save LSN {lsn} to {end_lsn}, {} bytes of commands written between Unix \
+                 time {from_ms} and {to_ms} ms",
                 end_lsn - lsn
-            ),
-            _ => log_warning!(
-                "A repair could not save {keys} keys of the base as of LSN {lsn}, which was written at \
-                 Unix time {to_ms} ms"
-            ),
+            );
+        } else {
+            log_warning!("A repair could not tell how many commands there were behind LSN {lsn}");
         }
+    }
+    if recovery.passed_over > 0 {
+        log_warning!(
+            "{} commands failed because they need what is lost, and were passed over",
+            recovery.passed_over
+        );
     }
 }

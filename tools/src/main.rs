@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     let Arguments { output, verb } = Arguments::parse();
     let output = Output::new(&output);
     output::clean_up_when_interrupted();
+    source::allow_many_files();
     match verb {
         Verb::Completions { shell } => {
             let mut command = Arguments::command();

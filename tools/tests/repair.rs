@@ -248,3 +248,104 @@ fn a_base_by_itself_is_saved_with_the_frames_in_it() {
     let (engine, lsn) = read(&out.join("mainstay"));
     assert_eq!(contents(&engine), model.at_lsn(lsn).contents);
 }
+
+#[test]
+fn commands_that_need_what_is_lost_do_not_keep_a_server_from_starting() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("mainstay");
+    fs::create_dir(&dir).unwrap();
+    let mut set = DataSet::create(&dir, DROPPED, 11);
+    for line in ["RPUSH l a b c", "LSET l 0 x", "SET a 1", "RENAME a b", "SET other 1"] {
+        set.pass_ms(1);
+        set.line(line);
+        set.sync();
+    }
+    set.close();
+    let (path, frames) = frames(&dir);
+    flip(&path, frames[0].0 + HEADER_BYTES as u64 + 3);
+    let out = home.path().join("out");
+    tool_says(1, &["repair", text(home.path()), "--out", text(&out)]);
+    let server = Server::start(&out, &[]);
+    let mut client = server.client();
+    assert_eq!(info(&mut client, "log_lost_passed_over"), "1");
+    assert_eq!(client.call("MGET a b other").items().len(), 3);
+    assert_eq!(client.call("EXISTS l"), support::int(0));
+    server.stop();
+    // What is read of it without a server says the same.
+    tool_says(
+        0,
+        &["export", text(&out), "--to", text(&home.path().join("copy")), "--format", "mainstay"],
+    );
+}
+
+#[test]
+fn a_base_that_is_gone_is_said_to_be_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("mainstay");
+    fs::create_dir(&dir).unwrap();
+    // Like a directory that begins with an import: its base is as of LSN 0.
+    let mut set = DataSet::with_function(&dir, DROPPED, 12, b"#!lua name=f\n");
+    set.line("SET a 1");
+    set.sync();
+    set.close();
+    let view = View::open(&RealDisk, &dir).unwrap();
+    let base = view.manifest().base.clone().unwrap();
+    drop(view);
+    fs::remove_file(dir.join(base_name(base.sequence))).unwrap();
+    let found = tool_json(1, &["verify", text(home.path())]);
+    assert!(found["findings"][0]["damage"].as_str().unwrap().contains("all keys"), "{found}");
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    assert_eq!(report["lost_blocks"].as_array().unwrap().len(), 1);
+    let server = Server::start(&out, &[]);
+    assert_eq!(info(&mut server.client(), "log_lost_ranges"), "1");
+    server.stop();
+}
+
+#[test]
+fn damage_to_what_a_running_server_has_made_durable_is_found() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path(), &["--appendfsync", "always"]);
+    let mut client = server.client();
+    for number in 0..30 {
+        client.call(&format!("SET key:{number} value"));
+    }
+    let dir = home.path().join("mainstay");
+    let view = View::open(&RealDisk, &dir).unwrap();
+    assert!(view.is_live());
+    let line = view.manifest().segments.last().unwrap().clone();
+    let name = segment_name(line.sequence);
+    let mut reader = FrameReader::new(view.file(&name).unwrap(), 1 << 20, line.identity.seed());
+    let (mut at, mut commands) = (FrameReader::FIRST_OFFSET, 0);
+    while commands < 2 {
+        let header = reader.header(at).unwrap();
+        commands += u64::from(header.kind == FrameKind::Commands);
+        at += if commands < 2 { header.frame_bytes() } else { 9 };
+    }
+    tool_says(0, &["verify", text(home.path())]);
+    // The header of the second frame of commands: what lies behind it testifies that it was durable.
+    let file = fs::OpenOptions::new().write(true).open(dir.join(name)).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"x", at).unwrap();
+    tool_says(1, &["verify", text(home.path())]);
+    let copy = home.path().join("copy");
+    tool_says(2, &["export", text(home.path()), "--to", text(&copy), "--format", "mainstay"]);
+    tool_says(1, &["repair", text(home.path()), "--dry-run"]);
+}
+
+#[test]
+fn what_may_not_be_read_is_not_damaged() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 13);
+    let view = View::open(&RealDisk, &model.dir).unwrap();
+    let name = segment_name(view.manifest().segments[0].sequence);
+    drop(view);
+    let path = model.dir.join(name);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    if fs::File::open(&path).is_ok() {
+        eprintln!("SKIPPED: this user may read everything");
+        return;
+    }
+    tool_says(2, &["verify", text(home.path())]);
+    tool_says(2, &["repair", text(home.path()), "--dry-run"]);
+}

@@ -17,6 +17,7 @@ use mainstay::keyspace::{Entry, EntryBox};
 use mainstay::log::manifest::Manifest;
 use mainstay::log::{Lsn, Recovery, Until, View};
 use mainstay::rdb::file::{FileReader, KeyRecord, Record};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,6 +108,14 @@ pub struct Source {
     aux: Vec<(String, String)>,
     /// What came in through a pipe.
     _piped: Option<Temporary>,
+}
+
+/// Lets this process open as many files as it may: all that a manifest lists are held at once.
+pub fn allow_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If it is not allowed, a file that cannot be opened is reported.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// The machine on which the tool runs.

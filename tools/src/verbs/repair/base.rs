@@ -188,7 +188,17 @@ impl Begin {
         Ok(match partial {
             Some((history, base)) => Self { history, base },
             // Nothing is left of what there was before the segments.
-            None => Self { history: Manifest { base: None, ..newest }, base: None },
+            None => {
+                report.lost_blocks.push(LostBlock {
+                    file: name,
+                    offset: 0,
+                    bytes: line.bytes,
+                    db: 0,
+                    keys: None,
+                    names: Vec::new(),
+                });
+                Self { history: Manifest { base: None, ..newest }, base: None }
+            }
         })
     }
 
@@ -209,10 +219,19 @@ impl Begin {
         is_prefix: bool,
         report: &mut Report,
     ) -> Result<(), Failure> {
-        let Some(base) = &self.base else { return Ok(()) };
+        let Some(base) = &self.base else {
+            if let Some(writer) = writer
+                && report.is_lossy()
+            {
+                // How many keys there were nobody knows.
+                let lost = Lost { lsn: 0, end_lsn: 0, from_ms: 0, to_ms: u64::MAX, keys: 1 };
+                writer.lost(&lost).map_err(Failure::doing("writing", "the copy"))?;
+            }
+            return Ok(());
+        };
         report.base_lsn = base.line.lsn;
         report.end_lsn = base.line.lsn;
-        report.lost_blocks = base.describe_lost();
+        report.lost_blocks.extend(base.describe_lost());
         if is_prefix && report.is_lossy() {
             report.remark("the first gap is in the base".to_owned());
             return Ok(());

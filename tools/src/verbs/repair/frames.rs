@@ -103,7 +103,7 @@ impl Saver<'_> {
                     );
                     let is_last = gap.is_tail && gap.to_ms == u64::MAX;
                     if gap.end_lsn <= self.lsn && is_last && gap.header.is_none() {
-                        self.unknown_end(place, gap.from_ms, true);
+                        self.unknown_end(place, gap.from_ms, true)?;
                         continue;
                     }
                     if gap.end_lsn <= self.lsn {
@@ -124,7 +124,7 @@ impl Saver<'_> {
         }
         if !self.stopped && self.report.lost.len() == lost_before && frames.is_cut(scan.offset()) {
             let place = format!("{}: the file was cut", frames.name);
-            self.unknown_end(place, 0, true);
+            self.unknown_end(place, 0, true)?;
         }
         Ok(())
     }
@@ -138,15 +138,22 @@ impl Saver<'_> {
                 let missing = Missing { end_lsn, from_ms, to_ms, place: &place, is_tail: false };
                 self.missing(None, &missing)
             }
-            None => {
-                self.unknown_end(place, 0, false);
-                Ok(())
-            }
+            None => self.unknown_end(place, 0, false),
         }
     }
 
     /// Something is missing at the end, and nobody knows how much.
-    fn unknown_end(&mut self, place: String, from_ms: u64, unfinished_write: bool) {
+    fn unknown_end(
+        &mut self,
+        place: String,
+        from_ms: u64,
+        unfinished_write: bool,
+    ) -> Result<(), Failure> {
+        if let Some(writer) = &mut self.writer {
+            let (lsn, to_ms) = (self.lsn, u64::MAX);
+            let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys: 0 };
+            writer.lost(&lost).map_err(Failure::doing("writing", "the copy"))?;
+        }
         self.report.lost.push(LostRange {
             lsn: self.lsn,
             end_lsn: None,
@@ -155,6 +162,7 @@ impl Saver<'_> {
             place,
             unfinished_write,
         });
+        Ok(())
     }
 
     /// Looks everywhere for what is missing up to an LSN, and notes what is lost. `here` is the file in which it should be.
@@ -216,6 +224,18 @@ impl Saver<'_> {
 
     fn put(&mut self, header: &FrameHeader, stored: &[u8]) -> io::Result<()> {
         if header.kind == FrameKind::Marker {
+            return Ok(());
+        }
+        if header.kind == FrameKind::Lost && self.is_prefix {
+            let lost = Lost {
+                lsn: header.lsn,
+                end_lsn: header.end_lsn(),
+                from_ms: 0,
+                to_ms: header.time_ms,
+                keys: 0,
+            };
+            self.report.lost(&lost, "an earlier repair could not save it", false);
+            self.stopped = true;
             return Ok(());
         }
         if let Some(writer) = &mut self.writer {

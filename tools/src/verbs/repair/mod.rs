@@ -12,17 +12,20 @@ mod report;
 
 pub use report::LostBlock;
 
-use crate::output::{End, Failure, Output, Place, Temporary};
+use crate::output::{self, End, Failure, Output, Place, Temporary};
 use crate::source::{self, Source};
 use crate::verbs::verify;
 use base::Begin;
 use clap::Args;
 use mainstay::disk::{Disk, Lock, RealDisk};
 use mainstay::engine::DIR_NAME;
-use mainstay::env::{Clock, SystemClock, system_random};
+use mainstay::env::system_random;
+use mainstay::log::manifest::ManifestError;
 use mainstay::log::{LOCK_NAME, OpenError, SalvageWriter, View};
 use report::Report;
 use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,43 +67,29 @@ pub struct Arguments {
 
 /// Does it.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
-    let found = source::data_set_dir(&arguments.path)?;
     let mut report = Report::default();
-    let single;
+    // What a link leads to is repaired where it is.
+    let found = source::data_set_dir(&arguments.path)?;
+    let found =
+        found.map(|dir| fs::canonicalize(&dir).map_err(Failure::doing("finding", dir.display())));
+    let found = found.transpose()?;
+    let lock = if arguments.in_place { Some(take_lock(found.as_deref())?) } else { None };
     let view = match &found {
-        Some(dir) => match View::open(&RealDisk, dir) {
-            Ok(view) => view,
-            Err(OpenError::Manifest { source, .. }) => {
-                report.remark(format!(
-                    "{source}: what there is was told by the headers of the files"
-                ));
-                match View::rebuilt(&RealDisk, dir) {
-                    Ok(view) => view,
-                    Err(_) => {
-                        report.remark("no file has a header that can be read".to_owned());
-                        report.show(output)?;
-                        return Ok(End::Worst);
-                    }
-                }
+        Some(dir) => match open(dir, lock.is_some(), &mut report)? {
+            Some(view) => view,
+            None => {
+                report.is_unreadable = true;
+                report.show(output)?;
+                return Ok(End::Worst);
             }
-            Err(error) => return Err(Failure::new(error)),
         },
-        None => {
-            single = Source::open(&arguments.path)?;
-            if single.view().is_none() {
-                return Err(Failure::new(format_args!(
-                    "{}: only Mainstay's own files can be repaired; 'import' takes what can be read of an {}",
-                    arguments.path.display(),
-                    single.kind().name()
-                )));
-            }
-            single.into_view().ok_or_else(|| Failure::new("nothing to repair"))?
-        }
+        None => open_file(&arguments.path)?,
     };
-    let target = Target::of(arguments, found.as_deref(), &view)?;
+    verify::refuse_unopened(&view)?;
+    let target = Target::of(arguments, found.as_deref(), lock)?;
     let mut writer = target.dir().map(|dir| {
         let manifest = view.manifest();
-        let created_ms = SystemClock::new().unix_ms().max(0) as u64;
+        let created_ms = output::now_ms().max(0) as u64;
         let identity = (manifest.dataset, &manifest.timelines[..]);
         SalvageWriter::new(Arc::new(RealDisk), dir, identity, system_random(), created_ms)
     });
@@ -128,6 +117,86 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     Ok(if report.is_lossy() { End::Bad } else { End::Good })
 }
 
+/// Takes the lock of the data set in `dir`, before anything is looked at, and leaves in it what it says.
+fn take_lock(dir: Option<&Path>) -> Result<Box<dyn Lock>, Failure> {
+    let dir = dir.ok_or_else(|| Failure::new("--in-place takes a data directory, not a file"))?;
+    let path = dir.join(LOCK_NAME);
+    let lock = RealDisk.lock(&path, "").map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => {
+            Failure::new(format_args!("{}: a server has it open", dir.display()))
+        }
+        _ => Failure::doing("locking", path.display())(error),
+    })?;
+    let said = lock.previous_content().to_owned();
+    lock.set_content(&said).map_err(Failure::doing("writing", path.display()))?;
+    Ok(lock)
+}
+
+/// Holds the files in `dir`; `None` if there is none whose header can be read.
+fn open(dir: &Path, is_locked: bool, report: &mut Report) -> Result<Option<View>, Failure> {
+    let opened = match is_locked {
+        true => View::open_locked(&RealDisk, dir),
+        false => View::open(&RealDisk, dir),
+    };
+    match opened {
+        Ok(view) => Ok(Some(view)),
+        Err(OpenError::Manifest { source, .. })
+            if !matches!(source, ManifestError::Unreadable(_)) =>
+        {
+            report.remark(format!("{source}: what there is was told by the headers of the files"));
+            match View::rebuilt(&RealDisk, dir) {
+                Ok(view) => {
+                    let manifest = view.manifest();
+                    let first = manifest.segments.first().map_or(0, |segment| segment.first_lsn);
+                    if manifest.base.is_none() && first == 0 {
+                        report.remark(
+                            "there is no base; whether there was one nobody knows".to_owned(),
+                        );
+                    }
+                    Ok(Some(view))
+                }
+                Err(OpenError::Manifest { .. }) => {
+                    report.remark("no file has a header that can be read".to_owned());
+                    Ok(None)
+                }
+                Err(error) => Err(Failure::new(error)),
+            }
+        }
+        Err(error) => Err(Failure::new(error)),
+    }
+}
+
+/// Holds a base or segment by itself.
+fn open_file(path: &Path) -> Result<View, Failure> {
+    let source = Source::open(path)?;
+    let kind = source.kind().name();
+    source.into_view().ok_or_else(|| {
+        Failure::new(format_args!(
+            "{}: only Mainstay's own files can be repaired; 'import' takes what can be read of an {kind}",
+            path.display()
+        ))
+    })
+}
+
+/// Gives a directory and the files in it the owner and the modes of another one.
+fn belong_as(copy: &Path, original: &Path) -> Result<(), Failure> {
+    let of = |path: &Path| fs::metadata(path).map_err(Failure::doing("looking at", path.display()));
+    let give = |path: &Path, model: &fs::Metadata| {
+        let given = chown(path, Some(model.uid()), Some(model.gid()))
+            .and_then(|()| fs::set_permissions(path, model.permissions()));
+        given.map_err(Failure::doing("changing the owner of", path.display()))
+    };
+    let files = |dir: &Path| {
+        let listed = RealDisk.list(dir).map_err(Failure::doing("listing", dir.display()))?;
+        Ok::<_, Failure>(listed.into_iter().map(|name| dir.join(name)).collect::<Vec<_>>())
+    };
+    if let Some(model) = files(original)?.first() {
+        let model = of(model)?;
+        files(copy)?.iter().try_for_each(|path| give(path, &model))?;
+    }
+    give(copy, &of(original)?)
+}
+
 /// Where the copy goes.
 enum Target {
     /// Nowhere: only the report is wanted.
@@ -135,30 +204,31 @@ enum Target {
     /// To a new directory.
     Out(Place),
     /// In the place of what was damaged, which nobody else may have open meanwhile.
-    InPlace { temporary: Temporary, dir: PathBuf, lock: Box<dyn Lock> },
+    InPlace { temporary: Temporary, dir: PathBuf, _lock: Box<dyn Lock> },
 }
 
 impl Target {
-    fn of(arguments: &Arguments, found: Option<&Path>, view: &View) -> Result<Self, Failure> {
+    fn of(
+        arguments: &Arguments,
+        found: Option<&Path>,
+        lock: Option<Box<dyn Lock>>,
+    ) -> Result<Self, Failure> {
         if arguments.dry_run {
             return Ok(Self::Nowhere);
         }
-        if let Some(out) = &arguments.out {
-            return Ok(Self::Out(Place::new(out, DIR_NAME)?));
+        if let (Some(lock), Some(dir)) = (lock, found) {
+            let temporary = Temporary::beside(dir)?;
+            let copy = temporary.path();
+            fs::create_dir(copy).map_err(Failure::doing("creating", copy.display()))?;
+            return Ok(Self::InPlace { temporary, dir: dir.to_owned(), _lock: lock });
         }
-        let Some(dir) = found else {
-            return Err(Failure::new("--in-place takes a data directory, not a file"));
-        };
-        if view.is_live() {
-            return Err(Failure::new(format_args!("{}: a server has it open", dir.display())));
+        let out = arguments.out.as_deref().ok_or_else(|| Failure::new("there is no --out"))?;
+        if let (Some(dir), Ok(out)) = (found, fs::canonicalize(out))
+            && out == dir
+        {
+            return Err(Failure::new("--out is the directory that is to be repaired"));
         }
-        let path = dir.join(LOCK_NAME);
-        let lock = RealDisk.lock(&path, &format!("{}\n", std::process::id()));
-        let lock = lock.map_err(Failure::doing("locking", path.display()))?;
-        let temporary = Temporary::beside(dir)?;
-        let copy = temporary.path();
-        fs::create_dir(copy).map_err(Failure::doing("creating", copy.display()))?;
-        Ok(Self::InPlace { temporary, dir: dir.to_owned(), lock })
+        Ok(Self::Out(Place::new(out, DIR_NAME)?))
     }
 
     /// Where to write.
@@ -178,10 +248,10 @@ impl Target {
                 place.persist()?;
                 report.written_to = arguments.out.as_ref().map(|out| out.display().to_string());
             }
-            Self::InPlace { temporary, dir, lock } => {
-                // What is kept says nothing of this process.
-                lock.set_content("").map_err(Failure::doing("writing", dir.display()))?;
-                let now_ms = SystemClock::new().unix_ms();
+            Self::InPlace { temporary, dir, _lock } => {
+                // The server that runs under another user must be able to open it.
+                belong_as(temporary.path(), &dir)?;
+                let now_ms = output::now_ms();
                 let mut name = dir.file_name().unwrap_or_default().to_owned();
                 name.push(format!(".damaged-{now_ms}"));
                 let kept = dir.with_file_name(name);

@@ -59,6 +59,8 @@ pub struct Report {
     pub lost: Vec<LostRange>,
     /// Blocks that are lost.
     pub lost_blocks: Vec<LostBlock>,
+    /// Nothing could be read at all.
+    pub is_unreadable: bool,
     /// Blocks were saved of which nobody can say whether they are sound.
     pub is_unverified: bool,
     /// What people should know.
@@ -134,7 +136,8 @@ impl Report {
         for remark in &self.remarks {
             output.line(remark)?;
         }
-        let verdict = match (self.is_lossy(), self.is_nothing()) {
+        let is_nothing = self.is_nothing() || self.is_unreadable;
+        let verdict = match (self.is_lossy() || is_nothing, is_nothing) {
             (false, _) => output.green("everything was saved"),
             (true, false) => output.red("something is lost"),
             (true, true) => output.red("nothing can be saved"),

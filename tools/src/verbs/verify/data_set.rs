@@ -9,7 +9,7 @@ use crate::frames::Frames;
 use crate::output::{Failure, Output};
 use mainstay::disk::{Disk, File};
 use mainstay::log::base::frames_header_offset;
-use mainstay::log::manifest::{BaseLine, RetiredFile, SegmentLine};
+use mainstay::log::manifest::{BaseLine, ManifestError, RetiredFile, SegmentLine};
 use mainstay::log::reader::FrameReader;
 use mainstay::log::segment::{
     self, FileKind, HEADER_BYTES, Identity, SegmentHeader, base_name, segment_name,
@@ -38,6 +38,11 @@ enum Piece {
 pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Failure> {
     let (view, damaged) = match View::open(disk, dir) {
         Ok(view) => (view, None),
+        Err(OpenError::Manifest { source, path })
+            if matches!(source, ManifestError::Unreadable(_)) =>
+        {
+            return Err(Failure::new(format_args!("{}: {source}", path.display())));
+        }
         Err(OpenError::Manifest { source, .. }) => {
             let finding = Finding::at(manifest::NAME, 0, source);
             match View::rebuilt(disk, dir) {
@@ -51,6 +56,7 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
         }
         Err(error) => return Err(Failure::new(error)),
     };
+    refuse_unopened(&view)?;
     let mut report = check_view(&view, "Mainstay data directory", output)?;
     if let Some(finding) = damaged {
         report.findings.insert(0, finding);
@@ -62,6 +68,17 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
     report.files += 1;
     unlisted(disk, &view, &mut report)?;
     Ok(report)
+}
+
+/// What cannot be opened is not damaged for that: there may be no permission, or no descriptor left.
+pub fn refuse_unopened(view: &View) -> Result<(), Failure> {
+    match view.unopened() {
+        None => Ok(()),
+        Some((name, error)) => {
+            let path = view.dir().join(name);
+            Err(Failure::new(format_args!("opening {} failed: {error}", path.display())))
+        }
+    }
 }
 
 /// Checks the files of a view.
@@ -180,6 +197,12 @@ impl Checker<'_> {
     fn base(&mut self, line: &BaseLine) {
         let name = base_name(line.sequence);
         if !self.exists(&name, (0, line.end_lsn)) {
+            let finding =
+                self.report.findings.last_mut().expect("it says that there is no such file");
+            finding.damage.push_str(": all keys in it are lost");
+            if line.end_lsn == 0 {
+                finding.lsn = None;
+            }
             return;
         }
         self.report.files += 1;
@@ -331,7 +354,8 @@ fn check_piece(
                 let mut header = vec![0; HEADER_BYTES];
                 let read = raw.read_exact_at(&mut header, 0).is_ok();
                 let known = SegmentHeader::decode(&header);
-                if !read || known.is_ok_and(|header| header.identity != line.identity) {
+                let is_listed = known.is_ok_and(|header| header.identity == line.identity);
+                if !read || !is_listed {
                     let text = "the segment in it is not the one that the manifest lists";
                     report.findings.push(Finding::at(&file.name(), 0, text));
                 }

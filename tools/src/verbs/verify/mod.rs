@@ -13,6 +13,7 @@ mod finding;
 mod frames;
 mod redis;
 
+pub use data_set::refuse_unopened;
 pub use finding::Finding;
 
 use crate::output::{self, End, Failure, Output};
