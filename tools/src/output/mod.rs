@@ -6,6 +6,7 @@ mod json_text;
 mod place;
 mod progress;
 mod table;
+mod target;
 mod temporary;
 mod units;
 
@@ -13,6 +14,7 @@ pub use json_text::JsonText;
 pub use place::{Place, data_set_in, databases_needed, write_data_set};
 pub use progress::Bar;
 pub use table::Table;
+pub use target::refuse_source;
 pub use temporary::{Deferred, Temporary, clean_up_when_interrupted};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 

@@ -24,9 +24,8 @@ pub enum Found {
 
 /// Copies the standard input to a file, which can be read in any place.
 pub fn spool() -> Result<Temporary, Failure> {
-    let temporary = Temporary::beside(&std::env::temp_dir().join("mainstay-tool-input"))?;
-    let mut file = fs::File::create(temporary.path())
-        .map_err(Failure::doing("creating", temporary.path().display()))?;
+    let (temporary, mut file) =
+        Temporary::private(&std::env::temp_dir().join("mainstay-tool-input"))?;
     io::copy(&mut io::stdin().lock(), &mut file)
         .map_err(Failure::doing("copying", "the standard input"))?;
     Ok(temporary)
