@@ -7,8 +7,8 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// What is to be removed when the process is interrupted.
 static BEGUN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -16,6 +16,9 @@ static BEGUN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Whether an interrupt only asks for an end, and whether one has.
 static DEFERRED: AtomicBool = AtomicBool::new(false);
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// Where the standard input was copied to, and the last part of that.
+static PIPED: OnceLock<[String; 2]> = OnceLock::new();
 
 /// The exit code of a process that was interrupted, as shells have it: 128 and the signal's number.
 const INTERRUPTED: i32 = 130;
@@ -121,12 +124,18 @@ impl Temporary {
         Ok((temporary, file))
     }
 
-    /// A file for nobody but this process's user, which never gets another name; it is there to be read again.
+    /// A file for the standard input, to be read in any place, by nobody but this process's user. Wherever it is named,
+    /// people see `-`.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn private(like: &Path) -> Result<(Self, File), Failure> {
-        Self::begin(like, |path| create_file(path, 0o600))
+    pub fn piped() -> Result<(Self, File), Failure> {
+        let like = std::env::temp_dir().join("mainstay-tool-input");
+        let (temporary, file) = Self::begin(&like, |path| create_file(path, 0o600))?;
+        let name = temporary.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // There is one standard input; a second time it is empty.
+        let _ = PIPED.set([temporary.path.display().to_string(), name]);
+        Ok((temporary, file))
     }
 
     /// One that becomes `target`, a directory, and is created. Symbolic links are followed.
@@ -255,6 +264,15 @@ fn refuse_data_set(target: &Path, place: &Path) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// A text as people see it: with `-` for the name of what the standard input was copied to, which is gone when they read it
+/// and comes from code that knows only files. It is too random to be anything else by chance.
+pub(super) fn with_names(text: String) -> String {
+    let Some([path, name]) = PIPED.get().filter(|[_, name]| text.contains(name)) else {
+        return text;
+    };
+    text.replace(path, "-").replace(name, "-")
 }
 
 /// The directory in which a name is.

@@ -94,9 +94,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     }
     match &arguments.html {
         Some(_) if to_stdout => {
-            let mut out = std::io::stdout().lock();
-            out.write_all(html::page(&report).as_bytes())?;
-            out.flush()?;
+            output.bytes(html::page(&report).as_bytes())?;
         }
         Some(path) => write_page(path, &html::page(&report))?,
         None => {}
@@ -189,7 +187,10 @@ fn gather(
 /// Adds lengths to what is known of the files, and files that are not ours.
 fn list_files(source: &Source, reports: &mut Vec<FileReport>) {
     for file in source.files() {
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = match source.path() == Path::new("-") {
+            true => "-".to_owned(),
+            false => file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
         let is_single = matches!(source.kind(), Kind::Segment | Kind::Base);
         match reports.iter_mut().find(|report| is_single || report.name == name) {
             Some(report) => {
