@@ -19,7 +19,7 @@ mod source;
 mod verbs;
 
 use clap::{CommandFactory, Parser};
-use output::Output;
+use output::{End, Output};
 use std::process::ExitCode;
 use verbs::Verb;
 
@@ -27,13 +27,18 @@ use verbs::Verb;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+const HELP: &str = "\
+Exit codes: each verb has its own, 2 whenever it was not carried out. Besides:
+  130  interrupted; what was not whole is removed
+  141  nobody read the standard output to its end, as with `| head`: what was found is not known";
+
 /// Looks into the files of a Mainstay database, verifies, repairs, rewrites, replays and migrates them.
 ///
 /// Wherever a PATH is asked for, it may be a directory of Mainstay's (or the one that it lies in), one of its segments
 /// or bases, an RDB file of any version, or an append-only file of Redis or Valkey: a single one, or the directory of one in
 /// several parts. No verb changes what it reads, unless it says so.
 #[derive(Parser)]
-#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = HELP)]
 struct Arguments {
     #[command(flatten)]
     output: output::Arguments,
@@ -49,8 +54,10 @@ fn main() -> ExitCode {
     match verb {
         Verb::Completions { shell } => {
             let mut command = Arguments::command();
-            clap_complete::generate(shell, &mut command, "mainstay-tool", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            // It cannot fail in memory; on a stream it panics.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "mainstay-tool", &mut script);
+            output.end(output.bytes(&script).map(|()| End::Good))
         }
         verb => output.end(verb.run(&output)),
     }

@@ -6,6 +6,7 @@ mod json_text;
 mod place;
 mod progress;
 mod table;
+mod target;
 mod temporary;
 mod units;
 
@@ -13,6 +14,7 @@ pub use json_text::JsonText;
 pub use place::{Place, data_set_in, databases_needed, write_data_set};
 pub use progress::Bar;
 pub use table::Table;
+pub use target::refuse_source;
 pub use temporary::{Deferred, Temporary, clean_up_when_interrupted};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
@@ -27,6 +29,10 @@ use std::process::ExitCode;
 pub fn now_ms() -> i64 {
     SystemClock::new().unix_ms()
 }
+
+/// The exit code if nobody reads the standard output any more, as shells have it of a process that SIGPIPE ends: 128 and the
+/// signal's number.
+const CLOSED: u8 = 141;
 
 /// Options of all verbs.
 #[derive(Args)]
@@ -63,7 +69,7 @@ pub struct Failure {
 impl Failure {
     /// One with these words.
     pub fn new(text: impl fmt::Display) -> Self {
-        Self { text: text.to_string(), closed: false }
+        Self { text: temporary::with_names(text.to_string()), closed: false }
     }
 
     /// Whether it is only that nobody reads the standard output any more.
@@ -134,17 +140,26 @@ impl Output {
     pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
         let text = serde_json::to_string(value).map_err(Failure::new)?;
-        Ok(writeln!(out, "{text}")?)
+        Ok(writeln!(out, "{}", temporary::with_names(text))?)
     }
 
     /// Writes a line of a result for people.
     pub fn line(&self, text: impl fmt::Display) -> Result<(), Failure> {
+        let text = temporary::with_names(text.to_string());
         Ok(writeln!(io::stdout().lock(), "{text}")?)
+    }
+
+    /// Writes a result as it is, for a program.
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        Ok(out.flush()?)
     }
 
     /// Says something beside the results.
     pub fn remark(&self, text: impl fmt::Display) {
         // If nobody can read it there is nothing to be done.
+        let text = temporary::with_names(text.to_string());
         let _ = writeln!(io::stderr().lock(), "mainstay-tool: {text}");
     }
 
@@ -160,7 +175,8 @@ impl Output {
             Ok(End::Good) => ExitCode::SUCCESS,
             Ok(End::Bad) => ExitCode::from(1),
             Ok(End::Worst) => ExitCode::from(2),
-            Err(Failure { closed: true, .. }) => ExitCode::SUCCESS,
+            // What was found cannot have been said, so the code says nothing of it either.
+            Err(Failure { closed: true, .. }) => ExitCode::from(CLOSED),
             Err(Failure { text, .. }) => {
                 if self.json {
                     let _ = self.json(&serde_json::json!({ "error": text }));

@@ -21,23 +21,15 @@ impl Place {
     pub fn new(dir: &Path, name: &str) -> Result<Self, Failure> {
         let is_inner = dir.file_name().is_some_and(|last| last == name);
         let target = if is_inner || !dir.exists() { dir.to_owned() } else { dir.join(name) };
-        match fs::read_dir(&target) {
-            Ok(mut entries) => {
-                if entries.next().is_some() {
-                    let text = format!("{} is not empty: nothing is changed", target.display());
-                    return Err(Failure::new(text));
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Failure::doing("listing", target.display())(error)),
-        }
-        let temporary = Temporary::beside(&target)?;
+        let temporary = Temporary::directory(&target)?;
         let path = if is_inner || target != dir {
             temporary.path().to_owned()
         } else {
             temporary.path().join(name)
         };
-        fs::create_dir_all(&path).map_err(Failure::doing("creating", path.display()))?;
+        if path != temporary.path() {
+            fs::create_dir(&path).map_err(Failure::doing("creating", path.display()))?;
+        }
         Ok(Self { temporary, path })
     }
 

@@ -1,11 +1,14 @@
 //! Files and directories that are there whole or not at all.
 
 use super::Failure;
+use mainstay::log::manifest;
 use rustix::fs::{CWD, RenameFlags};
-use std::fs;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 /// What is to be removed when the process is interrupted.
 static BEGUN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -13,6 +16,9 @@ static BEGUN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 /// Whether an interrupt only asks for an end, and whether one has.
 static DEFERRED: AtomicBool = AtomicBool::new(false);
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// Where the standard input was copied to, and the last part of that.
+static PIPED: OnceLock<[String; 2]> = OnceLock::new();
 
 /// The exit code of a process that was interrupted, as shells have it: 128 and the signal's number.
 const INTERRUPTED: i32 = 130;
@@ -81,20 +87,100 @@ pub struct Temporary {
 }
 
 impl Temporary {
-    /// One that becomes `target`. Nothing is created.
+    /// One that becomes `target`. Nothing is created, and nothing is asked about what is there.
     ///
     /// # Errors
     /// If `target` has no name.
     pub fn beside(target: &Path) -> Result<Self, Failure> {
+        Self::begin(target, |_| Ok(())).map(|(temporary, ())| temporary)
+    }
+
+    /// One that becomes `target`, a file, and that file to write to. Symbolic links are followed: what they lead to is
+    /// replaced, and it keeps its mode.
+    ///
+    /// # Errors
+    /// If there is something else than a regular file, or the directory is one of a data set's; those of the disk.
+    pub fn file(target: &Path) -> Result<(Self, File), Failure> {
+        let there = there(target)?;
+        if there.as_ref().is_some_and(|there| !there.is_file()) {
+            return Err(Failure::new(format_args!(
+                "{} is no regular file: nothing is changed (`-` is the standard output)",
+                target.display()
+            )));
+        }
+        let place = place(target, there.is_some())?;
+        refuse_data_set(target, &place)?;
+        let (temporary, file) = match there {
+            Some(there) => {
+                // Not readable for others before it has the mode of what it replaces.
+                let (temporary, file) = Self::begin(&place, |path| create_file(path, 0o600))?;
+                let mode = Permissions::from_mode(there.permissions().mode() & 0o777);
+                let path = temporary.path.display();
+                file.set_permissions(mode).map_err(Failure::doing("setting the mode of", path))?;
+                (temporary, file)
+            }
+            None => Self::begin(&place, |path| create_file(path, 0o644))?,
+        };
+        Ok((temporary, file))
+    }
+
+    /// A file for the standard input, to be read in any place, by nobody but this process's user. Wherever it is named,
+    /// people see `-`.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn piped() -> Result<(Self, File), Failure> {
+        let like = std::env::temp_dir().join("mainstay-tool-input");
+        let (temporary, file) = Self::begin(&like, |path| create_file(path, 0o600))?;
+        let name = temporary.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // There is one standard input; a second time it is empty.
+        let _ = PIPED.set([temporary.path.display().to_string(), name]);
+        Ok((temporary, file))
+    }
+
+    /// One that becomes `target`, a directory, and is created. Symbolic links are followed.
+    ///
+    /// # Errors
+    /// If there is something else than an empty directory; those of the disk.
+    pub fn directory(target: &Path) -> Result<Self, Failure> {
+        let there = there(target)?;
+        if there.as_ref().is_some_and(|there| !there.is_dir()) {
+            let text = format!("{} is no directory: nothing is changed", target.display());
+            return Err(Failure::new(text));
+        }
+        let place = place(target, there.is_some())?;
+        if there.is_some() {
+            let listed = fs::read_dir(&place).map(|mut entries| entries.next().is_some());
+            if listed.map_err(Failure::doing("listing", target.display()))? {
+                let text = format!("{} is not empty: nothing is changed", target.display());
+                return Err(Failure::new(text));
+            }
+        }
+        let parent = parent(&place);
+        fs::create_dir_all(parent).map_err(Failure::doing("creating", parent.display()))?;
+        // Last, and not with its parents: of one that is there already somebody else is the owner.
+        Self::begin(&place, |path| fs::create_dir(path)).map(|(temporary, ())| temporary)
+    }
+
+    /// Finds a name and creates what bears it. The name cannot be guessed, so nobody who may write to the directory can put
+    /// something there first.
+    fn begin<T>(
+        target: &Path,
+        create: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> Result<(Self, T), Failure> {
         let Some(name) = target.file_name() else {
             return Err(Failure::new(format_args!("{} is no name of a file", target.display())));
         };
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{}.tmp", std::process::id()));
+        let random = mainstay::env::system_random()();
+        hidden.push(format!(".{}-{random:016x}.tmp", std::process::id()));
         let path = target.with_file_name(hidden);
-        BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(path.clone());
-        Ok(Self { path, target: target.into() })
+        // Held until it is noted, so that an interrupt finds it, and noted only if it is ours.
+        let mut begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let created = create(&path).map_err(Failure::doing("creating", path.display()))?;
+        begun.push(path.clone());
+        Ok((Self { path, target: target.into() }, created))
     }
 
     /// Where to write.
@@ -137,10 +223,67 @@ impl Temporary {
     }
 }
 
+fn create_file(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
+}
+
+/// What `target` leads to, if anything.
+fn there(target: &Path) -> Result<Option<fs::Metadata>, Failure> {
+    match fs::metadata(target) {
+        Ok(there) => Ok(Some(there)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if fs::symlink_metadata(target).is_ok() {
+                let text = "is a symbolic link to nothing: nothing is changed";
+                return Err(Failure::new(format_args!("{} {text}", target.display())));
+            }
+            Ok(None)
+        }
+        Err(error) => Err(Failure::doing("looking at", target.display())(error)),
+    }
+}
+
+/// The name that is to be given: that of what is there, not of a symbolic link to it.
+fn place(target: &Path, is_there: bool) -> Result<PathBuf, Failure> {
+    if !is_there {
+        return Ok(target.to_owned());
+    }
+    fs::canonicalize(target).map_err(Failure::doing("looking at", target.display()))
+}
+
+/// The files of a data set's directory are a server's, and what it does not know there it does not expect.
+fn refuse_data_set(target: &Path, place: &Path) -> Result<(), Failure> {
+    let dir = parent(place);
+    let mut magic = Vec::new();
+    let manifest = File::open(dir.join(manifest::NAME));
+    let read = manifest.and_then(|file| file.take(32).read_to_end(&mut magic));
+    if read.is_ok() && magic.starts_with(b"mainstay-manifest") {
+        return Err(Failure::new(format_args!(
+            "{} lies in the data directory {}: nothing is changed",
+            target.display(),
+            dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// A text as people see it: with `-` for the name of what the standard input was copied to, which is gone when they read it
+/// and comes from code that knows only files. It is too random to be anything else by chance.
+pub(super) fn with_names(text: String) -> String {
+    let Some([path, name]) = PIPED.get().filter(|[_, name]| text.contains(name)) else {
+        return text;
+    };
+    text.replace(path, "-").replace(name, "-")
+}
+
+/// The directory in which a name is.
+pub(super) fn parent(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 /// Makes the name of a file durable.
 fn sync_parent(path: &Path) -> Result<(), Failure> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = parent(path);
     let synced = fs::File::open(parent).and_then(|dir| dir.sync_all());
     synced.map_err(Failure::doing("syncing", parent.display()))
 }

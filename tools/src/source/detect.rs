@@ -24,9 +24,7 @@ pub enum Found {
 
 /// Copies the standard input to a file, which can be read in any place.
 pub fn spool() -> Result<Temporary, Failure> {
-    let temporary = Temporary::beside(&std::env::temp_dir().join("mainstay-tool-input"))?;
-    let mut file = fs::File::create(temporary.path())
-        .map_err(Failure::doing("creating", temporary.path().display()))?;
+    let (temporary, mut file) = Temporary::piped()?;
     io::copy(&mut io::stdin().lock(), &mut file)
         .map_err(Failure::doing("copying", "the standard input"))?;
     Ok(temporary)
@@ -112,6 +110,11 @@ pub fn is_rdb(path: &Path) -> bool {
 
 fn find_file(path: &Path) -> Result<(Kind, Found), Failure> {
     let magic = magic(path)?;
+    // Parts of an append-only file may be empty, but they are found by their manifest. By itself an empty file is more likely
+    // what a failed copy or the other end of a pipe has left, and to call that sound would hide it.
+    if magic.is_empty() {
+        return Err(Failure::new(format_args!("{}: the file is empty", path.display())));
+    }
     let parent = || match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -142,7 +145,7 @@ fn find_file(path: &Path) -> Result<(Kind, Found), Failure> {
         }
         return Ok((Kind::Rdb, Found::Redis(import::Source::Rdb(path.to_owned()))));
     }
-    if magic.is_empty() || magic.starts_with(b"*") || magic.starts_with(b"#") {
+    if magic.starts_with(b"*") || magic.starts_with(b"#") {
         return Ok((Kind::Aof, aof(path)));
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

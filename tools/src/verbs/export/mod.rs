@@ -17,7 +17,8 @@ mod sink;
 use crate::commands_of::CommandWriter;
 use crate::filter::Filter;
 use crate::output::{
-    End, Failure, Output, Place, bytes, count, data_set_in, databases_needed, write_data_set,
+    End, Failure, Output, Place, bytes, count, data_set_in, databases_needed, refuse_source,
+    write_data_set,
 };
 use crate::source::{Contents, Source};
 use clap::{Args, ValueEnum};
@@ -182,6 +183,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         return Err(Failure::new("--rdb-version is for the formats rdb, aof and aof-dir"));
     }
     let source = Source::open(&arguments.source)?;
+    if !is_stream {
+        refuse_source(&source, &arguments.to)?;
+    }
     let written = match format {
         Format::Mainstay => data_set(arguments, &source, output)?,
         Format::AofDir => aof_dir(arguments, &source, output)?,

@@ -26,14 +26,14 @@ impl Sink {
             let out = Out::Stream(BufWriter::with_capacity(BUFFER_BYTES, io::stdout()));
             return Ok(Self { out, temporary: None, bytes: 0 });
         }
-        let temporary = Temporary::beside(path)?;
-        let file = Self::plain(temporary.path())?;
-        Ok(Self { temporary: Some(temporary), ..file })
+        let (temporary, file) = Temporary::file(path)?;
+        let out = Out::File(BufWriter::with_capacity(BUFFER_BYTES, file));
+        Ok(Self { out, temporary: Some(temporary), bytes: 0 })
     }
 
     /// A file in a directory that is itself there whole or not at all.
     pub(super) fn plain(path: &Path) -> Result<Self, Failure> {
-        let file = File::create(path).map_err(Failure::doing("creating", path.display()))?;
+        let file = File::create_new(path).map_err(Failure::doing("creating", path.display()))?;
         let out = Out::File(BufWriter::with_capacity(BUFFER_BYTES, file));
         Ok(Self { out, temporary: None, bytes: 0 })
     }

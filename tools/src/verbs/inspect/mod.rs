@@ -17,7 +17,7 @@ mod summary;
 mod text;
 
 use crate::filter::Filter;
-use crate::output::{self, End, Failure, Output, Temporary, escaped};
+use crate::output::{self, End, Failure, Output, Temporary, escaped, refuse_source};
 use crate::source::{Contents, Kind, Skipped, Source};
 use clap::Args;
 use mainstay::rdb::file::{HEADER_BYTES, Version};
@@ -82,6 +82,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         return Err(Failure::new("the standard output is either for --json or for --html"));
     }
     let source = Source::open(&arguments.path)?;
+    if let Some(path) = arguments.html.as_deref().filter(|_| !to_stdout) {
+        refuse_source(&source, path)?;
+    }
     if arguments.keys {
         return keys::write(&source, &arguments.filter, output);
     }
@@ -91,7 +94,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     }
     match &arguments.html {
         Some(_) if to_stdout => {
-            std::io::stdout().lock().write_all(html::page(&report).as_bytes())?
+            output.bytes(html::page(&report).as_bytes())?;
         }
         Some(path) => write_page(path, &html::page(&report))?,
         None => {}
@@ -105,11 +108,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
 }
 
 fn write_page(path: &Path, page: &str) -> Result<(), Failure> {
-    let temporary = Temporary::beside(path)?;
-    let written = fs::File::create(temporary.path()).and_then(|mut file| {
-        file.write_all(page.as_bytes())?;
-        file.sync_all()
-    });
+    let (temporary, mut file) = Temporary::file(path)?;
+    let written = file.write_all(page.as_bytes()).and_then(|()| file.sync_all());
     written.map_err(Failure::doing("writing", path.display()))?;
     temporary.persist()
 }
@@ -187,7 +187,10 @@ fn gather(
 /// Adds lengths to what is known of the files, and files that are not ours.
 fn list_files(source: &Source, reports: &mut Vec<FileReport>) {
     for file in source.files() {
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = match source.path() == Path::new("-") {
+            true => "-".to_owned(),
+            false => file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
         let is_single = matches!(source.kind(), Kind::Segment | Kind::Base);
         match reports.iter_mut().find(|report| is_single || report.name == name) {
             Some(report) => {

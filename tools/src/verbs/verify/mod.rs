@@ -21,7 +21,7 @@ use crate::source;
 use clap::Args;
 use mainstay::disk::RealDisk;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Checks every checksum and every structure, on all cores.
@@ -38,7 +38,7 @@ Examples:
 Exit codes:
   0  sound
   1  damaged, or it ends in an unfinished write
-  2  cannot be read
+  2  a path cannot be read; the others are checked all the same
 
 An append-only file and an RDB file before version 5 have no checksums: what can be checked is that they can be parsed to
 their end. Memory: a few MiB, and the longest value.")]
@@ -69,12 +69,24 @@ pub struct Report {
 
 /// Does it.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
+    if arguments.paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err(Failure::new("the standard input can be read once: more than one - was given"));
+    }
     let mut end = End::Good;
     for path in &arguments.paths {
         let started = Instant::now();
-        let report = check(path, output)?;
+        let report = match check(path, output) {
+            Ok(report) => report,
+            Err(failure) if failure.is_closed() => return Err(failure),
+            Err(failure) => {
+                // The others may well be readable, and whoever asked for them wants to know.
+                end = End::Worst;
+                unreadable(path, &failure, output)?;
+                continue;
+            }
+        };
         let took_ms = started.elapsed().as_millis() as u64;
-        if !report.findings.is_empty() {
+        if !report.findings.is_empty() && end == End::Good {
             end = End::Bad;
         }
         if output.is_json() {
@@ -120,6 +132,21 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         ))?;
     }
     Ok(end)
+}
+
+/// Says that a path cannot be read.
+fn unreadable(path: &Path, failure: &Failure, output: &Output) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Unreadable<'a> {
+        path: String,
+        error: &'a str,
+    }
+    let error = failure.to_string();
+    if output.is_json() {
+        output.json(&Unreadable { path: path.display().to_string(), error: &error })?;
+    }
+    output.remark(error);
+    Ok(())
 }
 
 /// Checks the data set in `dir`.
