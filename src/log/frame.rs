@@ -1,6 +1,7 @@
 //! A frame: what one drain of the commit buffer becomes on disk. `storage-format.md` has the bytes.
 
 use super::Lsn;
+use std::fmt;
 use thiserror::Error;
 
 /// Bytes of a frame's header.
@@ -76,6 +77,25 @@ pub struct Lost {
     pub to_ms: u64,
     /// Keys of a base that are lost.
     pub keys: u64,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lsn, end_lsn, keys, .. } = self;
+        if *keys > 0 {
+            write!(f, "{keys} keys or more of the base as of LSN {lsn}")?;
+        } else if end_lsn > lsn {
+            write!(f, "LSN {lsn} to {end_lsn}, {} bytes of commands", end_lsn - lsn)?;
+        } else {
+            write!(f, "commands behind LSN {lsn}, nobody knows how many")?;
+        }
+        match (self.from_ms, self.to_ms) {
+            (0, u64::MAX) => Ok(()),
+            (0, to_ms) => write!(f, ", written by Unix time {to_ms} ms"),
+            (from_ms, u64::MAX) => write!(f, ", written at Unix time {from_ms} ms or later"),
+            (from_ms, to_ms) => write!(f, ", written between Unix time {from_ms} and {to_ms} ms"),
+        }
+    }
 }
 
 impl Lost {

@@ -5,7 +5,7 @@ use super::frame::{FrameDamage, FrameHeader, FrameKind, Lost};
 use super::manifest::{BaseLine, Manifest, SegmentEnd, SegmentLine};
 use super::reader::FrameReader;
 use super::recovery::{Cut, OpenError, PreambleDamage, Recovery, Replay, disk_error};
-use super::segment::{self, FileKind, HeaderError, Identity, SegmentHeader};
+use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::{Lsn, Until};
 use crate::disk::File;
 use std::collections::VecDeque;
@@ -109,21 +109,8 @@ impl<'a> Reading<'a> {
         offset: u64,
         lsn: Lsn,
     ) -> Result<SegmentHeader, OpenError> {
-        let mut bytes = vec![0; segment::HEADER_BYTES];
-        match file.read_exact_at(&mut bytes, offset) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let source = HeaderError::Damaged;
-                return Err(OpenError::Header { path: path.into(), offset, source, lsn });
-            }
-            Err(error) => return Err(disk_error("reading", path)(error)),
-        }
-        SegmentHeader::decode(&bytes).map_err(|source| OpenError::Header {
-            path: path.into(),
-            offset,
-            source,
-            lsn,
-        })
+        let read = SegmentHeader::read(file, offset).map_err(disk_error("reading", path))?;
+        read.map_err(|source| OpenError::Header { path: path.into(), offset, source, lsn })
     }
 
     fn read_base(&mut self, manifest: &Manifest, line: &BaseLine) -> Result<(), OpenError> {

@@ -9,7 +9,6 @@ use super::recovery::{OpenError, disk_error};
 use super::segment::{self, NameKind, SegmentHeader};
 use super::{Lsn, base};
 use crate::disk::{Disk, File};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,7 +83,7 @@ pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<Manifest, OpenErro
         let len = file.len().map_err(disk_error("measuring", &path))?;
         let found = match kind {
             NameKind::Base => base::find_header(&*file).ok().flatten().map(|(_, header)| header),
-            _ => read_header(&*file).ok().flatten(),
+            _ => SegmentHeader::read(&*file, 0).ok().and_then(Result::ok),
         };
         let Some(header) = found else { continue };
         let known = Known { header, file, len };
@@ -127,10 +126,4 @@ pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<Manifest, OpenErro
         }
     }
     Ok(Manifest { dataset, timelines, retired, base, segments })
-}
-
-fn read_header(file: &dyn File) -> io::Result<Option<SegmentHeader>> {
-    let mut bytes = vec![0; segment::HEADER_BYTES];
-    file.read_exact_at(&mut bytes, 0)?;
-    Ok(SegmentHeader::decode(&bytes).ok())
 }

@@ -157,9 +157,9 @@ impl Log {
     /// Checks that `file` is sound from its header to its last frame; says what is not.
     fn verify(&self, file: &Arc<dyn File>, segment: &SegmentLine) -> Result<(), String> {
         let end = segment.end.ok_or("it is not sealed")?;
-        let mut header = vec![0; segment::HEADER_BYTES];
-        file.read_exact_at(&mut header, 0).map_err(|error| format!("its header: {error}"))?;
-        let header = SegmentHeader::decode(&header).map_err(|error| error.to_string())?;
+        let header =
+            SegmentHeader::read(&**file, 0).map_err(|error| format!("its header: {error}"))?;
+        let header = header.map_err(|error| error.to_string())?;
         if (header.identity, header.sequence) != (segment.identity, segment.sequence) {
             return Err("it is not the file that the manifest lists".to_owned());
         }

@@ -1,6 +1,8 @@
 //! A segment's header and name. `storage-format.md` has the bytes.
 
 use super::{Lsn, Timeline, frame};
+use crate::disk::File;
+use std::io;
 use thiserror::Error;
 
 /// Bytes before the first frame.
@@ -113,7 +115,22 @@ impl SegmentHeader {
         bytes
     }
 
-    /// Reads a header.
+    /// Reads the header at `offset` of a file; a file that ends before it has none.
+    ///
+    /// # Errors
+    /// Those of the disk; the inner one as [`SegmentHeader::decode`].
+    pub fn read(file: &dyn File, offset: u64) -> io::Result<Result<Self, HeaderError>> {
+        let mut bytes = vec![0; HEADER_BYTES];
+        match file.read_exact_at(&mut bytes, offset) {
+            Ok(()) => Ok(Self::decode(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Ok(Err(HeaderError::Damaged))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a header from its bytes.
     ///
     /// # Errors
     /// `Damaged`, unless magic and checksum are right and only the version is another.

@@ -302,12 +302,6 @@ fn hold_all(disk: &dyn Disk, dir: &Path, manifest: &Manifest) -> Held {
 }
 
 fn read_header(file: &dyn File, path: &Path, offset: u64) -> Result<SegmentHeader, OpenError> {
-    let mut bytes = vec![0; segment::HEADER_BYTES];
-    file.read_exact_at(&mut bytes, offset).map_err(disk_error("reading", path))?;
-    SegmentHeader::decode(&bytes).map_err(|source| OpenError::Header {
-        path: path.into(),
-        offset,
-        source,
-        lsn: 0,
-    })
+    let read = SegmentHeader::read(file, offset).map_err(disk_error("reading", path))?;
+    read.map_err(|source| OpenError::Header { path: path.into(), offset, source, lsn: 0 })
 }

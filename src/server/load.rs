@@ -5,7 +5,7 @@ use super::run::{AnyError, log_options, settings, unix_s};
 use super::shared::Shared;
 use crate::engine::import::{self, Names, Report, Source};
 use crate::engine::{self, Engine, Machine, Progress};
-use crate::log::{Log, Lost, Recovery};
+use crate::log::{Log, Recovery};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -263,21 +263,7 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
         );
     }
     for lost in &recovery.lost {
-        let Lost { lsn, end_lsn, from_ms, to_ms, keys } = lost;
-        if *keys > 0 {
-            log_warning!(
-                "A repair could not save {keys} keys or more of the base as of LSN {lsn}, written by Unix time \
-                 {to_ms} ms"
-            );
-        } else if end_lsn > lsn {
-            log_warning!(
-                "A repair could not save LSN {lsn} to {end_lsn}, {} bytes of commands written between Unix \
-                 time {from_ms} and {to_ms} ms",
-                end_lsn - lsn
-            );
-        } else {
-            log_warning!("A repair could not tell how many commands there were behind LSN {lsn}");
-        }
+        log_warning!("A repair could not save {lost}");
     }
     if recovery.passed_over > 0 {
         log_warning!(

@@ -402,13 +402,20 @@ fn remarks(view: &View, recovery: &Recovery) -> Vec<String> {
             cut.file, cut.offset, cut.damage, cut.bytes
         ));
     }
-    for lost in &recovery.lost {
-        remarks.push(match lost.keys {
-            0 => format!("LSN {} to {} were lost before a repair", lost.lsn, lost.end_lsn),
-            keys => {
-                format!("{keys} keys of the base as of LSN {} were lost before a repair", lost.lsn)
-            }
-        });
+    remarks.extend(lost_remarks(recovery));
+    remarks
+}
+
+/// What an earlier repair could not save.
+pub fn lost_remarks(recovery: &Recovery) -> Vec<String> {
+    let lost = recovery.lost.iter();
+    let mut remarks: Vec<_> =
+        lost.map(|lost| format!("an earlier repair could not save {lost}")).collect();
+    if recovery.passed_over > 0 {
+        remarks.push(format!(
+            "{} commands need what is lost and were passed over",
+            recovery.passed_over
+        ));
     }
     remarks
 }

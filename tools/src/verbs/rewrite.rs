@@ -1,6 +1,7 @@
 //! `rewrite`: everything in one new base, without a server.
 
 use crate::output::{Deferred, End, Failure, Output, bytes, count, duration_ms};
+use crate::source;
 use crate::source::{DATABASES, data_set_dir, machine};
 use clap::{Args, ValueEnum};
 use mainstay::commands::context::Settings;
@@ -205,14 +206,7 @@ fn remarks(recovery: &Recovery) -> Vec<String> {
             cut.set_aside.display()
         ));
     }
-    for lost in &recovery.lost {
-        remarks.push(match lost.keys {
-            0 => format!("LSN {} to {} were lost before a repair", lost.lsn, lost.end_lsn),
-            keys => {
-                format!("{keys} keys of the base as of LSN {} were lost before a repair", lost.lsn)
-            }
-        });
-    }
+    remarks.extend(source::lost_remarks(recovery));
     remarks
 }
 

@@ -8,7 +8,7 @@ use mainstay::disk::File;
 use mainstay::log::base::frames_header_offset;
 use mainstay::log::manifest::{BaseLine, Manifest};
 use mainstay::log::scan::Found;
-use mainstay::log::segment::{HEADER_BYTES, SegmentHeader, base_name};
+use mainstay::log::segment::{SegmentHeader, base_name};
 use mainstay::log::{Lost, Lsn, SalvageWriter, View};
 use mainstay::rdb::Target;
 use mainstay::rdb::blocks::{FileWriter, Sink};
@@ -48,12 +48,9 @@ impl Base {
     fn assess(view: &View, line: &BaseLine, output: &Output) -> Option<Self> {
         let name = base_name(line.sequence);
         let file = view.file(&name).ok()?;
-        let mut header = vec![0; HEADER_BYTES];
         let at = frames_header_offset(line.preamble_bytes);
-        let header = file.read_exact_at(&mut header, at).ok().and_then(|()| {
-            let header = SegmentHeader::decode(&header).ok()?;
-            (header.identity == line.identity).then_some(header)
-        });
+        let header = SegmentHeader::read(&*file, at).ok().and_then(Result::ok);
+        let header = header.filter(|header| header.identity == line.identity);
         let created_ms = header.as_ref().map_or(0, |header| header.created_ms);
         let preamble = header.and_then(|header| header.preamble);
         let preamble = preamble.filter(|preamble| preamble.bytes == line.preamble_bytes);

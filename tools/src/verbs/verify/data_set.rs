@@ -173,20 +173,17 @@ impl Checker<'_> {
         offset: u64,
         (kind, identity, sequence, first_lsn): (FileKind, Identity, u64, Lsn),
     ) -> Option<SegmentHeader> {
-        let mut bytes = vec![0; HEADER_BYTES];
-        let damage = match file.read_exact_at(&mut bytes, offset) {
+        let damage = match SegmentHeader::read(file, offset) {
             Err(error) => format!("the header cannot be read: {error}"),
-            Ok(()) => match SegmentHeader::decode(&bytes) {
-                Err(error) => error.to_string(),
-                Ok(header)
-                    if (header.kind, header.dataset) == (kind, self.view.manifest().dataset)
-                        && (header.identity, header.sequence) == (identity, sequence)
-                        && header.first_lsn == first_lsn =>
-                {
-                    return Some(header);
-                }
-                Ok(_) => "the header is that of another file than the manifest lists".to_owned(),
-            },
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(header))
+                if (header.kind, header.dataset) == (kind, self.view.manifest().dataset)
+                    && (header.identity, header.sequence) == (identity, sequence)
+                    && header.first_lsn == first_lsn =>
+            {
+                return Some(header);
+            }
+            Ok(Ok(_)) => "the header is that of another file than the manifest lists".to_owned(),
         };
         let mut finding = Finding::at(name, offset, damage);
         finding.bytes = HEADER_BYTES as u64;
@@ -351,11 +348,8 @@ fn check_piece(
         }
         Piece::Compressed(file, line) => match view.retired(file) {
             Ok(raw) => {
-                let mut header = vec![0; HEADER_BYTES];
-                let read = raw.read_exact_at(&mut header, 0).is_ok();
-                let known = SegmentHeader::decode(&header);
-                let is_listed = known.is_ok_and(|header| header.identity == line.identity);
-                if !read || !is_listed {
+                let header = SegmentHeader::read(&*raw, 0).ok().and_then(Result::ok);
+                if header.is_none_or(|header| header.identity != line.identity) {
                     let text = "the segment in it is not the one that the manifest lists";
                     report.findings.push(Finding::at(&file.name(), 0, text));
                 }
