@@ -221,8 +221,8 @@ fn differences_are_found_and_counted() {
         {"difference": "only-in-b", "db": 0, "key": {"base64": "b25seSD/"}, "type": "string"},
         {"difference": "value", "db": 0, "key": "hash", "type": ["hash", "hash"]},
         {"difference": "value", "db": 0, "key": "type", "type": ["string", "list"]},
-        {"equal": false, "keys_a": 6, "keys_b": 6, "only_in_a": 1, "only_in_b": 1, "values": 2,
-         "expiries": 1, "functions": 0},
+        {"equal": false, "keys_a": 6, "keys_b": 6, "module_keys_a": 0, "module_keys_b": 0,
+         "only_in_a": 1, "only_in_b": 1, "values": 2, "expiries": 1, "functions": 0},
     ]);
     // Keys come in no order of their own.
     let sorted = |lines: &[serde_json::Value]| {

@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use support::*;
 
 fn text(path: &Path) -> &str {
@@ -53,7 +54,7 @@ fn only_files_are_replaced_and_never_the_source() {
     assert_eq!(fs::read(&source).unwrap(), rdb(false));
 
     // What is no file.
-    let made = std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap();
+    let made = Command::new("mkfifo").arg(path("fifo")).status().unwrap();
     assert!(made.success());
     fs::create_dir(path("dir")).unwrap();
     symlink("/dev/null", path("null")).unwrap();
@@ -128,4 +129,99 @@ fn nothing_is_written_into_a_data_directory() {
     let said = refused(&["export", text(&redis), "--to", text(&to), "--format", "json"]);
     assert!(said.contains("is the manifest of"), "{said}");
     assert_eq!(files(&redis), before);
+}
+
+/// The tool with these arguments, this standard input, and a standard output that nobody reads.
+fn code_when_closed(arguments: &[&str]) -> Option<i32> {
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_mainstay-tool"));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = tool.args(arguments).stdin(Stdio::null()).stdout(writer).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("panicked"), "{said}");
+    output.status.code()
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_no_success() {
+    let home = tempfile::tempdir().unwrap();
+    let dump = home.path().join("dump.rdb");
+    fs::write(&dump, &rdb(false)[..15]).unwrap();
+    tool_says(1, &["verify", text(&dump)]);
+    assert_eq!(code_when_closed(&["verify", text(&dump)]), Some(141));
+    assert_eq!(code_when_closed(&["completions", "bash"]), Some(141));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut tool = Command::new(env!("CARGO_BIN_EXE_mainstay-tool"));
+    let output = tool.args(["completions", "bash"]).stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("writing the output failed"), "{said}");
+    assert!(tool_says(0, &["completions", "bash"]).contains("mainstay-tool"));
+}
+
+#[test]
+fn keys_of_modules_are_refused_or_counted() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (with, without) = (path("with.rdb"), path("without.rdb"));
+    fs::write(&with, rdb(true)).unwrap();
+    fs::write(&without, rdb(false)).unwrap();
+    for format in ["rdb", "mainstay", "aof-dir", "aof", "resp", "json", "csv"] {
+        let to = path(&format!("copy.{format}"));
+        let words = ["export", &with, "--to", &to, "--format", format];
+        let said = refused(&words);
+        assert!(said.contains("1 keys have values of modules"), "{format}: {said}");
+        assert!(!Path::new(&to).exists());
+        let report = tool_json(0, &[&words[..], &["--skip-modules"]].concat());
+        assert_eq!(report["skipped"]["module_keys"], 1, "{report}");
+        assert_eq!(report["keys"], 1, "{report}");
+    }
+    let to = path("text.rdb");
+    let said = tool_says(0, &["export", &with, "--to", &to, "--skip-modules"]);
+    assert!(said.contains("left out: 1 keys with values of modules"), "{said}");
+    for (a, b) in [(&with, &without), (&without, &with)] {
+        assert!(refused(&["diff", a, b]).contains("1 keys have values of modules"));
+        let said = tool_says(0, &["diff", a, b, "--skip-modules"]);
+        assert!(said.starts_with("the same: 1 keys (not compared: "), "{said}");
+    }
+    let report = tool_json(0, &["diff", &with, &without, "--skip-modules"]);
+    assert_eq!((&report["module_keys_a"], &report["module_keys_b"]), (&1.into(), &0.into()));
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_the_rest_is_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (empty, good, bad) = (path("empty"), path("good.rdb"), path("bad.rdb"));
+    fs::write(&empty, "").unwrap();
+    fs::write(&good, rdb(false)).unwrap();
+    fs::write(&bad, &rdb(false)[..15]).unwrap();
+    for verb in ["verify", "inspect"] {
+        assert!(refused(&[verb, &empty]).contains(&format!("{empty}: the file is empty")));
+        // The standard input of these tests is empty.
+        assert!(refused(&[verb, "-"]).contains("mainstay-tool: -: the file is empty"));
+    }
+    assert!(refused(&["import", &empty, "--into", &path("ours")]).contains("the file is empty"));
+    assert!(refused(&["verify", "-", "-"]).contains("more than one -"));
+    assert!(refused(&["diff", "-", "-"]).contains("more than one -"));
+
+    let said = tool_says(2, &["verify", &path("missing"), &good, &bad, "--json"]);
+    let lines: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    assert_eq!(lines[0]["path"], path("missing"));
+    assert!(lines[0]["error"].as_str().unwrap().contains("No such file"), "{said}");
+    assert_eq!((&lines[1]["path"], &lines[1]["sound"]), (&good.into(), &true.into()));
+    assert_eq!(lines[2]["sound"], false);
+
+    // What is said of the standard input does not say where it was copied to.
+    for words in [&["inspect", "-"][..], &["inspect", "-", "--json"], &["verify", "-"]] {
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_mainstay-tool"));
+        let input = fs::File::open(&bad).unwrap();
+        let output = tool.args(words).stdin(input).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(!output.status.success(), "{said}");
+        assert!(!said.contains("mainstay-tool-input"), "{said}");
+    }
 }

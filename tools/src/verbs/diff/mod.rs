@@ -41,6 +41,9 @@ pub struct Arguments {
     b: String,
     #[command(flatten)]
     filter: Filter,
+    /// Keys with values of modules in files are left out and counted; otherwise they are refused
+    #[arg(long)]
+    skip_modules: bool,
     /// Does not look at when keys, and fields of hashes, expire
     #[arg(long)]
     ignore_expiry: bool,
@@ -80,6 +83,9 @@ const PTTL_TOLERANCE_MS: u64 = 1000;
 /// Does it.
 pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     let begun_ms = now_ms();
+    if arguments.a == "-" && arguments.b == "-" {
+        return Err(Failure::new("the standard input can be read once: more than one - was given"));
+    }
     let sides = [Side::open(&arguments.a)?, Side::open(&arguments.b)?];
     let filter = common_filter(arguments, &sides)?;
     let mut random = mainstay::env::system_random();
@@ -87,7 +93,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     if arguments.ignore_expiry {
         digester = digester.ignoring_field_expiry();
     }
-    let look = Look { output, filter: &filter, digester, now_ms: begun_ms };
+    let skip_modules = arguments.skip_modules;
+    let look = Look { output, filter: &filter, digester, now_ms: begun_ms, skip_modules };
     let mut comparison = Comparison {
         known: HashMap::new(),
         other_expiry: Vec::new(),
@@ -106,6 +113,8 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         comparison.expiries(arguments.expiry_tolerance.max(least_ms))?;
     }
     comparison.single()?;
+    comparison.report.skipped_a = rest_a.module_keys;
+    comparison.report.skipped_b = rest_b.module_keys;
     rest_a.remarks.iter().chain(&rest_b.remarks).for_each(|remark| output.remark(remark));
     if filter.is_open()
         && let (Some(a), Some(b)) = (rest_a.functions, rest_b.functions)

@@ -32,6 +32,9 @@ pub(super) struct Report<'a> {
     shown: usize,
     pub(super) keys_a: u64,
     pub(super) keys_b: u64,
+    /// How many keys with values of modules were not compared.
+    pub(super) skipped_a: u64,
+    pub(super) skipped_b: u64,
     only_in_a: u64,
     only_in_b: u64,
     values: u64,
@@ -48,6 +51,8 @@ impl<'a> Report<'a> {
             shown: 0,
             keys_a: 0,
             keys_b: 0,
+            skipped_a: 0,
+            skipped_b: 0,
             only_in_a: 0,
             only_in_b: 0,
             values: 0,
@@ -129,13 +134,22 @@ impl<'a> Report<'a> {
         if self.output.is_json() {
             let mut line =
                 json!({ "equal": total == 0, "keys_a": self.keys_a, "keys_b": self.keys_b });
+            line["module_keys_a"] = self.skipped_a.into();
+            line["module_keys_b"] = self.skipped_b.into();
             for (name, _, number) in counts {
                 line[name] = Value::from(number);
             }
             self.output.json(&line)?;
         } else if total == 0 {
             let keys = count(self.keys_a);
-            self.output.line(self.output.green(&format!("the same: {keys} keys")))?;
+            let skipped = match self.skipped_a + self.skipped_b {
+                0 => String::new(),
+                _ => {
+                    let (a, b) = (count(self.skipped_a), count(self.skipped_b));
+                    format!(" (not compared: {a} of modules in A, {b} in B)")
+                }
+            };
+            self.output.line(self.output.green(&format!("the same: {keys} keys{skipped}")))?;
         } else {
             if total > self.shown as u64 {
                 let more = count(total - self.shown as u64);

@@ -32,6 +32,8 @@ pub(super) struct Look<'a> {
     pub(super) digester: Digester,
     /// What expired before is not there.
     pub(super) now_ms: i64,
+    /// Whether keys with values of modules are passed over.
+    pub(super) skip_modules: bool,
 }
 
 /// A key.
@@ -56,6 +58,8 @@ pub(super) struct Rest {
     /// The libraries of functions, if they can be read.
     pub(super) functions: Option<Vec<Vec<u8>>>,
     pub(super) remarks: Vec<String>,
+    /// How many keys with values of modules were passed over.
+    pub(super) module_keys: u64,
     /// Whether expiry times are only about right.
     pub(super) expiry_is_guessed: bool,
 }
@@ -109,11 +113,19 @@ impl Side {
                 let modules = contents.skipped.module_keys;
                 if modules > 0 {
                     let path = source.path().display();
+                    // What was not looked at cannot be called the same.
+                    if !look.skip_modules {
+                        return Err(Failure::new(format_args!(
+                            "{path}: {modules} keys have values of modules, which cannot be compared \
+                             (--skip-modules leaves them out)"
+                        )));
+                    }
                     remarks.push(format!(
                         "{path}: {modules} keys with values of modules are not compared"
                     ));
                 }
-                Ok(Rest { functions: Some(contents.functions), remarks, ..Rest::default() })
+                let functions = Some(contents.functions);
+                Ok(Rest { functions, remarks, module_keys: modules, ..Rest::default() })
             }
             Self::Server(url) => visit_server(url, look, visit),
         }

@@ -20,7 +20,7 @@ use crate::output::{
     End, Failure, Output, Place, bytes, count, data_set_in, databases_needed, refuse_source,
     write_data_set,
 };
-use crate::source::{Contents, Source};
+use crate::source::{Contents, Skipped, Source};
 use clap::{Args, ValueEnum};
 use keys::Keys;
 use mainstay::keyspace::Entry;
@@ -65,6 +65,9 @@ pub struct Arguments {
     rdb_version: Option<Target>,
     #[command(flatten)]
     filter: Filter,
+    /// Keys with values of modules are left out and counted; otherwise they are refused
+    #[arg(long)]
+    skip_modules: bool,
 }
 
 const HELP: &str = "\
@@ -96,7 +99,8 @@ Examples:
 
 Exit codes:
   0  the copy is there, whole
-  2  there is none, and what was at its place is as it was";
+  2  there is none, and what was at its place is as it was; of what went to the standard
+     output, the end is missing";
 
 /// How a copy is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
@@ -157,7 +161,39 @@ struct Report<'a> {
     functions: usize,
     bytes: u64,
     lsn: Option<u64>,
+    skipped: Left,
     remarks: &'a [String],
+}
+
+/// What was left out because it could not be kept.
+#[derive(Serialize)]
+struct Left {
+    empty_keys: u64,
+    module_keys: u64,
+    module_records: u64,
+    failed_commands: u64,
+    ignored_commands: u64,
+}
+
+impl Left {
+    fn of(skipped: Skipped) -> Self {
+        let Skipped { empty_keys, module_keys, module_records, failed_commands, ignored_commands } =
+            skipped;
+        Self { empty_keys, module_keys, module_records, failed_commands, ignored_commands }
+    }
+
+    /// In words, what there is of it.
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let named = [
+            ("keys with empty values", self.empty_keys),
+            ("keys with values of modules", self.module_keys),
+            ("records that modules keep besides values", self.module_records),
+            ("commands that failed, as they had in the server", self.failed_commands),
+            ("commands that change no data", self.ignored_commands),
+        ];
+        let there = named.into_iter().filter(|(_, number)| *number > 0);
+        there.map(|(what, number)| format!("left out: {} {what}", count(number)))
+    }
 }
 
 /// What was written.
@@ -221,7 +257,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     };
     let Written { keys, bytes: size, target, contents } = written;
     contents.remarks.iter().for_each(|remark| output.remark(remark));
+    let left = Left::of(contents.skipped);
     if is_stream {
+        // There is no report that would say it.
+        left.lines().for_each(|line| output.remark(line));
         return Ok(End::Good);
     }
     if output.is_json() {
@@ -234,6 +273,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
             functions: contents.functions.len(),
             bytes: size,
             lsn: contents.lsn,
+            skipped: left,
             remarks: &contents.remarks,
         })?;
     } else {
@@ -246,8 +286,21 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
             contents.functions.len(),
             bytes(size)
         ))?;
+        left.lines().try_for_each(|line| output.line(line))?;
     }
     Ok(End::Good)
+}
+
+/// Refuses what would not be whole, unless that is what is asked for.
+fn refuse_modules(arguments: &Arguments, contents: &Contents) -> Result<(), Failure> {
+    let modules = contents.skipped.module_keys;
+    if modules == 0 || arguments.skip_modules {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!(
+        "{}: {modules} keys have values of modules, which cannot be copied (--skip-modules leaves them out)",
+        arguments.source.display()
+    )))
 }
 
 /// Visits each key that is asked for, once. Gives their number.
@@ -265,6 +318,7 @@ fn each(
         keys += 1;
         visit(db, entry)
     })?;
+    refuse_modules(arguments, &contents)?;
     Ok((keys, contents))
 }
 
@@ -286,6 +340,7 @@ fn rdb(
         number += 1;
         writer.key(db, entry)
     })?;
+    refuse_modules(arguments, &contents)?;
     contents.functions.iter().try_for_each(|source| writer.function(source))?;
     writer.end()?;
     Ok((number, Some(target), contents))
@@ -317,6 +372,7 @@ fn data_set(arguments: &Arguments, source: &Source, output: &Output) -> Result<W
     let place = data_set_in(&arguments.to)?;
     let filter = &arguments.filter;
     let (engine, mut contents) = source.load(output)?;
+    refuse_modules(arguments, &contents)?;
     let mut guard = engine.lock();
     if !filter.is_open() {
         guard.retain(&mut |db, entry| filter.takes(db, entry));
