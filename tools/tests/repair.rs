@@ -333,19 +333,26 @@ fn damage_to_what_a_running_server_has_made_durable_is_found() {
 }
 
 #[test]
-fn what_may_not_be_read_is_not_damaged() {
-    use std::os::unix::fs::PermissionsExt;
+fn what_cannot_be_opened_is_not_damaged() {
     let home = tempfile::tempdir().unwrap();
-    let model = closed(home.path(), 13);
-    let view = View::open(&RealDisk, &model.dir).unwrap();
-    let name = segment_name(view.manifest().segments[0].sequence);
-    drop(view);
-    let path = model.dir.join(name);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
-    if fs::File::open(&path).is_ok() {
-        eprintln!("SKIPPED: this user may read everything");
-        return;
+    let dir = home.path().join("mainstay");
+    fs::create_dir(&dir).unwrap();
+    let kept = Retention { time_s: 1_000_000, bytes: 0 };
+    let mut set = DataSet::create(&dir, kept, 13);
+    for _ in 0..6 {
+        set.batch(5);
+        set.compact();
     }
-    tool_says(2, &["verify", text(home.path())]);
-    tool_says(2, &["repair", text(home.path()), "--dry-run"]);
+    set.close();
+    assert!(fs::read_dir(&dir).unwrap().count() > 12);
+    for verb in ["verify", "repair --dry-run"] {
+        let tool = env!("CARGO_BIN_EXE_mainstay-tool");
+        let line = format!("ulimit -n 12; exec {tool} {verb} {}", text(home.path()));
+        let ended = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{verb}: {said}");
+        assert!(said.contains("Too many open files"), "{verb}: {said}");
+        assert!(ended.stdout.is_empty(), "{verb}");
+    }
+    tool_says(0, &["verify", text(home.path())]);
 }

@@ -1,6 +1,7 @@
 //! Data sets that are written with the library, at times that the test decides, beside a model of what they held when.
 #![allow(dead_code)] // No test file uses all of it.
 
+#[allow(clippy::duplicate_mod)] // A test may use the rest of the support as well, which has it too.
 #[path = "timed.rs"]
 mod timed;
 
