@@ -37,7 +37,7 @@ const SHOWN_BYTES_MAX: usize = 512;
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  mainstay-tool inspect data                       what is in a data directory, also of a running server
+  mainstay-tool inspect data                       what is in a data directory
   mainstay-tool inspect dump.rdb --html dump.html  the same as a page with pictures
   mainstay-tool inspect data --json | jq .contents.biggest
   mainstay-tool inspect data --keys | sort -k4nr | head

@@ -46,8 +46,11 @@ Exit codes:
   1  something is lost: the report says what
   2  nothing was saved
 
-With --in-place the damaged directory is kept beside the repaired one, as NAME.damaged-TIME.
-Memory: a few MiB, the longest value, and a retired segment whole if it is compressed.")]
+With --in-place the damaged directory is kept beside the repaired one, as
+NAME.damaged-TIME.
+
+Memory: a few MiB and the longest value; where something is damaged, also the retired
+segments that may hold it, whole if they are compressed.")]
 pub struct Arguments {
     /// A data directory, or a base or segment by itself.
     path: PathBuf,
@@ -172,7 +175,8 @@ fn open_file(path: &Path) -> Result<View, Failure> {
     let kind = source.kind().name();
     source.into_view().ok_or_else(|| {
         Failure::new(format_args!(
-            "{}: only Mainstay's own files can be repaired; 'import' takes what can be read of an {kind}",
+            "{}: only Mainstay's own files can be repaired, and this is an {kind}; 'verify' says where it is \
+             damaged",
             path.display()
         ))
     })

@@ -40,8 +40,11 @@ Exit codes:
   1  damaged, or it ends in an unfinished write
   2  a path cannot be read; the others are checked all the same
 
-An append-only file and an RDB file before version 5 have no checksums: what can be checked is that they can be parsed to
-their end. Memory: a few MiB, and the longest value.")]
+An append-only file has no checksums, nor has an RDB file before version 5: they are
+read to their end, and only what breaks their form is found.
+
+Memory: a few MiB a core, the longest value, and on each core a retired segment that
+is compressed, whole.")]
 pub struct Arguments {
     /// What to check; `-` is the standard input.
     #[arg(required = true, value_name = "PATH")]
