@@ -3,7 +3,7 @@
 //! It uses positioned reads only, which survive a bad sector and name it.
 
 use super::frame::{FrameDamage, FrameHeader, HEADER_BYTES, MAGIC, padding_bytes};
-use super::segment;
+use super::{Lsn, segment};
 use crate::disk::File;
 use std::io;
 use std::sync::Arc;
@@ -84,6 +84,20 @@ impl FrameReader {
         let room = end - offset;
         let fits = header.stored_bytes <= room && header.frame_bytes() <= room;
         if fits { Ok(header) } else { Err(FrameDamage::Truncated) }
+    }
+
+    /// The headers of the frames from the one at `offset` on, which begins at `lsn`, with their offsets: up to the first place that
+    /// has no valid header with the LSN that follows. Payloads are not looked at.
+    pub fn headers(
+        &mut self,
+        (mut offset, mut lsn): (u64, Lsn),
+    ) -> impl Iterator<Item = (u64, FrameHeader)> {
+        std::iter::from_fn(move || {
+            let header = self.header(offset).ok().filter(|header| header.lsn == lsn)?;
+            let at = offset;
+            (offset, lsn) = (offset + header.frame_bytes(), header.end_lsn());
+            Some((at, header))
+        })
     }
 
     /// The frame at `offset`: its header, and its payload decoded into `raw`.

@@ -1,6 +1,6 @@
 //! What a data set consists of, without its manifest: told by the headers of its files.
 
-use super::frame::FrameKind;
+use super::frame::{FrameHeader, FrameKind};
 use super::manifest::{
     self, BaseLine, Manifest, ManifestError, RetiredFile, RetiredLine, SegmentEnd, SegmentLine,
 };
@@ -22,16 +22,17 @@ struct Known {
 impl Known {
     /// LSN and offset behind the frames from `offset` on: up to `end_lsn` if they reach it, otherwise up to the first
     /// that has no valid header.
-    fn walk(&self, mut offset: u64, end_lsn: Lsn) -> SegmentEnd {
+    fn walk(&self, offset: u64, end_lsn: Lsn) -> SegmentEnd {
         let mut reader = FrameReader::new(self.file.clone(), self.len, self.header.identity.seed());
-        let mut lsn = self.header.first_lsn;
-        while let Ok(frame) = reader.header(offset)
-            && frame.lsn == lsn
-            && (lsn < end_lsn || frame.kind == FrameKind::Lost && frame.raw_bytes == 0)
-        {
-            (offset, lsn) = (offset + frame.frame_bytes(), frame.end_lsn());
-        }
-        SegmentEnd { lsn, bytes: offset }
+        let first = SegmentEnd { lsn: self.header.first_lsn, bytes: offset };
+        let is_before_end = |(_, frame): &(u64, FrameHeader)| {
+            frame.lsn < end_lsn || frame.kind == FrameKind::Lost && frame.raw_bytes == 0
+        };
+        let last = reader.headers((first.bytes, first.lsn)).take_while(is_before_end).last();
+        last.map_or(first, |(at, frame)| SegmentEnd {
+            lsn: frame.end_lsn(),
+            bytes: at + frame.frame_bytes(),
+        })
     }
 
     fn base_line(&self) -> Option<BaseLine> {

@@ -93,11 +93,9 @@ impl View {
         };
         let len = file.len().map_err(disk_error("measuring", path))?;
         let mut reader = FrameReader::new(file.clone(), len, header.identity.seed());
-        let mut offset = base::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
-        let mut end_lsn = header.first_lsn;
-        while let Ok(frame) = reader.header(offset) {
-            (offset, end_lsn) = (offset + frame.frame_bytes(), frame.end_lsn());
-        }
+        let first = base::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
+        let last = reader.headers((first, header.first_lsn)).last();
+        let end_lsn = last.map_or(header.first_lsn, |(_, frame)| frame.end_lsn());
         let line = BaseLine {
             sequence: header.sequence,
             identity: header.identity,

@@ -284,15 +284,10 @@ fn written_ms(view: &View, lsn: Lsn) -> Option<u64> {
     let mut lines = oldest.segments.iter();
     let holds =
         |line: &&SegmentLine| line.first_lsn < lsn && line.end.is_none_or(|end| end.lsn >= lsn);
-    let mut reader = reader(view, lines.find(holds)?).ok()?;
-    let mut offset = FrameReader::FIRST_OFFSET;
-    loop {
-        let header = reader.header(offset).ok()?;
-        if header.end_lsn() >= lsn {
-            return Some(header.time_ms);
-        }
-        offset += header.frame_bytes();
-    }
+    let line = lines.find(holds)?;
+    let mut reader = reader(view, line).ok()?;
+    let mut headers = reader.headers((FrameReader::FIRST_OFFSET, line.first_lsn));
+    headers.find(|(_, header)| header.end_lsn() >= lsn).map(|(_, header)| header.time_ms)
 }
 
 /// The LSN behind the last command that is there.
@@ -304,15 +299,10 @@ fn end_lsn(view: &View) -> Lsn {
     if let Some(end) = line.end {
         return end.lsn;
     }
-    let mut lsn = line.first_lsn;
-    if let Ok(mut reader) = reader(view, line) {
-        let mut offset = FrameReader::FIRST_OFFSET;
-        while let Ok(header) = reader.header(offset)
-            && header.lsn == lsn
-        {
-            (offset, lsn) = (offset + header.frame_bytes(), header.end_lsn());
-        }
-    }
+    let last = reader(view, line)
+        .ok()
+        .and_then(|mut reader| reader.headers((FrameReader::FIRST_OFFSET, line.first_lsn)).last());
+    let lsn = last.map_or(line.first_lsn, |(_, header)| header.end_lsn());
     lsn.min(view.end().lsn)
 }
 
