@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mainstay::rdb::lzf::{compress, decompress};
+use mainstay::rdb::lzf::{Packer, decompress};
 
 fuzz_target!(|data: (u16, &[u8])| {
     let (len, bytes) = data;
@@ -16,7 +16,7 @@ fuzz_target!(|data: (u16, &[u8])| {
 });
 
 fn round_trip(text: &[u8]) {
-    if let Some(packed) = compress(text) {
+    if let Some(packed) = Packer::default().compress(text) {
         assert!(packed.len() + 4 <= text.len());
         assert_eq!(decompress(&packed, text.len()).as_deref(), Some(text));
         assert_eq!(decompress(&packed, text.len() + 1), None);
