@@ -47,7 +47,8 @@ pub struct Gap {
     pub damage: FrameDamage,
     /// The LSN that should begin there.
     pub lsn: Lsn,
-    /// The LSN at which the next sound frame begins, or that the log is known to have reached; the same as `lsn` if no command is lost.
+    /// The LSN at which the next sound frame begins, or that the log is known to have reached; the same as `lsn` if no
+    /// command is lost.
     pub end_lsn: Lsn,
     /// The header at the beginning, if only its payload is damaged.
     pub header: Option<FrameHeader>,

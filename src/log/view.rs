@@ -164,7 +164,8 @@ impl View {
         self.missing.iter().map(|(name, error)| (name.as_str(), error))
     }
 
-    /// A file that is there and cannot be opened, for want of a permission or of descriptors, with the disk's answer: that is no damage.
+    /// A file that is there and cannot be opened, for want of a permission or of descriptors, with the disk's answer:
+    /// that is no damage.
     pub fn unopened(&self) -> Option<(&str, &io::Error)> {
         self.missing().find(|(_, error)| error.kind() != io::ErrorKind::NotFound)
     }

@@ -76,8 +76,9 @@ impl Blocks {
     }
 }
 
-/// Finds the blocks of a base without their index, by reading record by record: a block begins where a database is selected.
-/// What follows damage cannot be found. Where the index begins may be known. Checksums are those of what is there. Gives what is lost as well; `None` if not even the head can be read.
+/// Finds the blocks of a base without their index, by reading record by record: a block begins where a database is
+/// selected. What follows damage cannot be found. Where the index begins may be known. Checksums are those of what is
+/// there. Gives what is lost as well; `None` if not even the head can be read.
 pub fn scan_blocks(
     name: &str,
     file: &Arc<dyn File>,

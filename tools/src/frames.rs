@@ -67,8 +67,8 @@ impl Frames {
         Ok(Self { name, ..Self::of_segment(view, file, line) })
     }
 
-    /// Whether the file of an open segment was cut behind its last frame, which a scan has found to end at `offset`: there are zeros behind
-    /// it, and the length of a file is a multiple of a unit, until it is sealed.
+    /// Whether the file of an open segment was cut behind its last frame, which a scan has found to end at `offset`:
+    /// there are zeros behind it, and the length of a file is a multiple of a unit, until it is sealed.
     pub fn is_cut(&self, offset: u64) -> bool {
         let len = self.file.len().unwrap_or(0);
         matches!(self.end, ScanEnd::Open(_)) && offset >= len && !len.is_multiple_of(SIZE_UNIT)

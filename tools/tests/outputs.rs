@@ -225,3 +225,16 @@ fn what_cannot_be_read_is_named_and_the_rest_is_checked() {
         assert!(!said.contains("mainstay-tool-input"), "{said}");
     }
 }
+
+#[test]
+fn an_append_only_file_with_an_unknown_command_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("appendonly.aof");
+    let good = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    std::fs::write(&path, good).unwrap();
+    let path = path.to_str().unwrap();
+    tool_says(0, &["verify", path]);
+    std::fs::write(path, format!("{good}*2\r\n$4\r\nNOPE\r\n$1\r\na\r\n{good}")).unwrap();
+    let found = tool_json(1, &["verify", path]);
+    assert_eq!(found["findings"][0]["offset"], good.len());
+}

@@ -13,7 +13,7 @@ const RDB_MAGICS: [[u8; 5]; 2] = [*b"REDIS", *b"VALKE"];
 const PROGRESS_COMMANDS: u64 = 1024;
 
 /// Commands that a Redis may write and that change no data.
-const IGNORED: [&str; 4] = ["PUBLISH", "SPUBLISH", "PING", "SCRIPT"];
+pub(super) const IGNORED: [&str; 4] = ["PUBLISH", "SPUBLISH", "PING", "SCRIPT"];
 
 /// An open `MULTI`: where it begins, and what was queued with where it began.
 type Transaction = (u64, Vec<(u64, OwnedArgs)>);

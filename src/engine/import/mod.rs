@@ -25,8 +25,9 @@ pub use detect::{Names, Source, find, find_rdb};
 pub use report::{Cut, CutCause, ImportError, Report};
 
 use super::progress::Progress;
+use super::replay;
 use super::{Engine, Machine, State};
-use crate::commands::Settings;
+use crate::commands::{Settings, table};
 use crate::disk::{Disk, File};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -128,6 +129,9 @@ pub(super) fn load_into(
     Ok(importer.report)
 }
 
+/// Commands of an append-only file that are not carried out as others are.
+const KNOWN: [&str; 3] = ["MULTI", "EXEC", "FUNCTION"];
+
 /// Reads the commands of an append-only file from `offset` on without carrying them out. Gives where it ends otherwise than
 /// behind a whole command or transaction: the offset, what is wrong, and whether the file just ends there.
 ///
@@ -156,7 +160,16 @@ pub fn check_commands(
             }
             (reader::Step::Cut { offset }, None) => return Ok(cut(offset, CutCause::Command)),
             (reader::Step::Command { offset }, _) => {
-                let name = reader.args().at(0);
+                let args = reader.args();
+                // What an import would refuse.
+                let is_known =
+                    replay::is_one_of(args, &KNOWN) || replay::is_one_of(args, &aof::IGNORED);
+                if let Err(error) = table::resolve(args)
+                    && !is_known
+                {
+                    return Ok(Some((offset, error.text().to_owned(), false)));
+                }
+                let name = args.at(0);
                 if name.eq_ignore_ascii_case(b"MULTI") {
                     transaction = transaction.or(Some(offset));
                 } else if name.eq_ignore_ascii_case(b"EXEC") {

@@ -205,7 +205,14 @@ impl Temporary {
             return Err(Failure::doing("replacing", target.display())(error.into()));
         }
         begun.retain(|other| *other != path);
-        fs::rename(&path, kept).map_err(Failure::doing("renaming to", kept.display()))?;
+        fs::rename(&path, kept).map_err(|error| {
+            Failure::new(format_args!(
+                "{} was replaced, and what was there before is kept as {}: renaming it to {} failed: {error}",
+                target.display(),
+                path.display(),
+                kept.display()
+            ))
+        })?;
         sync_parent(&target)
     }
 

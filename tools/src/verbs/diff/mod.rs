@@ -22,9 +22,10 @@ use std::collections::{BTreeSet, HashMap};
 
 /// Compares two data sets key by key
 ///
-/// A and B are paths, or running servers by their URLs. Values are compared, not encodings: the same members are the same set. Of streams, entries, what is remembered of deleted
-/// ones, groups, consumers and pending entries are compared, and not when consumers were last seen. Keys and fields of hashes whose time
-/// has passed are as if they were not there.
+/// A and B are paths, or running servers by their URLs. Values are compared, not encodings: the same members are the
+/// same set. Of streams, entries, what is remembered of deleted ones, groups, consumers and pending entries are
+/// compared, and not when consumers were last seen. Keys and fields of hashes whose time has passed are as if they
+/// were not there.
 ///
 /// Of each key of A its name and a digest of 128 bits are held in memory. A path that is not an RDB file or a base needs memory
 /// for its whole data set while it is read. From a server keys are read with SCAN, DUMP and PEXPIRETIME (PTTL before Redis 7.0) in
