@@ -548,8 +548,5 @@ fn the_log_can_be_switched_off_while_syncs_fail() {
     assert_eq!(client.call("CONFIG SET appendonly no"), ok());
     assert_eq!(client.call("SET k after"), ok());
     assert_eq!(client.call("GET k"), bulk("after"));
-    // What the server has written is read by a thread.
-    eventually("the log says so", || {
-        server.log().contains("'appendonly' was switched off").then_some(())
-    });
+    server.wait_for_log("'appendonly' was switched off");
 }

@@ -107,7 +107,7 @@ fn the_log_is_rewritten_by_itself_once_it_has_grown() {
     });
     assert!(rewritten < 1 << 20, "200 keys take {rewritten} bytes");
     assert_eq!(client.call("CONFIG SET auto-aof-rewrite-percentage 0"), ok());
-    assert!(server.log().contains("Background append only file rewriting succeeded"));
+    server.wait_for_log("Background append only file rewriting succeeded");
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn save_points_save_and_a_failure_refuses_writes_until_one_succeeds() {
         client.call("SET k 2").is_error("MISCONF").then_some(())
     });
     assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "err");
-    assert!(server.log().contains("dump.rdb failed"), "{}", server.log());
+    server.wait_for_log("dump.rdb failed");
     assert!(client.call("GET k").text().parse::<u64>().is_ok());
     assert_eq!(client.call("CONFIG SET stop-writes-on-bgsave-error no"), ok());
     assert_eq!(client.call("SET k 3"), ok());

@@ -90,7 +90,7 @@ fn a_directory_with_data_is_not_served_without_it() {
 fn a_log_begun_at_run_time_has_everything_after_a_kill() {
     let mut setup = Setup::new(&["--appendonly", "no"]);
     let server = setup.start();
-    assert!(server.log().contains("IS LOST"), "{}", server.log());
+    server.wait_for_log("IS LOST");
     let mut client = server.client();
     for number in 0..3000 {
         client.send(&format!("SET k{number} v{number}"));

@@ -171,6 +171,11 @@ impl Server {
         Self { child, port, lines, readers }
     }
 
+    /// Waits until it has logged `words`: what it writes is read by a thread.
+    pub fn wait_for_log(&self, words: &str) {
+        eventually(&format!("the log says {words:?}"), || self.log().contains(words).then_some(()));
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.lines.lock().expect("no panic").join("\n")
