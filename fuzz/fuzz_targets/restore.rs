@@ -2,12 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use mainstay::commands::{CommandResult, Settings, resolve, spec::ServerCommand};
+use mainstay::commands::{Settings, resolve};
 use mainstay::data::digest::digest;
-use mainstay::engine::{Engine, Guard, Machine, ServerCommands, Session};
+use mainstay::engine::{Engine, Machine, NoServer, Session};
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::rdb::checksum::checksum;
-use mainstay::resp::{Args, OwnedArgs};
+use mainstay::resp::OwnedArgs;
 use std::sync::Arc;
 
 /// Commands that read `k`, of all families.
@@ -130,21 +130,6 @@ const WRITES: &[&str] = &[
     "XDEL k 1-1",
     "XSETID k 99999999999999-1",
 ];
-
-struct NoServer;
-
-impl ServerCommands for NoServer {
-    fn run(
-        &mut self,
-        _: ServerCommand,
-        _: &mut Guard<'_>,
-        _: &mut Session,
-        _: Args<'_>,
-        _: &mut Vec<u8>,
-    ) -> CommandResult {
-        Ok(())
-    }
-}
 
 fn call(engine: &Engine, args: &[&[u8]]) -> Vec<u8> {
     let args = OwnedArgs::from_slices(args);

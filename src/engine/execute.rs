@@ -38,6 +38,23 @@ pub trait ServerCommands {
     ) -> CommandResult;
 }
 
+/// There is no server: what concerns connections and the process is refused. For whoever uses the engine as a library.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoServer;
+
+impl ServerCommands for NoServer {
+    fn run(
+        &mut self,
+        command: ServerCommand,
+        _: &mut Guard<'_>,
+        _: &mut Session,
+        _: Args<'_>,
+        _: &mut Vec<u8>,
+    ) -> CommandResult {
+        Err(CommandError::new(format!("ERR there is no server to carry out {command:?}")))
+    }
+}
+
 impl Guard<'_> {
     /// Executes one command, or queues it if the session is in a transaction. `resolved` is what
     /// [`crate::commands::table::resolve`] made of it.

@@ -32,7 +32,7 @@ mod transaction;
 mod transfer;
 
 pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
-pub use execute::{LOADING, Outcome, ServerCommands};
+pub use execute::{LOADING, NoServer, Outcome, ServerCommands};
 pub use progress::Progress;
 pub use reload::{Reload, ReloadError};
 pub use session::Session;

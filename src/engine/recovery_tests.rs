@@ -1,17 +1,15 @@
 //! Whatever commands of all families have done, a start finds it again: from the log, from a base and the
 //! log behind it, after a close, a kill and a power cut.
 
-use super::{Engine, Guard, Machine, ServerCommands, Session};
+use super::{Engine, Machine, NoServer, Session};
 use crate::commands::replay_tests::command;
-use crate::commands::spec::ServerCommand;
 use crate::commands::testing::words;
-use crate::commands::{CommandResult, Settings, resolve};
+use crate::commands::{Settings, resolve};
 use crate::data::digest::digest;
 use crate::data::testing::describe;
 use crate::disk::SimDisk;
 use crate::env::{SimClock, seeded_random};
 use crate::log::{Durability, Log, Lsn, Options};
-use crate::resp::Args;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,21 +54,6 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
 
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![Just(End::Close), Just(End::Kill), any::<u64>().prop_map(End::PowerCut)]
-}
-
-pub(super) struct NoServer;
-
-impl ServerCommands for NoServer {
-    fn run(
-        &mut self,
-        command: ServerCommand,
-        _: &mut Guard<'_>,
-        _: &mut Session,
-        _: Args<'_>,
-        _: &mut Vec<u8>,
-    ) -> CommandResult {
-        unreachable!("{command:?} is not among the commands")
-    }
 }
 
 /// Everything in a keyspace: database, key, value, digest, expiry time, and on request the encoding.

@@ -65,32 +65,17 @@ fn shift_database(keyspace: &mut Keyspace, db: usize, delta_ms: i64) {
 #[cfg(test)]
 mod tests {
     use super::super::recovery_tests::settings;
-    use super::super::{Engine, Machine, ServerCommands, Session};
+    use super::super::{Engine, Machine, NoServer, Session};
     use super::*;
     use crate::commands::resolve;
-    use crate::commands::spec::ServerCommand;
+
     use crate::commands::testing::words;
     use crate::disk::SimDisk;
     use crate::env::{SimClock, seeded_random};
-    use crate::resp::Args;
+
     use std::sync::Arc;
 
     const NOW_MS: i64 = 1_700_000_000_000;
-
-    struct NoServer;
-
-    impl ServerCommands for NoServer {
-        fn run(
-            &mut self,
-            command: ServerCommand,
-            _: &mut Guard<'_>,
-            _: &mut Session,
-            _: Args<'_>,
-            _: &mut Vec<u8>,
-        ) -> crate::commands::CommandResult {
-            unreachable!("{command:?} is not among the commands")
-        }
-    }
 
     /// Key, encoding, the key's expiry time, and those of its fields.
     type Line = (String, &'static str, Option<i64>, Vec<(Vec<u8>, Option<i64>)>);

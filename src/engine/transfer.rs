@@ -153,7 +153,8 @@ mod tests {
     use crate::commands::resolve;
     use crate::commands::testing::words;
     use crate::disk::SimDisk;
-    use crate::engine::recovery_tests::{NoServer, close, open, options};
+    use crate::engine::NoServer;
+    use crate::engine::recovery_tests::{close, open, options};
     use crate::engine::{Engine, Session};
     use crate::env::SimClock;
     use std::path::Path;

@@ -1,12 +1,11 @@
 //! A simulated world: an engine with clients, its log thread and its background thread, on a simulated
 //! disk and a simulated clock; beside it a model of what the data must be. One seed decides all of it.
 
-use mainstay::commands::spec::ServerCommand;
-use mainstay::commands::{CommandError, CommandResult, Settings, table};
+use mainstay::commands::{Settings, table};
 use mainstay::disk::{Disk, SimDisk};
 use mainstay::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use mainstay::engine::snapshot::Begun;
-use mainstay::engine::{Engine, Guard, Machine, Outcome, ServerCommands, Session};
+use mainstay::engine::{Engine, Guard, Machine, NoServer, Outcome, Session};
 use mainstay::env::{Random, SimClock, seeded_random};
 use mainstay::keyspace::{Keyspace, Value};
 use mainstay::log::manifest::{Manifest, NAME, TEMPORARY_NAME};
@@ -14,7 +13,7 @@ use mainstay::log::{
     Action, Durability, Gate, Log, Lsn, OpenError, Options, Passage, Recovery, Retention,
     SyncTicket, segment,
 };
-use mainstay::resp::{Args, OwnedArgs};
+use mainstay::resp::OwnedArgs;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
@@ -320,22 +319,6 @@ struct Applied {
     looked_at: Option<String>,
     looked_at_all: bool,
     reply: Option<Vec<u8>>,
-}
-
-/// No command of the simulation concerns connections or the process.
-pub struct NoServer;
-
-impl ServerCommands for NoServer {
-    fn run(
-        &mut self,
-        _: ServerCommand,
-        _: &mut Guard<'_>,
-        _: &mut Session,
-        _: Args<'_>,
-        _: &mut Vec<u8>,
-    ) -> CommandResult {
-        Err(CommandError::fixed("ERR there is no server"))
-    }
 }
 
 /// Executes one command line.

@@ -260,11 +260,11 @@ impl<W: Write> CommandWriter<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainstay::commands::spec::ServerCommand;
-    use mainstay::commands::{CommandResult, Settings, resolve};
+
+    use mainstay::commands::{Settings, resolve};
     use mainstay::data::digest::digest;
     use mainstay::disk::SimDisk;
-    use mainstay::engine::{Engine, Guard, Machine, ServerCommands, Session};
+    use mainstay::engine::{Engine, Machine, NoServer, Session};
     use mainstay::env::{SimClock, seeded_random};
     use mainstay::resp::request::Parsed;
     use mainstay::resp::{Args, OwnedArgs, RequestLimits, RequestParser};
@@ -273,21 +273,6 @@ mod tests {
     use std::sync::Arc;
 
     const NOW_MS: i64 = 1_700_000_000_000;
-
-    struct NoServer;
-
-    impl ServerCommands for NoServer {
-        fn run(
-            &mut self,
-            command: ServerCommand,
-            _: &mut Guard<'_>,
-            _: &mut Session,
-            _: Args<'_>,
-            _: &mut Vec<u8>,
-        ) -> CommandResult {
-            unreachable!("{command:?} is not among the commands")
-        }
-    }
 
     fn engine() -> Engine {
         let machine = Machine {

@@ -135,19 +135,6 @@ fn filters_choose_commands() {
 
 /// What a server holds to which this stream is sent.
 fn carried_out(stream: &[u8]) -> Contents {
-    struct NoServer;
-    impl mainstay::engine::ServerCommands for NoServer {
-        fn run(
-            &mut self,
-            command: mainstay::commands::spec::ServerCommand,
-            _: &mut mainstay::engine::Guard<'_>,
-            _: &mut Session,
-            _: Args<'_>,
-            _: &mut Vec<u8>,
-        ) -> mainstay::commands::CommandResult {
-            panic!("{command:?} needs a server")
-        }
-    }
     let machine = Machine {
         disk: Arc::new(RealDisk),
         clock: SimClock::new(START_MS),
@@ -162,7 +149,13 @@ fn carried_out(stream: &[u8]) -> Contents {
         let Ok(Parsed::Request { consumed }) = parsed else { panic!("the stream is cut") };
         let args = Args::new(&stream[at..], &ranges);
         let mut guard = engine.lock();
-        guard.execute(&mut session, resolve(args), args, &mut reply, &mut NoServer);
+        guard.execute(
+            &mut session,
+            resolve(args),
+            args,
+            &mut reply,
+            &mut mainstay::engine::NoServer,
+        );
         assert!(!reply.starts_with(b"-"), "{}", reply.escape_ascii());
         at += consumed;
     }

@@ -1,6 +1,7 @@
 //! What an import did, or why it was not done.
 
 use super::super::replay::Refusal;
+use crate::env::Utc;
 use crate::rdb::file::FileError;
 use std::fmt;
 use std::io;
@@ -197,20 +198,7 @@ pub struct FileTime(pub i64);
 impl fmt::Display for FileTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, ns) = (self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000));
-        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-        // The Gregorian calendar repeats every 400 years. Years begin in March here, so that the leap day
-        // is the last one.
-        let days = days + 719_468;
-        let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-        let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-        let day = day - (365 * year + year / 4 - year / 100);
-        let month = (5 * day + 2) / 153;
-        let day_of_month = day - (153 * month + 2) / 5 + 1;
-        let month = if month < 10 { month + 3 } else { month - 9 };
-        let year = era * 400 + year + i64::from(month <= 2);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day_of_month:02} {hour:02}:{minute:02}:{second:02}")?;
-        write!(f, ".{ns:09} UTC")
+        write!(f, "{}.{ns:09} UTC", Utc::of_unix_s(seconds))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Numbers, times and keys as people read them.
 
+use mainstay::env::Utc;
+
 /// A size in bytes: `17 B`, `1.5 KiB`, `2.0 GiB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -43,20 +45,7 @@ pub fn duration_ms(ms: u64) -> String {
 
 /// A Unix time in ms as UTC: `2026-01-31 23:59:59.123Z`.
 pub fn time_ms(ms: i64) -> String {
-    let (day, of_day_ms) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
-    // Days since 0000-03-01: the day that leap years put in is the last one then. The proleptic Gregorian calendar repeats
-    // after 400 years of 146,097 days.
-    let days = day + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year + era * 400 + next;
-    let (s, ms) = (of_day_ms / 1000, of_day_ms % 1000);
-    let (hour, minute, s) = (s / 3600, s / 60 % 60, s % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{s:02}.{ms:03}Z")
+    format!("{}.{:03}Z", Utc::of_unix_s(ms.div_euclid(1000)), ms.rem_euclid(1000))
 }
 
 /// Bytes of a key or value as text on one line: what cannot be printed, quotes and backslashes are escaped.

@@ -1,13 +1,11 @@
 //! Data sets that are written with the library, at times that the test decides.
 #![allow(dead_code)] // No test file uses all of it.
 
-use mainstay::commands::spec::ServerCommand;
-use mainstay::commands::{CommandResult, Settings, resolve};
+use mainstay::commands::{Settings, resolve};
 use mainstay::disk::RealDisk;
-use mainstay::engine::{Engine, Guard, Machine, ServerCommands, Session};
+use mainstay::engine::{Engine, Machine, NoServer, Session};
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::log::{Durability, Log, Options};
-use mainstay::resp::Args;
 use mainstay::resp::args::OwnedArgs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,21 +30,6 @@ pub struct DataSet {
     pub engine: Engine,
     session: Session,
     dir: PathBuf,
-}
-
-struct NoServer;
-
-impl ServerCommands for NoServer {
-    fn run(
-        &mut self,
-        command: ServerCommand,
-        _: &mut Guard<'_>,
-        _: &mut Session,
-        _: Args<'_>,
-        _: &mut Vec<u8>,
-    ) -> CommandResult {
-        panic!("{command:?} needs a server")
-    }
 }
 
 impl DataSet {
