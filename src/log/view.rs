@@ -182,6 +182,12 @@ impl View {
         }
     }
 
+    /// The file of the base, if there is a base.
+    pub fn base(&self) -> Option<io::Result<Arc<dyn File>>> {
+        let line = self.manifest.base.as_ref()?;
+        Some(self.file(&segment::base_name(line.sequence)))
+    }
+
     /// A retired file to be read; what a compressed segment was is in memory then, whole.
     ///
     /// # Errors

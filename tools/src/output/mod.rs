@@ -35,7 +35,7 @@ pub fn now_ms() -> i64 {
 const CLOSED: u8 = 141;
 
 /// Options of all verbs.
-#[derive(Args)]
+#[derive(Args, Default)]
 // Verbs have groups of the same name.
 #[group(skip)]
 pub struct Arguments {

@@ -13,6 +13,7 @@ use mainstay::rdb::file::{FileReader, Record};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What was found.
 pub enum Found {
@@ -94,6 +95,11 @@ fn find_redis(dir: &Path) -> Result<Option<import::Source>, Failure> {
     find(&named(dir, "appendonly.aof", "appendonlydir", "dump.rdb"))
 }
 
+/// Opens a file of a Redis or one whose kind is not known yet.
+pub fn open(path: &Path) -> Result<Arc<dyn File>, Failure> {
+    RealDisk.open_to_read(path).map_err(Failure::doing("opening", path.display()))
+}
+
 /// The first bytes of a file.
 fn magic(path: &Path) -> Result<Vec<u8>, Failure> {
     let file = fs::File::open(path).map_err(Failure::doing("opening", path.display()))?;
@@ -128,7 +134,7 @@ fn find_file(path: &Path) -> Result<(Kind, Found), Failure> {
         return find_in(&parent());
     }
     if is_rdb(path) {
-        let aux = read_aux(path)?;
+        let aux = read_aux(&*open(path)?);
         let has = |name: &str, value: Option<&str>| {
             aux.iter().any(|(n, v)| n == name && value.is_none_or(|value| v == value))
         };
@@ -160,12 +166,10 @@ fn find_file(path: &Path) -> Result<(Kind, Found), Failure> {
 }
 
 /// The fields at the beginning of an RDB.
-pub fn read_aux(path: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let file = RealDisk.open_to_read(path).map_err(Failure::doing("opening", path.display()))?;
-    let file: &dyn File = &*file;
+pub fn read_aux(file: &dyn File) -> Vec<(String, String)> {
     let limits = Limits::new(KeyHasher::new((0, 0)));
     let mut aux = Vec::new();
-    let Ok(mut reader) = FileReader::open(file, limits, true) else { return Ok(aux) };
+    let Ok(mut reader) = FileReader::open(file, limits, true) else { return aux };
     // What is damaged is for those to report who read all of it.
     while let Ok(Some(Some((name, value)))) = reader.next(|record| match record {
         Record::Aux { name, value } => {
@@ -176,12 +180,11 @@ pub fn read_aux(path: &Path) -> Result<Vec<(String, String)>, Failure> {
     }) {
         aux.push((name, value));
     }
-    Ok(aux)
+    aux
 }
 
 fn find_base_header(path: &Path) -> Result<Option<(u64, SegmentHeader)>, Failure> {
-    let file = RealDisk.open_to_read(path).map_err(Failure::doing("opening", path.display()))?;
-    base::find_header(&*file).map_err(Failure::doing("reading", path.display()))
+    base::find_header(&*open(path)?).map_err(Failure::doing("reading", path.display()))
 }
 
 /// The files of what was found.

@@ -10,7 +10,7 @@ use crate::output::{Failure, Output, Temporary};
 use detect::Found;
 use mainstay::commands::context::Settings;
 use mainstay::data::Limits;
-use mainstay::disk::{Disk, File, RealDisk};
+use mainstay::disk::File;
 use mainstay::engine::import::{self, Options};
 use mainstay::engine::{Engine, Machine, Progress};
 use mainstay::keyspace::{Entry, EntryBox};
@@ -104,7 +104,9 @@ pub struct Source {
     kind: Kind,
     found: Found,
     files: Vec<SourceFile>,
-    /// Fields about the RDB that it begins with.
+    /// The file that begins with an RDB, if one does.
+    rdb: Option<Arc<dyn File>>,
+    /// Fields about that RDB.
     aux: Vec<(String, String)>,
     /// What came in through a pipe.
     _piped: Option<Temporary>,
@@ -139,18 +141,30 @@ impl Source {
     pub fn open(path: &Path) -> Result<Self, Failure> {
         let piped = (path == Path::new("-")).then(detect::spool).transpose()?;
         let there = piped.as_ref().map_or(path, Temporary::path);
-        let (kind, found) = detect::find(there)?;
-        let mut files = detect::files(&found)?;
-        if let (Kind::Base | Kind::Segment, [file]) = (kind, &mut files[..]) {
+        let found = detect::find(there)?;
+        let mut source = Self::of(path, found)?;
+        if let (Kind::Base | Kind::Segment, [file]) = (source.kind, &mut source.files[..]) {
             // By itself it may have any name.
             file.path = there.to_owned();
         }
-        let path = path.to_owned();
-        let mut source = Self { path, kind, found, files, aux: Vec::new(), _piped: piped };
-        if let Some(first) = source.rdb_path() {
-            source.aux = detect::read_aux(&first)?;
-        }
+        source._piped = piped;
         Ok(source)
+    }
+
+    /// The source that was found at `path`.
+    fn of(path: &Path, (kind, found): (Kind, Found)) -> Result<Self, Failure> {
+        let files = detect::files(&found)?;
+        let rdb = match &found {
+            // One that is missing is for those to report who need it.
+            Found::Ours(view) => view.base().and_then(Result::ok),
+            Found::Redis(import::Source::Rdb(path)) => Some(detect::open(path)?),
+            Found::Redis(import::Source::Aof(parts)) => {
+                let first = parts.first().filter(|first| detect::is_rdb(first));
+                first.map(|first| detect::open(first)).transpose()?
+            }
+        };
+        let aux = rdb.as_deref().map_or_else(Vec::new, detect::read_aux);
+        Ok(Self { path: path.to_owned(), kind, found, files, rdb, aux, _piped: None })
     }
 
     /// What it is.
@@ -190,24 +204,8 @@ impl Source {
     }
 
     /// The file that begins with an RDB, if one does.
-    fn rdb_path(&self) -> Option<PathBuf> {
-        match &self.found {
-            Found::Ours(view) => {
-                let base = view.manifest().base.as_ref()?;
-                let name = mainstay::log::segment::base_name(base.sequence);
-                // A base by itself may have any name.
-                Some(if self.kind == Kind::Base {
-                    self.files[0].path.clone()
-                } else {
-                    view.dir().join(name)
-                })
-            }
-            Found::Redis(import::Source::Rdb(path)) => Some(path.clone()),
-            Found::Redis(import::Source::Aof(parts)) => {
-                let first = parts.first()?;
-                detect::is_rdb(first).then(|| first.clone())
-            }
-        }
+    pub fn rdb(&self) -> Option<&dyn File> {
+        self.rdb.as_deref()
     }
 
     /// Whether its keys lie one behind the other in an RDB, with nothing behind them that changes them.
@@ -232,9 +230,9 @@ impl Source {
         visit: &mut dyn FnMut(u32, Entry<'_>) -> Result<(), Failure>,
     ) -> Result<Contents, Failure> {
         if self.is_streamed()
-            && let Some(path) = self.rdb_path()
+            && let Some(file) = self.rdb()
         {
-            return self.stream(&path, output, visit);
+            return self.stream(file, output, visit);
         }
         let (engine, contents) = self.load(output)?;
         let guard = engine.lock();
@@ -248,17 +246,14 @@ impl Source {
 
     fn stream(
         &self,
-        path: &Path,
+        file: &dyn File,
         output: &Output,
         visit: &mut dyn FnMut(u32, Entry<'_>) -> Result<(), Failure>,
     ) -> Result<Contents, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
-            Failure::new(format_args!("{}: {error}", path.display()))
+            Failure::new(format_args!("{}: {error}", self.files[0].path.display()))
         };
-        let file =
-            RealDisk.open_to_read(path).map_err(Failure::doing("opening", path.display()))?;
         let limits = Limits::new(mainstay::data::KeyHasher::new((0, 0)));
-        let file: &dyn File = &*file;
         let mut reader = FileReader::open(file, limits, true).map_err(|error| failed(&error))?;
         let bar = output.bar("reading", reader.len_bytes());
         let mut contents = Contents::default();
@@ -418,4 +413,31 @@ pub fn lost_remarks(recovery: &Recovery) -> Vec<String> {
         ));
     }
     remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output;
+    use std::fs;
+
+    /// A server that goes on removes the files of the manifest before.
+    #[test]
+    fn what_is_removed_after_it_was_found_is_still_read() {
+        let home = tempfile::tempdir().unwrap();
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/v1/closed");
+        for entry in fs::read_dir(golden).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), home.path().join(entry.file_name())).unwrap();
+        }
+        let found = detect::find(home.path()).unwrap();
+        fs::remove_dir_all(home.path()).unwrap();
+        let source = Source::of(home.path(), found).unwrap();
+        assert!(source.aux().iter().any(|(name, _)| name == "mainstay-ver"));
+        assert!(source.rdb().is_some());
+        let output = Output::new(&output::Arguments::default());
+        let (engine, contents) = source.load(&output).unwrap();
+        assert!(engine.lock().keyspace().databases().any(|(_, database)| !database.is_empty()));
+        assert_eq!(contents.aux, source.aux());
+    }
 }

@@ -22,8 +22,7 @@ use crate::source::{Contents, Kind, Skipped, Source};
 use clap::Args;
 use mainstay::rdb::file::{HEADER_BYTES, Version};
 use report::{ContentsReport, FileReport, FunctionReport, Report, TimelineReport};
-use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use summary::Gatherer;
 
@@ -246,9 +245,8 @@ fn contents_report(
 
 /// The version of the RDB that the source is, or begins with.
 fn rdb_version(source: &Source) -> Option<String> {
-    let file = source.files().iter().find(|file| !file.what.contains("segment"))?;
     let mut header = [0; HEADER_BYTES];
-    fs::File::open(&file.path).ok()?.read_exact(&mut header).ok()?;
+    source.rdb()?.read_exact_at(&mut header, 0).ok()?;
     let version = Version::of_header(&header).ok()?;
     Some(match version.dialect {
         mainstay::rdb::Dialect::Redis => version.number.to_string(),
