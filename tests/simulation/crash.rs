@@ -6,12 +6,17 @@ use mainstay::disk::SimDisk;
 use mainstay::disk::sim::{Operation, Snapshot};
 use mainstay::engine::Engine;
 use mainstay::env::{SimClock, seeded_random};
+use mainstay::log::segment::{self, NameKind};
 use mainstay::log::{Durability, Lsn};
 use parking_lot::Mutex;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The log is compacted when it has more segments than this: a start has little to read then, so that one can be made at
+/// every moment of a long history.
+const SEGMENTS_MAX: usize = 2;
 
 /// Under `everysec` a power cut takes at most this much of what was acknowledged.
 const LOSS_US_MAX: u64 = 1_000_000;
@@ -228,7 +233,7 @@ impl History {
             self.config.seed,
             self.model.units.len(),
             world.log.stats().syncs,
-            world.log.sizes().0 - 1,
+            rolls(&self.moments),
             self.moments.len(),
             count(&self.counts.recoveries),
             count(&self.counts.cuts),
@@ -296,23 +301,40 @@ pub fn write_on(
     6
 }
 
+/// How often a new segment was begun since the recording began.
+fn rolls(moments: &[Moment]) -> usize {
+    let begins = |moment: &&Moment| {
+        // A segment is begun by writing its header.
+        let Operation::Write { path, offset: 0, len: segment::HEADER_BYTES } = &moment.operation
+        else {
+            return false;
+        };
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(segment::parse_name);
+        matches!(name, Some((NameKind::Segment, _)))
+    };
+    moments.iter().filter(begins).count()
+}
+
 /// Runs a workload of the size that is asked for and crashes it everywhere.
 fn crash_a_workload(name: &str, config: Config) {
     let mut world = World::new(config);
     let moments = record(&world);
-    let (syncs, rolls) = scaled((100, 2), (1000, 20));
-    let mut units = 0;
-    while world.log.stats().syncs < syncs || world.log.sizes().0 <= rolls {
-        units += 10;
-        world.run(units);
+    let (syncs_min, rolls_min) = scaled((100, 2), (1000, 20));
+    while world.log.stats().syncs < syncs_min || rolls(&moments.lock()) < rolls_min {
+        let units = world.model.lock().units.len();
+        world.run(units + 10);
+        if world.log.sizes().0 > SEGMENTS_MAX {
+            world.compact().expect("the disk is sound");
+        }
     }
     world.settle();
     world.check_in_memory();
     let history = History::new(&world, &moments);
     let acknowledged = history.model.known.iter().filter(|known| known.acknowledged).count();
     let shown = history.model.known.len() - acknowledged;
-    assert!(acknowledged == history.model.units.len() && shown > units / 20, "{shown} shown");
-    history.crash_everywhere(scaled(1, 4), scaled(4, 1), scaled(60, 3));
+    let units = history.model.units.len();
+    assert!(acknowledged == units && shown > units / 20, "{shown} shown");
+    history.crash_everywhere(scaled(1, 4), scaled(4, 1), scaled(60, 1));
     history.print(name, &world);
 }
 
