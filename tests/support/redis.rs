@@ -57,6 +57,18 @@ impl Redis {
     }
 
     fn launch(program: &str, dir: &Path, directives: &[&str]) -> Self {
+        // Somebody else may take the port before the server does.
+        let launched = (0..10).find_map(|_| Self::try_launch(program, dir, directives));
+        let mut redis = launched.unwrap_or_else(|| panic!("{program} does not start"));
+        let version = info(&mut redis.client(), "redis_version");
+        let mut parts = version.split('.').map(|part| part.parse().expect("a number"));
+        redis.version = (parts.next().expect("a part"), parts.next().expect("two parts"));
+        eprintln!("Redis {version}");
+        redis
+    }
+
+    /// Gives nothing if it ends before it is ready.
+    fn try_launch(program: &str, dir: &Path, directives: &[&str]) -> Option<Self> {
         let port = free_port();
         let mut command = Command::new(program);
         command.args(["--save", "", "--bind", "127.0.0.1"]).args(directives);
@@ -67,18 +79,14 @@ impl Redis {
         command.arg("--port").arg(port.to_string()).arg("--dir").arg(dir);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut redis = Self { child, port, version: (0, 0), dir: dir.to_owned(), _own_dir: None };
-        eventually("redis-server listens", || {
-            if let Ok(Some(status)) = redis.child.try_wait() {
-                panic!("{program} has ended with {status}");
+        let ready = eventually("redis-server listens or ends", || {
+            if redis.child.try_wait().expect("waited").is_some() {
+                return Some(false);
             }
             let mut client = Client::try_connect(port).ok()?;
-            (client.call("PING") == status("PONG")).then_some(())
+            (client.call("PING") == status("PONG")).then_some(true)
         });
-        let version = info(&mut redis.client(), "redis_version");
-        let mut parts = version.split('.').map(|part| part.parse().expect("a number"));
-        redis.version = (parts.next().expect("a part"), parts.next().expect("two parts"));
-        eprintln!("Redis {version}");
-        redis
+        ready.then_some(redis)
     }
 
     /// What a program's `redis-check-rdb` says of a file.

@@ -1,24 +1,11 @@
 //! A server in a temporary directory.
 
-use super::{Client, PATIENCE, eventually};
+use super::{Client, PATIENCE, eventually, free_port, info};
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
-
-/// A port of the loopback interface that nobody uses now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
-}
-
-/// Whether a program is installed.
-pub fn command_exists(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(name).is_file())
-}
 
 /// Runs the server with these arguments to its end, which must come by itself.
 pub fn run_to_end(dir: &Path, arguments: &[&str]) -> Output {
@@ -259,11 +246,4 @@ impl Drop for Server {
             eprintln!("--- the server's log ---\n{}", self.log());
         }
     }
-}
-
-/// One field of `INFO`, but of the keyspace, which waits for what was written.
-pub fn info(client: &mut Client, field: &str) -> String {
-    let text = client.call("INFO server clients memory persistence stats replication").text();
-    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-    value.unwrap_or_else(|| panic!("no {field} in INFO:\n{text}")).to_owned()
 }
