@@ -329,6 +329,46 @@ fn malformed_input_gets_an_error_and_ends_the_connection() {
     assert_eq!(reply, "-ERR Protocol error: too big mbulk count string\r\n");
 }
 
+#[test]
+fn what_a_web_page_sends_is_not_executed() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut peers = Vec::new();
+    for (input, expected) in [
+        (
+            &b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 31\r\n\r\n\r\nSET pwned 1\r\n"
+                [..],
+            "",
+        ),
+        // The method is not always one of these, but the header is always there.
+        (
+            b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\nSET pwned 1\r\n",
+            "-ERR wrong number of arguments for 'get' command\r\n",
+        ),
+        (b"*1\r\n$4\r\npOsT\r\nSET pwned 1\r\n", ""),
+        (b"*2\r\n$5\r\nHOST:\r\n$1\r\nx\r\nSET pwned 1\r\n", ""),
+        // What came before it was executed, and its replies leave.
+        (b"SET before 1\r\nPOST\r\nSET pwned 1\r\n", "+OK\r\n"),
+        (b"MULTI\r\nSET pwned 1\r\nPOST /\r\nEXEC\r\nSET pwned 1\r\n", "+OK\r\n+QUEUED\r\n"),
+        // Nothing looks at what is behind it, not even for whether it is a request.
+        (b"POST\r\n*x\r\n", ""),
+    ] {
+        let mut client = server.client();
+        peers.push(client.socket().local_addr().unwrap());
+        client.send_bytes(input);
+        let reply = String::from_utf8(client.read_to_end()).unwrap();
+        assert_eq!(reply, expected, "{:?}", input.escape_ascii().to_string());
+    }
+    let mut client = server.client();
+    assert!(client.call("HOST x").is_error("ERR unknown command 'HOST'"));
+    assert_eq!(client.call("GET before"), bulk("1"));
+    assert_eq!(client.call("EXISTS pwned"), int(0));
+    // It is logged with its peer, but not as often as somebody likes to fill the log.
+    server.wait_for_log(&format!("from {}", peers[0]));
+    let log = server.stop();
+    assert_eq!(log.matches("cross-protocol").count(), 1, "{log}");
+}
+
 fn resident_kib(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

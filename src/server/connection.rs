@@ -5,6 +5,7 @@
 
 use super::admin::{Block, LogBlock, ServerState};
 use super::clients::{Blocked, Registered};
+use super::cross_protocol;
 use super::migrate;
 use super::shared::Shared;
 use super::waiters::Waiters;
@@ -70,7 +71,7 @@ pub struct Connection<S> {
     /// The first of `requests` that was not executed yet.
     next_request: usize,
     /// What is wrong with the bytes behind `requests`.
-    broken: Option<ProtocolError>,
+    broken: Option<Broken>,
     input: Vec<u8>,
     /// Bytes at the start of the input that `requests` take.
     consumed: usize,
@@ -100,6 +101,14 @@ struct Request {
     resolved: Result<&'static Spec, CommandError>,
     first: usize,
     count: usize,
+}
+
+/// Why the bytes behind the requests of a batch are not executed.
+enum Broken {
+    /// They are not RESP.
+    Malformed(ProtocolError),
+    /// They are HTTP, and nobody is told.
+    Http,
 }
 
 enum Event {
@@ -291,13 +300,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.more = !self.closing;
         } else {
             self.input.drain(..std::mem::take(&mut self.consumed));
-            if let Some(error) = self.broken.take()
+            if let Some(broken) = self.broken.take()
                 && !self.closing
             {
-                self.state.count_error();
-                Reply::new(&mut self.output, self.session.protocol).error(&format!("ERR {error}"));
                 self.closing = true;
-                self.release(1);
+                match broken {
+                    Broken::Malformed(error) => {
+                        self.state.count_error();
+                        let mut reply = Reply::new(&mut self.output, self.session.protocol);
+                        reply.error(&format!("ERR {error}"));
+                        self.release(1);
+                    }
+                    Broken::Http => self.shared.http_reports.report(&self.client.info.addr),
+                }
             }
             if self.input.is_empty() && self.input.capacity() > KEPT_BYTES_MAX {
                 self.input = Vec::new();
@@ -350,6 +365,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if count > 0 {
                         let args = Args::new(&self.input, &self.ranges[first..]);
                         let resolved = table::resolve(args);
+                        // Only what no command is called can be HTTP: others are not looked at.
+                        if resolved.is_err() && cross_protocol::is_http(args.at(0)) {
+                            self.broken = Some(Broken::Http);
+                            return;
+                        }
                         self.requests.push(Request { resolved, first, count });
                     }
                 }
@@ -360,7 +380,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return;
                 }
                 Err(error) => {
-                    self.broken = Some(error);
+                    self.broken = Some(Broken::Malformed(error));
                     return;
                 }
             }

@@ -13,6 +13,7 @@ pub mod config;
 pub mod connection;
 #[cfg(test)]
 mod connection_tests;
+pub mod cross_protocol;
 pub mod daemon;
 pub mod info;
 pub mod listener;

@@ -44,6 +44,8 @@ pub struct Shared {
     pub clients: Arc<Clients>,
     /// Counters.
     pub counters: Counters,
+    /// Reports of connections that speak HTTP.
+    pub http_reports: super::cross_protocol::Reports,
     /// The I/O threads' waiting replies.
     pub threads: Vec<Arc<Waiters>>,
     /// 40 random hex digits, new with every start.
@@ -89,6 +91,7 @@ impl Shared {
             config_file: None,
             clients: Arc::default(),
             counters: Counters::default(),
+            http_reports: Default::default(),
             threads,
             run_id: crate::log::TimelineId::random(&mut random).to_string(),
             started: Instant::now(),
