@@ -77,6 +77,22 @@ fn a_second_server_on_the_same_directory_is_refused_by_name() {
     assert_eq!(server.client().call("PING"), status("PONG"));
 }
 
+/// Signals that do not end a server.
+const SURVIVED: [i32; 4] = [libc::SIGHUP, libc::SIGPIPE, libc::SIGUSR2, libc::SIGALRM];
+
+#[test]
+fn the_end_of_a_terminal_is_not_the_end_of_a_server() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    for signal in SURVIVED {
+        server.signal(signal);
+        assert_eq!(server.client().call("PING"), status("PONG"), "{signal}");
+    }
+    let log = server.stop();
+    assert!(log.contains("Received SIGTERM"), "{log}");
+    assert_eq!(std::fs::read(setup.log_dir().join("lock")).unwrap(), b"");
+}
+
 #[test]
 fn a_directory_with_data_is_not_served_without_it() {
     let mut setup = Setup::new(&[]);
@@ -293,6 +309,11 @@ fn a_server_in_the_background_leaves_a_pid_file_and_logs_to_a_file() {
     let pid: i32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     let log = std::fs::read_to_string(&log_file).unwrap();
     assert!(log.contains(&format!(" PID: {pid}")), "{log}");
+    for signal in SURVIVED {
+        // SAFETY: sends a signal to the process that this test started.
+        unsafe { libc::kill(pid, signal) };
+        assert_eq!(client.call("PING"), status("PONG"), "{signal}");
+    }
     client.send("SHUTDOWN");
     assert!(client.is_closed());
     eventually("the pid file goes", || (!pid_file.exists()).then_some(()));

@@ -67,6 +67,16 @@ pub fn enter_data_dir(config: &mut Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
+/// Ignores the signals that Redis survives, which would end the process without a clean close: that of a
+/// terminal that is closed, that of a reader that is gone, and those that make Redis show its stacks.
+pub fn ignore_signals() {
+    for signal in [libc::SIGHUP, libc::SIGPIPE, libc::SIGUSR2, libc::SIGALRM] {
+        // SAFETY: the signals exist and can be ignored, so that the call cannot fail; no handler is installed
+        // that could run code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
 /// Leaves the terminal: the caller goes on in a child process with a session of its own, while the
 /// parent ends with success. To be called before any thread is started.
 pub fn daemonize() -> Result<(), DaemonError> {

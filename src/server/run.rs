@@ -93,6 +93,8 @@ pub fn settings(config: &Config) -> Settings {
 /// Whatever keeps it from starting.
 pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let started = Instant::now();
+    // Before anything is begun that a signal could leave half done; a process in the background inherits it.
+    daemon::ignore_signals();
     daemon::enter_data_dir(&mut loaded.config)?;
     let config = loaded.config;
     logger::init(&config)?;
