@@ -517,6 +517,43 @@ fn client_reply_off_and_skip_mute_replies() {
 }
 
 #[test]
+fn client_reply_within_a_transaction_mutes_what_comes_behind_it() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    for (lines, replies) in [
+        (
+            &["MULTI", "CLIENT REPLY SKIP", "PING", "EXEC", "PING", "ECHO x"][..],
+            "+OK +QUEUED +QUEUED *2 +PONG $1 x ",
+        ),
+        (
+            &["MULTI", "PING", "CLIENT REPLY OFF", "PING", "EXEC", "PING", "CLIENT REPLY ON"],
+            "+OK +QUEUED +QUEUED +QUEUED *3 +PONG +OK ",
+        ),
+        (
+            &["MULTI", "PING", "CLIENT REPLY OFF", "PING", "CLIENT REPLY ON", "ECHO x", "EXEC"],
+            "+OK +QUEUED +QUEUED +QUEUED +QUEUED +QUEUED *5 +PONG +OK $1 x ",
+        ),
+        (
+            &["CLIENT REPLY OFF", "MULTI", "PING", "CLIENT REPLY ON", "PING", "EXEC", "ECHO x"],
+            "+OK +PONG $1 x ",
+        ),
+        (
+            &["MULTI", "CLIENT REPLY SKIP", "CLIENT REPLY ON", "EXEC", "PING"],
+            "+OK +QUEUED +QUEUED *2 +OK +PONG ",
+        ),
+        (&["MULTI", "CLIENT REPLY SKIP", "DISCARD", "PING"], "+OK +QUEUED +OK +PONG "),
+        (&["CLIENT REPLY SKIP", "EXEC", "PING"], "+PONG "),
+    ] {
+        let mut client = server.client();
+        client.send_all(lines.iter().copied());
+        client.send_all(["CLIENT REPLY ON", "QUIT"]);
+        let got = String::from_utf8(client.read_to_end()).unwrap().replace("\r\n", " ");
+        let got = got.strip_suffix("+OK +OK ").unwrap_or_else(|| panic!("{lines:?}: {got}"));
+        assert_eq!(got, replies, "{lines:?}");
+    }
+}
+
+#[test]
 fn clients_are_listed_and_killed() {
     let setup = Setup::new(&[]);
     let server = setup.start();

@@ -55,10 +55,10 @@ pub enum ReplyMode {
     On,
     /// It does not.
     Off,
-    /// The command at hand and the next one get none.
-    SkipThisAndNext,
+    /// The command behind the one at hand gets none.
+    SkipNext,
     /// The command at hand gets none.
-    SkipThis,
+    Skip,
 }
 
 /// What the server remembers of a connection beyond the engine's session.
@@ -76,6 +76,8 @@ pub struct ServerState {
     /// The command at hand waits.
     pub block: Option<Block>,
     pub(super) reply_mode: ReplyMode,
+    /// Where in the output begins what is not sent of the reply at hand.
+    pub muted_from: Option<usize>,
 }
 
 impl ServerState {
@@ -90,22 +92,30 @@ impl ServerState {
             close: false,
             block: None,
             reply_mode: ReplyMode::On,
+            muted_from: None,
         }
     }
 
-    /// Whether the reply to the command at hand is not sent; moves `CLIENT REPLY SKIP` on, for a
-    /// command that waits only once it has its reply.
-    pub fn mutes_reply(&mut self) -> bool {
-        if self.block.is_some() {
-            return self.reply_mode != ReplyMode::On;
+    /// Notes that a command begins, whose reply is to be written to the output from `position` on.
+    pub fn begin_reply(&mut self, position: usize) {
+        self.muted_from = self.is_muted().then_some(position);
+    }
+
+    /// Notes that the command at hand has its reply, if it is not one that waits. Whether that is sent.
+    pub fn end_reply(&mut self) -> bool {
+        let muted = self.is_muted();
+        if self.block.is_none() {
+            self.reply_mode = match self.reply_mode {
+                ReplyMode::SkipNext => ReplyMode::Skip,
+                ReplyMode::Skip => ReplyMode::On,
+                mode => mode,
+            };
         }
-        match self.reply_mode {
-            ReplyMode::On => return false,
-            ReplyMode::Off => {}
-            ReplyMode::SkipThisAndNext => self.reply_mode = ReplyMode::SkipThis,
-            ReplyMode::SkipThis => self.reply_mode = ReplyMode::On,
-        }
-        true
+        !muted
+    }
+
+    fn is_muted(&self) -> bool {
+        matches!(self.reply_mode, ReplyMode::Off | ReplyMode::Skip)
     }
 
     /// Counts an error reply.

@@ -135,13 +135,20 @@ pub(super) fn run(
         }
         C::ClientUnblock => unblock(state, engine, args, &mut out)?,
         C::ClientReply => match &args.at(2).to_ascii_lowercase()[..] {
+            // Within a transaction this divides the reply to `EXEC`: only a part of it is sent, as by Redis.
             b"on" => {
+                if let Some(muted_from) = state.muted_from.take() {
+                    out.truncate(muted_from);
+                }
                 state.reply_mode = ReplyMode::On;
                 out.ok();
             }
-            b"off" => state.reply_mode = ReplyMode::Off,
+            b"off" => {
+                state.muted_from.get_or_insert(out.position());
+                state.reply_mode = ReplyMode::Off;
+            }
             b"skip" if state.reply_mode != ReplyMode::Off => {
-                state.reply_mode = ReplyMode::SkipThisAndNext;
+                state.reply_mode = ReplyMode::SkipNext;
             }
             b"skip" => {}
             _ => return Err(CommandError::SYNTAX),

@@ -415,6 +415,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 self.state.command = spec.full_name;
             }
+            self.state.begin_reply(before);
             let outcome = engine.execute(
                 &mut self.session,
                 request.resolved.clone(),
@@ -440,11 +441,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if outcome.failed {
                 self.state.count_error();
             }
-            if self.state.mutes_reply() {
-                self.output.truncate(before);
-            } else if self.output.len() > before {
-                replies += 1;
+            self.state.end_reply();
+            if let Some(muted_from) = self.state.muted_from {
+                // An error stands in the place of the whole reply, of which nothing is left then.
+                self.output.truncate(if outcome.failed { before } else { muted_from });
             }
+            replies += usize::from(self.output.len() > before);
             let same_log = engine.log().map(Arc::as_ptr) == log.as_ref().map(Arc::as_ptr);
             if self.state.close || self.state.block.is_some() || !same_log {
                 break;
@@ -642,7 +644,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if finished.result.is_err() {
             self.state.count_error();
         }
-        let replies = usize::from(!self.state.mutes_reply());
+        let replies = usize::from(self.state.end_reply());
         if replies > 0 {
             let mut reply = Reply::new(&mut self.output, self.session.protocol);
             match &finished.result {
@@ -665,7 +667,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if reply.outcome.failed {
             self.state.count_error();
         }
-        let replies = usize::from(!self.state.mutes_reply());
+        let replies = usize::from(self.state.end_reply());
         if replies > 0 {
             self.output.extend_from_slice(&reply.bytes);
         }
@@ -697,8 +699,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if !self.wait_until(block.timeout, done).await {
             return false;
         }
-        let muted = self.state.mutes_reply();
-        if !muted {
+        let replies = self.state.end_reply();
+        if replies {
             let durable = block.local.is_some_and(|(log, lsn)| lsn <= log.durable_lsn());
             let mut reply = Reply::new(&mut self.output, self.session.protocol);
             match unblock.why.get() {
@@ -706,7 +708,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some(Unserved::TimedOut) | None => (block.reply)(&mut reply, durable),
             }
         }
-        self.release(usize::from(!muted));
+        self.release(usize::from(replies));
         true
     }
 
