@@ -565,6 +565,15 @@ fn clients_are_listed_and_killed() {
     let line = list.lines().find(|line| line.contains("name=victim")).expect("listed");
     assert!(line.starts_with(&format!("id={id} addr=127.0.0.1:")), "{line}");
     assert!(line.contains(" cmd=client|id "), "{line}");
+    for (ids, count) in [("0", 0), ("-1", 0), ("9223372036854775807", 0), (&*format!("0 {id}"), 1)]
+    {
+        let list = one.call(&format!("CLIENT LIST ID {ids}")).text();
+        assert_eq!(list.lines().count(), count, "{ids}");
+    }
+    for ids in ["x", "01", "9223372036854775808", "1 x"] {
+        let refused = one.call(&format!("CLIENT LIST ID {ids}"));
+        assert_eq!(refused, error("ERR Invalid client ID"), "{ids}");
+    }
     assert_eq!(one.call(&format!("CLIENT KILL ID {id}")), int(1));
     assert!(two.is_closed());
     assert_eq!(one.call(&format!("CLIENT KILL ID {id}")), int(0));

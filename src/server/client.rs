@@ -328,12 +328,11 @@ fn select_for_list(
             }
         }
         (b"id", 2..) => {
-            let ids = args.from(1).iter().map(|arg| match numbers::integer(arg) {
-                Ok(id) if id > 0 => Ok(id as u64),
-                _ => Err(CommandError::fixed("ERR Invalid client ID")),
-            });
+            const INVALID: CommandError = CommandError::fixed("ERR Invalid client ID");
+            let ids = args.from(1).iter().map(|arg| numbers::integer(arg).map_err(|_| INVALID));
+            // Numbers that no client can have are not found, like those that none has.
             let ids = ids.collect::<Result<Vec<_>, _>>()?;
-            clients.retain(|client| ids.contains(&client.id));
+            clients.retain(|client| ids.contains(&(client.id as i64)));
         }
         _ => return Err(CommandError::SYNTAX),
     }
