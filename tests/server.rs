@@ -637,7 +637,20 @@ fn waitaof_waits_for_durability_in_every_mode() {
     assert_eq!(server.info("log_lag_bytes"), "0");
     assert_eq!(client.call("WAITAOF 1 1 20"), array([int(1), int(0)]));
     assert_eq!(client.call("WAIT 0 0"), int(0));
-    assert!(client.call("WAITAOF 2 0 0").is_error("ERR "));
+    let one_disk = "ERR value is out of range, value must between 0 and 1";
+    let positive = "ERR value is out of range, must be positive";
+    for (line, text) in [
+        ("WAITAOF 2 x x", one_disk),
+        ("WAITAOF -1 0 0", one_disk),
+        ("WAITAOF x 0 0", "ERR value is not an integer or out of range"),
+        ("WAITAOF 1 x 0", positive),
+        ("WAITAOF 1 -1 x", positive),
+        ("WAITAOF 1 9223372036854775808 0", positive),
+        ("WAITAOF 1 0 x", "ERR timeout is not an integer or out of range"),
+        ("WAITAOF 1 0 -1", "ERR timeout is negative"),
+    ] {
+        assert_eq!(client.call(line), error(text), "{line}");
+    }
 }
 
 #[test]

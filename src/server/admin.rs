@@ -558,11 +558,14 @@ impl ServerState {
         out: &mut Reply<'_>,
     ) -> CommandResult {
         let locals = numbers::integer(args.at(1))?;
-        let replicas = numbers::integer(args.at(2))?;
-        let timeout = timeout(args.at(3), engine)?;
-        if !(0..=1).contains(&locals) || replicas < 0 {
-            return Err(CommandError::fixed("ERR value is out of range, must be positive"));
+        if !(0..=1).contains(&locals) {
+            return Err(CommandError::fixed(
+                "ERR value is out of range, value must between 0 and 1",
+            ));
         }
+        let not_positive = CommandError::fixed("ERR value is out of range, must be positive");
+        let replicas = numbers::at_least(0, args.at(2), not_positive)?;
+        let timeout = timeout(args.at(3), engine)?;
         let Some(log) = engine.log().cloned() else {
             if locals > 0 {
                 return Err(CommandError::fixed(
