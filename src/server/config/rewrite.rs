@@ -1,8 +1,9 @@
 //! `CONFIG REWRITE`: the running configuration into the file it came from.
 //!
-//! Comments, blank lines and what the server does not know stay as they are. A directive's lines are
-//! replaced in place; lines it no longer needs are dropped, lines it needs beyond those are appended after
-//! a comment that says where they came from.
+//! Comments, blank lines and lines that already say what is in force stay as they are, byte for byte. A
+//! directive's other lines are replaced in place; lines it no longer needs are dropped, lines it needs beyond
+//! those are appended after a comment that says where they came from. What the server does not know becomes
+//! a comment.
 
 use super::accepted::WORDS;
 use super::directives::{self, Config, DIRECTIVES};
@@ -72,12 +73,14 @@ pub fn rewritten(old: &[u8], config: &Config) -> Vec<u8> {
     let mut lines: Vec<Option<Vec<u8>>> = Vec::new();
     let mut places: HashMap<&'static str, VecDeque<usize>> = HashMap::new();
     let mut signed = false;
-    let old = old.strip_suffix(b"\n").unwrap_or(old);
-    for line in old.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
-        signed |= line == SIGNATURE.as_bytes();
-        let words = if line.starts_with(b"#") { None } else { split_arguments(line) };
+    for line in old.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let trimmed = line.trim_ascii();
+        signed |= trimmed == SIGNATURE.as_bytes();
+        let is_comment = trimmed.starts_with(b"#");
+        let words = if is_comment { None } else { split_arguments(trimmed) };
         match words.as_deref() {
-            _ if line.is_empty() || line.starts_with(b"#") => lines.push(Some(line.to_vec())),
+            _ if trimmed.is_empty() || is_comment => lines.push(Some(line.to_vec())),
             Some([word, ..]) if directives::find(word).is_some() => {
                 let name = directives::find(word).map(|(directive, _)| directive.name);
                 places.entry(name.unwrap_or_default()).or_default().push_back(lines.len());
@@ -85,7 +88,7 @@ pub fn rewritten(old: &[u8], config: &Config) -> Vec<u8> {
             }
             Some([word, ..]) if is_word(word) => lines.push(Some(line.to_vec())),
             // It cannot be read back, so it is kept as a comment, as Redis does.
-            _ => lines.push(Some([b"# ??? ", line].concat())),
+            _ => lines.push(Some([b"# ??? ", trimmed].concat())),
         }
     }
 
@@ -96,6 +99,7 @@ pub fn rewritten(old: &[u8], config: &Config) -> Vec<u8> {
         for RewrittenLine { arguments, forced } in directive.lines(config) {
             let line = format!("{} {arguments}", directive.name).into_bytes();
             match old_places.pop_front() {
+                Some(place) if lines[place].as_ref().is_some_and(|old| says_same(old, &line)) => {}
                 Some(place) => lines[place] = Some(line),
                 None if forced.unwrap_or(!default) => appended.push(line),
                 None => {}
@@ -110,17 +114,34 @@ pub fn rewritten(old: &[u8], config: &Config) -> Vec<u8> {
     }
     lines.extend(appended.into_iter().map(Some));
 
-    // Runs of blank lines become one, so that dropped lines leave no holes that grow.
+    // Where lines are dropped between blank ones, these become one, so that there are no holes that grow.
     let mut text = Vec::new();
-    let mut blank_before = true;
-    for line in lines.into_iter().flatten() {
-        if !(line.is_empty() && blank_before) {
-            text.extend_from_slice(&line);
-            text.push(b'\n');
+    let (mut blank_before, mut dropped) = (true, false);
+    for line in lines {
+        let Some(line) = line else {
+            dropped = true;
+            continue;
+        };
+        let is_blank = line.trim_ascii().is_empty();
+        if is_blank && blank_before && dropped {
+            continue;
         }
-        blank_before = line.is_empty();
+        text.extend_from_slice(&line);
+        text.push(b'\n');
+        (blank_before, dropped) = (is_blank, false);
     }
     text
+}
+
+/// Whether two lines set the same directive to the same arguments, in whatever form.
+fn says_same(one: &[u8], other: &[u8]) -> bool {
+    let words = |line: &[u8]| split_arguments(line.trim_ascii());
+    match (words(one).as_deref(), words(other).as_deref()) {
+        (Some([name, arguments @ ..]), Some([other_name, other_arguments @ ..])) => {
+            name.eq_ignore_ascii_case(other_name) && arguments == other_arguments
+        }
+        _ => false,
+    }
 }
 
 fn is_word(word: &[u8]) -> bool {
@@ -202,10 +223,30 @@ mod tests {
         config.proto_max_bulk_len = 1 << 30;
         assert_eq!(
             after(old, &config),
-            "# My server\n\nport 7000\n# how long\ntimeout 5\nsave 900 1\ndir \"/data\"\n\n\
+            "# My server\n\n\nport 7000\n# how long\nTIMEOUT 5\nsave 900 1\ndir /data\n\n\
              replica-priority 100\ninclude /etc/none-*.conf\n# ??? nonsense x\nhz 10\n\
              # Generated by CONFIG REWRITE\nmaxclients 20\nproto-max-bulk-len 1gb\n"
         );
+    }
+
+    #[test]
+    fn lines_that_say_the_same_stay_byte_for_byte() {
+        let old = b"\n  # indented \n\t#tab\r\n\n \n\n  HZ   20 \r\nsave ''\n\
+                   dir '/data'\n  include  /etc/none-*.conf \n#\xffend\n\n";
+        let config = load_text(old).expect("it can be read").config;
+        assert_eq!(
+            rewritten(old, &config).escape_ascii().to_string(),
+            old.escape_ascii().to_string()
+        );
+    }
+
+    #[test]
+    fn dropped_lines_leave_no_holes() {
+        let config = loaded("port 1\n");
+        let old = "save 1 1\n\nport 1\n\n\nsave 2 2\n\n# here\n\nsave 3 3\nsave 4 4\n\n\nhz 10\ndir ./data\n";
+        let mut config = Config { save: Default::default(), ..config };
+        config.save.0.clear();
+        assert_eq!(after(old, &config), "save \"\"\n\nport 1\n\n\n# here\n\nhz 10\ndir ./data\n");
     }
 
     #[test]
