@@ -554,6 +554,41 @@ fn client_reply_within_a_transaction_mutes_what_comes_behind_it() {
 }
 
 #[test]
+fn errors_quote_arguments_byte_by_byte() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    for (args, expected) in [
+        (
+            &[&b"fo\xff"[..], b"a\xffb", b"x\xc3"][..],
+            &b"-ERR unknown command 'fo\xff', with args beginning with: 'a\xffb' 'x\xc3' \r\n"[..],
+        ),
+        (
+            &[b"fo\ro\n", b"a\r\nb\xff"],
+            b"-ERR unknown command 'fo o ', with args beginning with: 'a  b\xff' \r\n",
+        ),
+        (&[b"CLIENT", b"\xff"], b"-ERR unknown subcommand '\xff'. Try CLIENT HELP.\r\n"),
+        (&[b"CLIENT", b"LIST", b"TYPE", b"\xff"], b"-ERR Unknown client type '\xff'\r\n"),
+        (&[b"CLIENT", b"KILL", b"USER", b"\xff"], b"-ERR No such user '\xff'\r\n"),
+        (&[b"CLIENT", b"SETINFO", b"\xff", b"x"], b"-ERR Unrecognized option '\xff'\r\n"),
+        (&[b"HELLO", b"3", b"\xff"], b"-ERR Syntax error in HELLO option '\xff'\r\n"),
+        (
+            &[b"XREADGROUP", b"GROUP", b"\xffg", b"c", b"STREAMS", b"k\xff", b">"],
+            b"-NOGROUP No such key 'k\xff' or consumer group '\xffg' in XREADGROUP with GROUP \
+              option\r\n",
+        ),
+    ] {
+        let mut client = server.client();
+        client.send_args(args);
+        client.send("QUIT");
+        let expected = [expected, b"+OK\r\n"].concat();
+        assert_eq!(
+            client.read_to_end().escape_ascii().to_string(),
+            expected.escape_ascii().to_string()
+        );
+    }
+}
+
+#[test]
 fn clients_are_listed_and_killed() {
     let setup = Setup::new(&[]);
     let server = setup.start();

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// An error reply. The text begins with its code, as it goes over the wire without the `-`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandError(Cow<'static, str>);
+/// An error reply. The text begins with its code, as it goes over the wire without the `-`. It is text but for
+/// what it quotes, which goes back as it came.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CommandError(Cow<'static, [u8]>);
 
 impl CommandError {
     /// A known option at the wrong place, or an unknown one.
@@ -34,12 +35,17 @@ impl CommandError {
 
     /// An error of fixed text.
     pub const fn fixed(text: &'static str) -> Self {
-        Self(Cow::Borrowed(text))
+        Self(Cow::Borrowed(text.as_bytes()))
     }
 
     /// An error whose text is made for the occasion.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<Vec<u8>>) -> Self {
         Self(Cow::Owned(text.into()))
+    }
+
+    /// An error that quotes an argument.
+    pub fn quoting(before: &str, arg: &[u8], after: &str) -> Self {
+        Self::new([before.as_bytes(), quoted(arg, usize::MAX), after.as_bytes()].concat())
     }
 
     /// Too few or too many arguments; `name` is the full name, in lower case (`client|kill`).
@@ -54,34 +60,43 @@ impl CommandError {
 
     /// A subcommand that does not take these arguments; `name` is the container's, in upper case.
     pub fn subcommand_syntax(name: &str, subcommand: &[u8]) -> Self {
-        let subcommand = quoted(subcommand, 128);
-        Self::new(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{subcommand}'. Try {name} HELP."
-        ))
+        Self::quoting(
+            "ERR unknown subcommand or wrong number of arguments for '",
+            quoted(subcommand, 128),
+            &format!("'. Try {name} HELP."),
+        )
     }
 
-    /// The text, code first.
-    pub fn text(&self) -> &str {
+    /// The text, code first, as it goes over the wire. For people there is `Display`.
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The code: everything before the first blank.
     pub fn code(&self) -> &str {
-        self.0.split(' ').next().unwrap_or_default()
+        let code = self.0.split(|&byte| byte == b' ').next().unwrap_or_default();
+        // Nothing is quoted before a blank.
+        std::str::from_utf8(code).unwrap_or_default()
     }
 }
 
 /// An argument as an error quotes it: at most `bytes_max` of it, and up to the first NUL, as C
-/// prints strings. What is no UTF-8 is replaced.
-pub fn quoted(arg: &[u8], bytes_max: usize) -> Cow<'_, str> {
+/// prints strings.
+pub fn quoted(arg: &[u8], bytes_max: usize) -> &[u8] {
     let arg = &arg[..arg.len().min(bytes_max)];
     let end = arg.iter().position(|&byte| byte == 0).unwrap_or(arg.len());
-    String::from_utf8_lossy(&arg[..end])
+    &arg[..end]
 }
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CommandError").field(&String::from_utf8_lossy(&self.0)).finish()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Expiry times: `EXPIRE`, `TTL`, `PERSIST` and their kin.
 
-use super::error::quoted;
 use super::numbers::integer;
 use super::spec::{Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, ExpiryMode, Key};
@@ -86,8 +85,7 @@ impl Conditions {
                 () if is("GT") => conditions.later = true,
                 () if is("LT") => conditions.earlier = true,
                 () => {
-                    let option = quoted(option, usize::MAX);
-                    return Err(CommandError::new(format!("ERR Unsupported option {option}")));
+                    return Err(CommandError::quoting("ERR Unsupported option ", option, ""));
                 }
             }
         }

@@ -3,7 +3,6 @@
 use super::spec::{Flags, KeySpec, Spec};
 use super::strings::{set_raw, string_bytes};
 use super::{CommandError, CommandResult, Context, Key};
-use crate::commands::error::quoted;
 use crate::commands::store::ExpiryMode;
 use crate::data::hyperloglog::{self, Corrupted, Encoding, Raised, Union};
 use crate::keyspace::Value;
@@ -268,8 +267,7 @@ fn pfdebug(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             union.registers().for_each(|value| ctx.reply.integer(value.into()));
         }
     } else {
-        let name = quoted(&args[1], usize::MAX);
-        return Err(CommandError::new(format!("ERR Unknown PFDEBUG subcommand '{name}'")));
+        return Err(CommandError::quoting("ERR Unknown PFDEBUG subcommand '", &args[1], "'"));
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Walking over all keys: `KEYS`, `SCAN`, `RANDOMKEY`.
 
-use super::error::quoted;
 use super::glob::{self, Case};
 use super::numbers::{integer, unsigned};
 use super::spec::{Flags, Spec};
@@ -102,10 +101,10 @@ impl<'a> Options<'a> {
                 options.pattern = value;
             } else if name.eq_ignore_ascii_case(b"TYPE") && scanned == Scanned::Keys {
                 let known = TYPES.into_iter().find(|t| t.as_bytes().eq_ignore_ascii_case(value));
-                options.type_name = Some(known.ok_or_else(|| {
-                    let value = quoted(value, usize::MAX);
-                    CommandError::new(format!("ERR unknown type name '{value}'"))
-                })?);
+                options.type_name =
+                    Some(known.ok_or_else(|| {
+                        CommandError::quoting("ERR unknown type name '", value, "'")
+                    })?);
             } else {
                 return Err(CommandError::SYNTAX);
             }

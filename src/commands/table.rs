@@ -142,21 +142,19 @@ fn unknown(args: Args<'_>) -> CommandError {
         && let Some(sub) = args.get(1)
         && !container.subcommands.is_empty()
     {
-        let (sub, container) = (quoted(sub, 128), container.name.to_ascii_uppercase());
-        return CommandError::new(format!("ERR unknown subcommand '{sub}'. Try {container} HELP."));
+        let after = format!("'. Try {} HELP.", container.name.to_ascii_uppercase());
+        return CommandError::quoting("ERR unknown subcommand '", quoted(sub, 128), &after);
     }
-    let mut beginning = String::new();
+    let mut beginning = Vec::new();
     for arg in args.from(1).iter() {
         if beginning.len() >= 128 {
             break;
         }
         let arg = quoted(arg, 128 - beginning.len());
-        beginning.push_str(&format!("'{arg}' "));
+        beginning.extend_from_slice(&[b"'", arg, b"' "].concat());
     }
-    let name = quoted(name, 128);
-    CommandError::new(format!(
-        "ERR unknown command '{name}', with args beginning with: {beginning}"
-    ))
+    let (before, between) = (b"ERR unknown command '", b"', with args beginning with: ");
+    CommandError::new([before, quoted(name, 128), between, &beginning].concat())
 }
 
 #[cfg(test)]
@@ -167,7 +165,7 @@ mod tests {
     fn resolved(words: &[&str]) -> Result<&'static str, String> {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         let args = OwnedArgs::from_slices(&words);
-        resolve(args.as_args()).map(|spec| spec.full_name).map_err(|e| e.text().to_owned())
+        resolve(args.as_args()).map(|spec| spec.full_name).map_err(|e| e.to_string())
     }
 
     #[test]

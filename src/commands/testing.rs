@@ -46,7 +46,7 @@ impl Bench {
         let spec = match resolve(args) {
             Ok(spec) => spec,
             Err(error) => {
-                Reply::new(&mut reply, self.protocol).error(error.text());
+                Reply::new(&mut reply, self.protocol).error(error.bytes());
                 return Outcome { reply, effects: Vec::new() };
             }
         };
@@ -79,7 +79,7 @@ impl Bench {
         self.db = ctx.store.db;
         if let Err(error) = result {
             ctx.reply.truncate(0);
-            ctx.reply.error(error.text());
+            ctx.reply.error(error.bytes());
             // Before it failed, it may have met keys whose time had come.
             let expired = |effect: &OwnedArgs| matches!(&effect.as_args()[0], b"DEL" | b"SELECT");
             assert!(parse_effects(&unit.effects).iter().all(expired), "{}", show_args(args));

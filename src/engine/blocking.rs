@@ -169,7 +169,7 @@ impl Guard<'_> {
         if let Err(error) = result {
             bytes.clear();
             self.state.stats.error(error.code());
-            Reply::new(&mut bytes, waiter.protocol).error(error.text());
+            Reply::new(&mut bytes, waiter.protocol).error(error.bytes());
         }
         let lsn = self.end_unit(start);
         let wrote = self.state.unit.effects.len() > start;

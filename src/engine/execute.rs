@@ -80,7 +80,8 @@ impl Guard<'_> {
             // An `EXEC` that cannot be one ends the transaction all the same.
             Err(error) if args.at(0).eq_ignore_ascii_case(b"exec") => {
                 self.forget_transaction(session);
-                let cause = error.text().strip_prefix("ERR ").unwrap_or(error.text());
+                let text = error.to_string();
+                let cause = text.strip_prefix("ERR ").unwrap_or(&text);
                 Err(CommandError::new(format!(
                     "EXECABORT Transaction discarded because of: {cause}"
                 )))
@@ -93,7 +94,7 @@ impl Guard<'_> {
         if let Err(error) = result {
             reply.truncate(start);
             self.state.stats.error(error.code());
-            Reply::new(reply, session.protocol).error(error.text());
+            Reply::new(reply, session.protocol).error(error.bytes());
         }
         let lsn = self.end_unit(unit_start);
         let wrote = self.state.unit.effects.len() > unit_start;
@@ -250,7 +251,7 @@ impl Guard<'_> {
         if log.has_failed() && lsn > log.durable_lsn() && reply.get(start) != Some(&b'-') {
             let cause = log.refusal().unwrap_or_default();
             reply.truncate(start);
-            Reply::new(reply, protocol).error(misconf(&cause).text());
+            Reply::new(reply, protocol).error(misconf(&cause).bytes());
         }
     }
 

@@ -52,7 +52,7 @@ impl Guard<'_> {
     /// Why it could not be loaded. Then nothing has changed.
     pub fn reload_rdb(&mut self, path: &Path, how: Reload) -> Result<Report, ReloadError> {
         if self.state.log.is_some() {
-            self.check_writable().map_err(|error| ReloadError::Refused(error.text().to_owned()))?;
+            self.check_writable().map_err(|error| ReloadError::Refused(error.to_string()))?;
         }
         self.abort_snapshot();
         let disk = self.engine.machine.disk.clone();

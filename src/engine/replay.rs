@@ -129,7 +129,7 @@ impl<'a> Replayer<'a> {
         };
         let result = handler(&mut context, args);
         self.db = context.store.db;
-        result.map_err(|error| Refusal::Failed(name(), error.text().to_owned()))
+        result.map_err(|error| Refusal::Failed(name(), error.to_string()))
     }
 }
 

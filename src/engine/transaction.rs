@@ -145,7 +145,7 @@ impl Guard<'_> {
         if transaction.queue.iter().any(|queued| queued.spec.is_write())
             && let Err(error) = self.check_writable()
         {
-            let text = format!("EXECABORT Transaction discarded because of: {}", error.text());
+            let text = format!("EXECABORT Transaction discarded because of: {error}");
             return Err(CommandError::new(text));
         }
         let start = self.state.unit.effects.len();
@@ -166,7 +166,7 @@ impl Guard<'_> {
             if let Err(error) = result {
                 reply.truncate(before);
                 self.state.stats.error(error.code());
-                Reply::new(reply, session.protocol).error(error.text());
+                Reply::new(reply, session.protocol).error(error.bytes());
             }
         }
         self.in_exec = false;

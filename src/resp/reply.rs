@@ -63,11 +63,14 @@ impl<'a> Reply<'a> {
 
     /// `-text`; the text begins with its code (`ERR …`). Line ends inside become spaces, so that no
     /// argument quoted in a message can break the stream.
-    pub fn error(&mut self, text: &str) {
+    pub fn error(&mut self, text: impl AsRef<[u8]>) {
         // What a client sent may be quoted here: no line ends within the text, and none at its end counts.
-        let text = text.trim_end_matches(['\r', '\n']);
+        let mut text = text.as_ref();
+        while let [rest @ .., b'\r' | b'\n'] = text {
+            text = rest;
+        }
         self.out.push(b'-');
-        self.out.extend(text.bytes().map(|b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
+        self.out.extend(text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
         self.out.extend_from_slice(b"\r\n");
     }
 

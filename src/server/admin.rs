@@ -436,12 +436,7 @@ impl ServerState {
                 }
             }
             (b"object", 3) => self.debug_object(engine, session.db, args.at(2), out)?,
-            _ => {
-                return Err(CommandError::new(format!(
-                    "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.",
-                    String::from_utf8_lossy(args.at(1))
-                )));
-            }
+            _ => return Err(CommandError::subcommand_syntax("DEBUG", args.at(1))),
         }
         Ok(())
     }

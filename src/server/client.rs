@@ -215,8 +215,7 @@ fn valid_name(name: &[u8]) -> Result<String, CommandError> {
 fn set_info(state: &ServerState, args: Args<'_>) -> CommandResult {
     let name = args.at(2).to_ascii_lowercase();
     if name != b"lib-name" && name != b"lib-ver" {
-        let text = format!("ERR Unrecognized option '{}'", String::from_utf8_lossy(args.at(2)));
-        return Err(CommandError::new(text));
+        return Err(CommandError::quoting("ERR Unrecognized option '", args.at(2), "'"));
     }
     let name = String::from_utf8_lossy(&name).into_owned();
     let value = printable(args.at(3)).ok_or_else(|| {
@@ -264,9 +263,8 @@ fn hello(
                     at += 2;
                 }
                 _ => {
-                    let option = String::from_utf8_lossy(option);
-                    let text = format!("ERR Syntax error in HELLO option '{option}'");
-                    return Err(CommandError::new(text));
+                    let before = "ERR Syntax error in HELLO option '";
+                    return Err(CommandError::quoting(before, option, "'"));
                 }
             }
         }
@@ -301,17 +299,12 @@ fn authenticate_pair(user: &[u8]) -> CommandResult {
     Err(CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled."))
 }
 
-const NO_SUCH_TYPE: &str = "ERR Unknown client type";
-
 /// Whether clients of this type exist here: all are normal.
 fn is_normal(kind: &[u8]) -> Result<bool, CommandError> {
     match &kind.to_ascii_lowercase()[..] {
         b"normal" => Ok(true),
         b"master" | b"primary" | b"replica" | b"slave" | b"pubsub" => Ok(false),
-        _ => {
-            let kind = String::from_utf8_lossy(kind);
-            Err(CommandError::new(format!("{NO_SUCH_TYPE} '{kind}'")))
-        }
+        _ => Err(CommandError::quoting("ERR Unknown client type '", kind, "'")),
     }
 }
 
@@ -404,8 +397,7 @@ fn kill(state: &mut ServerState, args: Args<'_>, out: &mut Reply<'_>) -> Command
                 b"laddr" => clients.retain(|client| client.laddr.as_bytes() == value),
                 b"user" => {
                     if value != b"default" {
-                        let user = String::from_utf8_lossy(value);
-                        return Err(CommandError::new(format!("ERR No such user '{user}'")));
+                        return Err(CommandError::quoting("ERR No such user '", value, "'"));
                     }
                 }
                 b"skipme" => match &value.to_ascii_lowercase()[..] {

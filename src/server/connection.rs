@@ -308,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Broken::Malformed(error) => {
                         self.state.count_error();
                         let mut reply = Reply::new(&mut self.output, self.session.protocol);
-                        reply.error(&format!("ERR {error}"));
+                        reply.error(format!("ERR {error}"));
                         self.release(1);
                     }
                     Broken::Http => self.shared.http_reports.report(&self.client.info.addr),
@@ -532,7 +532,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut refused = Vec::new();
         let mut reply = Reply::new(&mut refused, self.session.protocol);
         if wrote {
-            reply.error(&format!(
+            reply.error(format!(
                 "MISCONF outcome unknown: {cause}. The write may or may not survive a restart"
             ));
             self.output.truncate(start);
@@ -541,7 +541,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         } else {
             let held = self.held.pop_front().expect("only a held batch is refused");
             for _ in 0..held.replies {
-                reply.error(&format!("MISCONF Errors writing to the log: {cause}"));
+                reply.error(format!("MISCONF Errors writing to the log: {cause}"));
             }
             let grown = refused.len() as isize - (held.end - start) as isize;
             self.output.splice(start..held.end, refused.drain(..));
@@ -649,7 +649,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut reply = Reply::new(&mut self.output, self.session.protocol);
             match &finished.result {
                 Ok(status) => reply.simple(status),
-                Err(error) => reply.error(error.text()),
+                Err(error) => reply.error(error.bytes()),
             }
         }
         let migrate::Finished { log, lsn, durability, wrote, .. } = finished;

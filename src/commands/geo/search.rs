@@ -1,7 +1,6 @@
 //! Searching an area.
 
 use super::{position, reply_distance, reply_position, unit_m};
-use crate::commands::error::quoted;
 use crate::commands::numbers::integer;
 use crate::commands::sorted_sets::store;
 use crate::commands::{CommandError, CommandResult, Context, Key};
@@ -221,8 +220,8 @@ impl<'a> Options<'a> {
             )));
         }
         let needs = |what: &str| {
-            let name = quoted(name, usize::MAX);
-            CommandError::new(format!("ERR exactly one of {what} can be specified for {name}"))
+            let before = format!("ERR exactly one of {what} can be specified for ");
+            CommandError::quoting(&before, name, "")
         };
         if form.is_search() && self.center.is_none() {
             return Err(needs("FROMMEMBER or FROMLONLAT"));

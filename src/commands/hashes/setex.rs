@@ -4,7 +4,6 @@ use super::expiry::{Unit, absolute_ms, delete_fields, state_expiry, state_persis
 use super::write::set_pairs;
 use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
 use crate::commands::elements::reply_element;
-use crate::commands::error::quoted;
 use crate::commands::{CommandError, CommandResult, Context};
 use crate::data::Hash;
 use crate::data::hash::FieldExpiry;
@@ -82,8 +81,7 @@ impl<'a> Options<'a> {
             } else if (is("NX") || is("XX")) && options.key_exists.is_none() {
                 options.key_exists = Some(is("XX"));
             } else {
-                let word = quoted(word, usize::MAX);
-                return Err(CommandError::new(format!("ERR unknown argument: {word}")));
+                return Err(CommandError::quoting("ERR unknown argument: ", word, ""));
             }
             at += 1;
         }

@@ -162,13 +162,15 @@ const fn row(
 /// The error for a group that does not exist, or its key does not.
 fn no_such_group(key: &[u8], group: &[u8], suffix: &str) -> CommandError {
     let (key, group) = (quoted(key, usize::MAX), quoted(group, usize::MAX));
-    CommandError::new(format!("NOGROUP No such key '{key}' or consumer group '{group}'{suffix}"))
+    let (before, between) = (b"NOGROUP No such key '", b"' or consumer group '");
+    CommandError::new([before, key, between, group, b"'", suffix.as_bytes()].concat())
 }
 
 /// The error for a group that does not exist at a key that does.
 fn no_such_group_at(key: &[u8], group: &[u8]) -> CommandError {
     let (key, group) = (quoted(key, usize::MAX), quoted(group, usize::MAX));
-    CommandError::new(format!("NOGROUP No such consumer group '{group}' for key name '{key}'"))
+    let (before, between) = (b"NOGROUP No such consumer group '", b"' for key name '");
+    CommandError::new([before, group, between, key, b"'"].concat())
 }
 
 /// Replies with an entry: its id and its fields and values.

@@ -3,7 +3,6 @@
 use super::ids::{self, IdText};
 use super::{CommandError, CommandResult, Context, Store, no_such_group, read_group, reply_entry};
 use crate::commands::Key;
-use crate::commands::error::quoted;
 use crate::commands::numbers::integer;
 use crate::data::Stream;
 use crate::data::stream::{ConsumerId, Group, Pending, StreamId};
@@ -227,9 +226,8 @@ impl ClaimOptions {
                 }
                 Some(arg) if is(b"LASTID") => options.last_id = ids::id(arg, 0)?,
                 _ => {
-                    let option = quoted(option, usize::MAX);
-                    let text = format!("ERR Unrecognized XCLAIM option '{option}'");
-                    return Err(CommandError::new(text));
+                    let before = "ERR Unrecognized XCLAIM option '";
+                    return Err(CommandError::quoting(before, option, "'"));
                 }
             }
         }

@@ -167,7 +167,7 @@ pub fn check_commands(
                 if let Err(error) = table::resolve(args)
                     && !is_known
                 {
-                    return Ok(Some((offset, error.text().to_owned(), false)));
+                    return Ok(Some((offset, error.to_string(), false)));
                 }
                 let name = args.at(0);
                 if name.eq_ignore_ascii_case(b"MULTI") {

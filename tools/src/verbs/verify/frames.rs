@@ -74,7 +74,7 @@ pub fn check(
                             |at, args: Args<'_>| match table::resolve(args) {
                                 Ok(_) => Ok(()),
                                 Err(_) if args.at(0).eq_ignore_ascii_case(b"FUNCTION") => Ok(()),
-                                Err(error) => Err(Unknown(at, error.text().to_owned())),
+                                Err(error) => Err(Unknown(at, error.to_string())),
                             },
                         );
                     if let Err(Unknown(at, text)) = checked {
