@@ -708,6 +708,30 @@ fn a_running_server_keeps_its_directory_even_without_the_lock_file() {
 }
 
 #[test]
+fn a_start_that_is_refused_takes_nothing_from_the_server_that_runs() {
+    let directives = ["--unixsocket", "s.sock", "--pidfile", "s.pid"];
+    let setup = Setup::new(&directives);
+    let server = setup.start();
+    let (socket, pid_file) = (setup.dir().join("s.sock"), setup.dir().join("s.pid"));
+    let check = |what: &str| {
+        assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok(), "{what}");
+        let pid = std::fs::read_to_string(&pid_file).unwrap();
+        assert_eq!(pid.trim(), server.pid().to_string(), "{what}");
+    };
+    check("at first");
+    assert!(setup.start_refused().contains("in use by another process"));
+    check("another start on the directory");
+    // In memory only, it would not need the directory.
+    let path = socket.to_str().unwrap();
+    let other = ["--appendonly", "no", "--unixsocket", path, "--pidfile", "s.pid"];
+    let other = Setup::new(&other).data_in(&setup.home().join("other"));
+    assert!(other.start_refused().contains("s.sock is in use by another process"));
+    check("another start on the socket");
+    server.stop();
+    assert!(!socket.exists() && !pid_file.exists());
+}
+
+#[test]
 fn a_client_that_reads_gets_all_of_a_pipeline_larger_than_any_buffer() {
     let setup = Setup::new(&["--appendonly", "no"]);
     let server = setup.start();

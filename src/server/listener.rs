@@ -173,6 +173,10 @@ impl Listeners {
     }
 
     fn listen_unix(&self, shared: &Arc<Shared>, path: &str, mode: u32) -> io::Result<()> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let text = format!("the Unix socket {path} is in use by another process");
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+        }
         // Left over from a server that did not close.
         let _ = std::fs::remove_file(path);
         let first = &self.threads[0].runtime;

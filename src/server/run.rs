@@ -10,10 +10,12 @@ use super::waiters::Waiters;
 use super::{args, logger};
 use crate::commands::Settings;
 use crate::data::{KeyHasher, Limits};
-use crate::engine::{Engine, Machine};
-use crate::log::{Durability, Options, Retention};
+use crate::disk::RealDisk;
+use crate::engine::{Engine, Machine, data_dir};
+use crate::log::{self, Durability, Options, Retention};
 use crate::{log_notice, log_warning};
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -96,6 +98,10 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     daemon::enter_data_dir(&mut loaded.config)?;
     let config = loaded.config;
     logger::init(&config)?;
+    if config.appendonly {
+        // Before anything is taken from a server that runs: its socket, its pid file.
+        log::check_free(&RealDisk, &data_dir(Path::new(&config.dir.0)))?;
+    }
     let supervisor = Supervisor::start(config.supervised);
     let in_background = config.daemonize && !supervisor.is_present();
     if in_background {
@@ -103,13 +109,6 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     }
     // Threads do not survive a fork, so the allocator's begin after it.
     set_allocator_thread(config.jemalloc_bg_thread);
-    let pid_file = match PidFile::create(&config, in_background) {
-        Ok(file) => file,
-        Err(error) => {
-            log_warning!("{error}");
-            None
-        }
-    };
     log_notice!("{}", args::version());
     log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
     loaded.notes.iter().for_each(|note| log_notice!("{note}"));
@@ -134,6 +133,11 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let exit_asked = shared.exit.subscribe();
     log_notice!("Server initialized");
     Listeners::start(&shared, threads.clone())?;
+    // Who cannot listen does not take the file from another one.
+    let pid_file = PidFile::create(&shared.config.read(), in_background).unwrap_or_else(|error| {
+        log_warning!("{error}");
+        None
+    });
 
     for thread in &threads {
         let (shared, waiters) = (shared.clone(), thread.waiters.clone());
