@@ -445,6 +445,11 @@ impl Log {
         if let Some(failure) = &*self.failure.lock() {
             return Some(failure.cause.clone());
         }
+        self.unprepared()
+    }
+
+    /// Why the next segment cannot be made, if it cannot: writes are refused once it is needed.
+    pub fn unprepared(&self) -> Option<String> {
         self.prepare_error.lock().clone()
     }
 

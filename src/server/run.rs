@@ -383,9 +383,16 @@ async fn every_second(shared: Arc<Shared>) {
 /// Says in the server's log when writes begin to be refused, and when they are taken again.
 async fn report_refusals(shared: Arc<Shared>) {
     let mut reported: Option<String> = None;
+    let mut warned = false;
     loop {
         tokio::time::sleep(REFUSAL_PERIOD).await;
-        let refusal = shared.engine.log().and_then(|log| log.refusal());
+        let log = shared.engine.log();
+        let unprepared = log.as_ref().and_then(|log| log.unprepared());
+        if let Some(cause) = unprepared.as_ref().filter(|_| !warned) {
+            log_warning!("Writes will be refused once this segment is full: {cause}");
+        }
+        warned = unprepared.is_some();
+        let refusal = log.and_then(|log| log.refusal());
         if refusal == reported {
             continue;
         }
