@@ -131,6 +131,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let shared = Shared::new(engine, config, waiters);
     let shared = Arc::new(Shared { config_file: loaded.file, started, ..shared });
     let exit_asked = shared.exit.subscribe();
+    shared.counters.memory_at_start_bytes.store(super::memory::used(), Ordering::Relaxed);
     log_notice!("Server initialized");
     Listeners::start(&shared, threads.clone())?;
     // Who cannot listen does not take the file from another one.
@@ -356,14 +357,29 @@ async fn background_tasks(shared: Arc<Shared>) {
 /// Takes what `INFO` shows per second, and disconnects clients that have been idle for longer than
 /// `timeout`.
 async fn every_second(shared: Arc<Shared>) {
-    let mut commands_before = 0;
+    let (mut commands_before, mut input_before, mut output_before) = (0, 0, 0);
+    // `CONFIG RESETSTAT` sets counters back.
+    let advance = |before: &mut u64, now: u64| now.saturating_sub(std::mem::replace(before, now));
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let counters = &shared.counters;
-        counters.memory_peak_bytes.fetch_max(super::info::used_memory(), Ordering::Relaxed);
+        counters.memory_peak_bytes.fetch_max(super::memory::used(), Ordering::Relaxed);
         let commands = shared.engine.lock().commands();
-        counters.commands_per_s.store(commands - commands_before, Ordering::Relaxed);
-        commands_before = commands;
+        for (rate, before, now) in [
+            (&counters.commands_per_s, &mut commands_before, commands),
+            (
+                &counters.input_bytes_per_s,
+                &mut input_before,
+                counters.input_bytes.load(Ordering::Relaxed),
+            ),
+            (
+                &counters.output_bytes_per_s,
+                &mut output_before,
+                counters.output_bytes.load(Ordering::Relaxed),
+            ),
+        ] {
+            rate.store(advance(before, now), Ordering::Relaxed);
+        }
         shared.peers.release_idle();
         let timeout = shared.config.read().timeout;
         if timeout > 0 {
