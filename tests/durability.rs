@@ -479,8 +479,16 @@ fn full_disk(mode: &str) {
     let refusal = reader.call("SET other 1");
     assert!(refusal.is_error("MISCONF Errors writing to the log: "), "{refusal:?}");
     assert!(format!("{refusal:?}").contains("No space left on device"), "{refusal:?}");
+    for field in ["log_failure", "log_prepare_failure"] {
+        let cause = info(&mut reader, field);
+        assert!(cause.contains("No space left on device"), "{field}: {cause}");
+    }
     std::fs::remove_file(disk.ballast()).unwrap();
     load.wait_for_more(100);
+    eventually("nothing fails any more", || {
+        let fields = ["log_failure", "log_prepare_failure"];
+        fields.iter().all(|field| info(&mut reader, field).is_empty()).then_some(())
+    });
     let written = load.kill(server);
     let server = setup.start();
     check_load(&mut server.client(), &written, 10_000);
@@ -545,6 +553,10 @@ fn the_log_can_be_switched_off_while_syncs_fail() {
     });
     let mut client = server.client();
     assert!(client.call("SET k x").is_error("MISCONF"));
+    eventually("each attempt to heal counts", || {
+        let failures = info(&mut client, "log_sync_failures");
+        (failures.parse::<u64>().expect("a number") >= 3).then_some(())
+    });
     assert_eq!(client.call("CONFIG SET appendonly no"), ok());
     assert_eq!(client.call("SET k after"), ok());
     assert_eq!(client.call("GET k"), bulk("after"));

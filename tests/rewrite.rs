@@ -53,6 +53,36 @@ fn everything_is_there_after_a_rewrite_and_a_restart() {
 }
 
 #[test]
+fn values_longer_than_a_block_of_the_base_are_there_after_a_restart() {
+    let setup = Setup::new(&["--appendonly", "no"]);
+    let server = setup.start();
+    let mut client = server.client();
+    client.call_args(&[&b"SET"[..], b"first", &noise(3 << 20, 1)]);
+    client.call("SET small 1");
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    client.call_all(["SELECT 3", "SET small 2"]);
+    let list: Vec<String> = (0..300).map(|number| format!("{number:010000}")).collect();
+    let words = ["RPUSH", "list"].into_iter().chain(list.iter().map(String::as_str));
+    client.call_args(&words.collect::<Vec<_>>());
+    client.call_args(&[&b"SET"[..], b"last", &noise(2 << 20, 2)]);
+    client.call("SELECT 0");
+    let before = contents(&mut client);
+    server.kill();
+    // Everything is in memory at once here, and comes in slices in a rewrite.
+    let mut setup = setup;
+    setup.set_directives(&[]);
+    for _ in 0..2 {
+        let server = setup.start();
+        let mut client = server.client();
+        assert_same_contents(&contents(&mut client), &before);
+        assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+        rewritten(&mut client);
+        server.kill();
+    }
+    assert_same_contents(&contents(&mut setup.start().client()), &before);
+}
+
+#[test]
 fn a_process_killed_during_a_rewrite_leaves_nothing_behind() {
     let setup = Setup::new(&["--appendfsync", "everysec"]);
     for round in 0..3 {

@@ -876,6 +876,73 @@ fn a_running_server_keeps_its_directory_even_without_the_lock_file() {
     assert_eq!(server.client().call("SET a 1"), ok());
 }
 
+/// Fields of Redis that are not here: how it was compiled, what its event loop and its main thread did, and some counts.
+const FIELDS_LEFT_OUT: [&str; 14] = [
+    "aof_rewrites",
+    "aof_rewrites_consecutive_failures",
+    "atomicvar_api",
+    "current_save_keys_processed",
+    "current_save_keys_total",
+    "eventloop_cycles",
+    "eventloop_duration_cmd_sum",
+    "eventloop_duration_sum",
+    "expire_cycle_cpu_milliseconds",
+    "gcc_version",
+    "instantaneous_eventloop_cycles_per_sec",
+    "instantaneous_eventloop_duration_usec",
+    "used_cpu_sys_main_thread",
+    "used_cpu_user_main_thread",
+];
+
+#[test]
+fn info_has_the_fields_of_redis() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(redis) = Redis::start_in(dir.path(), &["--appendonly", "yes"]) else { return };
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let fields = |mut client: Client| {
+        client.call("INCR a");
+        let text = client.call("INFO").text();
+        let names = text.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned()));
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let (ours, theirs) = (fields(server.client()), fields(redis.client()));
+    let missing: Vec<_> = theirs.difference(&ours).map(String::as_str).collect();
+    let unnamed: Vec<_> = missing.iter().filter(|name| !FIELDS_LEFT_OUT.contains(name)).collect();
+    assert!(unnamed.is_empty(), "{unnamed:?}");
+    assert!(FIELDS_LEFT_OUT.iter().all(|name| !ours.contains(*name)));
+    let mut client = server.client();
+    for field in ["total_reads_processed", "total_writes_processed", "total_system_memory"] {
+        let text = client.call("INFO memory stats").text();
+        let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        assert!(value.unwrap().parse::<u64>().unwrap() > 0, "{field}");
+    }
+}
+
+#[test]
+fn a_start_that_is_refused_takes_nothing_from_the_server_that_runs() {
+    let directives = ["--unixsocket", "s.sock", "--pidfile", "s.pid"];
+    let setup = Setup::new(&directives);
+    let server = setup.start();
+    let (socket, pid_file) = (setup.dir().join("s.sock"), setup.dir().join("s.pid"));
+    let check = |what: &str| {
+        assert!(std::os::unix::net::UnixStream::connect(&socket).is_ok(), "{what}");
+        let pid = std::fs::read_to_string(&pid_file).unwrap();
+        assert_eq!(pid.trim(), server.pid().to_string(), "{what}");
+    };
+    check("at first");
+    assert!(setup.start_refused().contains("in use by another process"));
+    check("another start on the directory");
+    // In memory only, it would not need the directory.
+    let path = socket.to_str().unwrap();
+    let other = ["--appendonly", "no", "--unixsocket", path, "--pidfile", "s.pid"];
+    let other = Setup::new(&other).data_in(&setup.home().join("other"));
+    assert!(other.start_refused().contains("s.sock is in use by another process"));
+    check("another start on the socket");
+    server.stop();
+    assert!(!socket.exists() && !pid_file.exists());
+}
+
 #[test]
 fn a_client_that_reads_gets_all_of_a_pipeline_larger_than_any_buffer() {
     let setup = Setup::new(&["--appendonly", "no"]);

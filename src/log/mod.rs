@@ -38,7 +38,7 @@ pub use base::BaseWriter;
 pub use begin::begin;
 pub use compact::Retention;
 pub use frame::Lost;
-pub use open::{LOCK_NAME, attach, holds_data, reread};
+pub use open::{LOCK_NAME, attach, check_free, holds_data, reread};
 pub use recovery::{Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean};
 pub use retired::{CompressError, Compressed, open_retired};
 pub use salvage::SalvageWriter;
@@ -445,6 +445,11 @@ impl Log {
         if let Some(failure) = &*self.failure.lock() {
             return Some(failure.cause.clone());
         }
+        self.unprepared()
+    }
+
+    /// Why the next segment cannot be made, if it cannot: writes are refused once it is needed.
+    pub fn unprepared(&self) -> Option<String> {
         self.prepare_error.lock().clone()
     }
 

@@ -115,6 +115,18 @@ pub fn holds_data(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
     Ok(names.iter().any(|name| segment::parse_name(name).is_some()))
 }
 
+/// Looks whether the data set in `dir` can be opened: for whoever has to know before that.
+///
+/// # Errors
+/// If another process has it open, and those of the disk.
+pub fn check_free(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(LOCK_NAME);
+    match disk.is_locked(&path).map_err(disk_error("looking at", &path))? {
+        true => Err(OpenError::Locked { path: dir.into(), process: lock_content(disk, &path) }),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, OpenError> {
     disk.create_dir(dir).map_err(disk_error("creating", dir))?;
     let path = dir.join(LOCK_NAME);

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 pub struct SyncStats {
     /// Syncs that succeeded.
     pub syncs: u64,
-    /// Times that the log failed: a sync, a write, a new segment.
+    /// Times that the log failed, or failed to heal: a sync, a write, a new segment.
     pub failures: u64,
     /// How long the last sync took, in µs.
     pub last_us: u64,

@@ -323,6 +323,7 @@ impl Log {
                 self.notify();
             }
             Err(error) => {
+                self.stats.lock().failures += 1;
                 if let Some(failure) = &mut *self.failure.lock() {
                     failure.cause = format!("writing to the log failed, and still does: {error}");
                 }

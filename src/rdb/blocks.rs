@@ -2,8 +2,8 @@
 //!
 //! Other readers see an ordinary file. The index of the blocks is an auxiliary field before its end, as base64: for each
 //! block its offset (8 bytes), its database (4), how many keys it holds (4), and the CRC-32 of its bytes (4),
-//! little-endian all. A block ends where the next one begins, the last one where the index does. Each
-//! selects its database. The first has the file's head and no keys.
+//! little-endian all. A block ends where the next one begins, the last one where the index does, so none is empty. The
+//! first block of a database selects it. The first of all has the file's head and no keys.
 
 use super::checksum::Checksum;
 use super::chunk::Chunk;
@@ -220,9 +220,12 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Ends the block at hand behind its last whole record.
+    /// Ends the block at hand behind its last whole record. There is no block without bytes.
     fn cut(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         self.write_pending(self.whole_bytes, sink)?;
+        if self.block.written == 0 {
+            return Ok(());
+        }
         let next = OpenBlock {
             offset: self.block.offset + self.block.written,
             db: self.block.db,
@@ -246,6 +249,8 @@ impl FileWriter {
         }
         self.cut(sink)?;
         let index_offset = self.block.offset;
+        // A start would refuse the file, and by then those that it replaces are gone.
+        assert!(follow_each_other(&self.blocks, index_offset), "{:?}", self.blocks);
         let mut tail = Vec::new();
         if indexed {
             let mut index = Vec::with_capacity(self.blocks.len() * ENTRY_BYTES);
@@ -262,6 +267,13 @@ impl FileWriter {
         sink(&tail)?;
         Ok(Tail { index_offset, checksum: crc32fast::hash(&tail) })
     }
+}
+
+/// Whether each block has bytes, and together they make up everything before the index.
+fn follow_each_other(blocks: &[Block], index_offset: u64) -> bool {
+    blocks.first().is_some_and(|block| block.offset == 0)
+        && blocks.is_sorted_by(|a, b| a.offset < b.offset)
+        && blocks.last().is_some_and(|block| block.offset < index_offset)
 }
 
 /// Reads the index of blocks at the end of a file: `tail` are the file's bytes from `index_offset` on.
@@ -289,11 +301,139 @@ pub fn read_index(tail: &[u8], index_offset: u64) -> Result<Vec<Block>, Error> {
             checksum: u32_at(entry, 16),
         })
         .collect();
-    let in_order = blocks.is_sorted_by(|a, b| a.offset < b.offset);
-    let begins = blocks.first().is_some_and(|block| block.offset == 0);
-    let ends = blocks.last().is_some_and(|block| block.offset < index_offset);
-    if !rest.is_empty() || !in_order || !begins || !ends {
+    if !rest.is_empty() || !follow_each_other(&blocks, index_offset) {
         return Err(reader.error("an index of blocks that do not follow each other"));
     }
     Ok(blocks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::chunk::Format;
+    use super::super::file::{FileReader, Record};
+    use super::*;
+    use crate::data::{KeyHasher, Limits, Value};
+    use crate::disk::{Disk, SimDisk};
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    /// A key, where its value is divided into two chunks, and whether the next key is in another chunk or database.
+    #[derive(Clone, Debug)]
+    struct Key {
+        value_bytes: usize,
+        divided_at: Option<prop::sample::Index>,
+        next_chunk: bool,
+        next_db: bool,
+    }
+
+    fn key() -> impl Strategy<Value = Key> {
+        let value_bytes = prop_oneof![
+            3 => 0..200usize,
+            1 => BLOCK_BYTES_MAX - 60..BLOCK_BYTES_MAX + 20,
+            1 => 0..3 * BLOCK_BYTES_MAX,
+        ];
+        let parts =
+            (value_bytes, any::<Option<prop::sample::Index>>(), any::<bool>(), any::<bool>());
+        parts.prop_map(|(value_bytes, divided_at, next_chunk, next_db)| Key {
+            value_bytes,
+            divided_at,
+            next_chunk,
+            next_db,
+        })
+    }
+
+    /// The chunks of such keys, and how many keys each database has.
+    fn chunks(keys: &[Key]) -> (Vec<Chunk>, Vec<Count>) {
+        let mut chunks = vec![Chunk::new(0, Format::default())];
+        let mut counts = vec![Count { db: 0, keys: 0, expiring: 0 }];
+        for (number, key) in keys.iter().enumerate() {
+            let db = counts.last().unwrap().db;
+            let (name, value) = (number.to_string(), vec![b'x'; key.value_bytes]);
+            let chunk = chunks.last_mut().unwrap();
+            match key.divided_at {
+                None => {
+                    chunk.put(name.as_bytes(), None, Value::Text { bytes: &value, edited: false })
+                }
+                Some(at) => {
+                    let (first, second) = value.split_at(at.index(value.len() + 1));
+                    chunk.begin(name.as_bytes(), None, 0);
+                    chunk.writer().number(value.len() as u64);
+                    chunk.writer().raw(first);
+                    let mut next = Chunk::new(db, Format::default()).continued();
+                    next.writer().raw(second);
+                    next.end();
+                    chunks.push(next);
+                }
+            }
+            counts.last_mut().unwrap().keys += 1;
+            if key.next_db {
+                counts.push(Count { db: db + 1, keys: 0, expiring: 0 });
+            }
+            if key.next_db || key.next_chunk {
+                chunks.push(Chunk::new(counts.last().unwrap().db, Format::default()));
+            }
+        }
+        chunks.retain(|chunk| !chunk.is_empty());
+        counts.retain(|count| count.keys > 0);
+        (chunks, counts)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn blocks_follow_each_other_and_hold_every_key(
+            keys in prop::collection::vec(key(), 0..8),
+        ) {
+            let (chunks, counts) = chunks(&keys);
+            let mut head = Vec::new();
+            file::header(Default::default(), &mut head);
+            let mut writer = FileWriter::new(head, &counts);
+            let mut bytes = Vec::new();
+            let mut sink = |part: &[u8]| {
+                bytes.extend_from_slice(part);
+                Ok(())
+            };
+            for chunk in &chunks {
+                writer.chunk(chunk, &mut sink).unwrap();
+            }
+            let tail = writer.end(true, &mut sink).unwrap();
+
+            let index_offset = tail.index_offset as usize;
+            prop_assert_eq!(crc32fast::hash(&bytes[index_offset..]), tail.checksum);
+            let blocks = read_index(&bytes[index_offset..], tail.index_offset);
+            prop_assert!(blocks.is_ok(), "{:?}", blocks);
+            let blocks = blocks.unwrap();
+            let mut found = vec![0; counts.len()];
+            for (number, block) in blocks.iter().enumerate() {
+                let end = blocks.get(number + 1).map_or(tail.index_offset, |next| next.offset);
+                let block_bytes = &bytes[block.offset as usize..end as usize];
+                prop_assert!(block.is_sound(block_bytes));
+                prop_assert!(block_bytes.len() <= BLOCK_BYTES_MAX || block.keys == 1);
+                if block.keys > 0 {
+                    let index = counts.iter().position(|count| count.db == block.db);
+                    found[index.unwrap()] += u64::from(block.keys);
+                }
+            }
+            prop_assert!(found.iter().copied().eq(counts.iter().map(|count| count.keys)));
+
+            // Other readers see an ordinary file.
+            let disk = SimDisk::new();
+            disk.put(Path::new("f"), &bytes);
+            let file = disk.open(Path::new("f")).unwrap();
+            let limits = Limits::new(KeyHasher::new((0, 0)));
+            let mut reader = FileReader::open(&*file, limits, true).unwrap();
+            let mut names = Vec::new();
+            while let Some(name) = reader
+                .next(|record| match record {
+                    Record::Key(record) => Some(String::from_utf8(record.key.to_vec()).unwrap()),
+                    _ => None,
+                })
+                .unwrap()
+            {
+                names.extend(name);
+            }
+            prop_assert!(names.into_iter().eq((0..keys.len()).map(|number| number.to_string())));
+        }
+    }
 }

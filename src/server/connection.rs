@@ -94,6 +94,8 @@ pub struct Connection<S> {
     closing: bool,
     bytes_in: u64,
     bytes_out: u64,
+    reads: u64,
+    writes: u64,
 }
 
 /// A parsed request of the batch: where its arguments are in `ranges`.
@@ -160,6 +162,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             closing: false,
             bytes_in: 0,
             bytes_out: 0,
+            reads: 0,
+            writes: 0,
         }
     }
 
@@ -169,6 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match self.next_event().await {
                 Event::Read(count) => {
                     self.bytes_in += count as u64;
+                    self.reads += 1;
                     if self.is_paused() {
                         self.more = true;
                         continue;
@@ -177,6 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let limit = self.shared.query_bytes_max.load(Ordering::Relaxed);
                     if self.input.len() > limit {
                         let id = self.client.info.id;
+                        self.shared.counters.input_limits.fetch_add(1, Ordering::Relaxed);
                         crate::log_warning!("Client id={id} closed: its request is too long");
                         return;
                     }
@@ -466,6 +472,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.closing |= self.state.close;
         self.settle(log, lsn, durability, wrote, replies);
         if self.output.len() - self.written > OUTPUT_BYTES_MAX {
+            self.shared.counters.output_limits.fetch_add(1, Ordering::Relaxed);
             let id = self.client.info.id;
             crate::log_warning!("Client id={id} closed: it does not take its replies");
             self.output.clear();
@@ -558,6 +565,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn wrote(&mut self, count: usize) {
         self.written += count;
         self.bytes_out += count as u64;
+        self.writes += 1;
         if self.written == self.output.len() {
             self.output.clear();
             (self.written, self.ready) = (0, 0);
@@ -604,7 +612,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             while self.input.len() < 2 * READ_BYTES {
                 match self.poll_input(context) {
                     Poll::Pending => break,
-                    Poll::Ready(Event::Read(count)) => self.bytes_in += count as u64,
+                    Poll::Ready(Event::Read(count)) => {
+                        self.bytes_in += count as u64;
+                        self.reads += 1;
+                    }
                     Poll::Ready(_) => return Poll::Ready(false),
                 }
             }
@@ -735,6 +746,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         state.net_output_bytes += bytes_out;
         counters.input_bytes.fetch_add(bytes_in, Ordering::Relaxed);
         counters.output_bytes.fetch_add(bytes_out, Ordering::Relaxed);
+        counters.reads.fetch_add(std::mem::take(&mut self.reads), Ordering::Relaxed);
+        counters.writes.fetch_add(std::mem::take(&mut self.writes), Ordering::Relaxed);
     }
 }
 

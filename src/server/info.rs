@@ -2,7 +2,6 @@
 
 use super::background::{self, Outcome, Task};
 use super::client::REDIS_VERSION;
-use super::config::values::MaxmemoryPolicy;
 use super::run::unix_s;
 use super::shared::Shared;
 use crate::engine::Guard;
@@ -16,7 +15,7 @@ type Section = (&'static str, &'static str, fn(&Shared, &Guard<'_>, &mut String)
 const SECTIONS: [Section; 12] = [
     ("server", "Server", server),
     ("clients", "Clients", clients),
-    ("memory", "Memory", memory),
+    ("memory", "Memory", super::memory::info),
     ("persistence", "Persistence", persistence),
     ("stats", "Stats", stats),
     ("replication", "Replication", replication),
@@ -28,8 +27,67 @@ const SECTIONS: [Section; 12] = [
     ("keyspace", "Keyspace", keyspace),
 ];
 
-fn field(out: &mut String, name: &str, value: impl std::fmt::Display) {
+/// Nothing is forked, so that no page is copied on write.
+const PERSISTENCE_ZEROS: [&str; 8] = [
+    "current_cow_peak",
+    "current_cow_size",
+    "current_cow_size_age",
+    "current_fork_perc",
+    "rdb_last_cow_size",
+    "aof_last_cow_size",
+    "module_fork_in_progress",
+    "module_fork_last_cow_size",
+];
+
+/// Replication, eviction, publishing, tracking, defragmentation, access lists, forks.
+const STATS_ZEROS: [&str; 38] = [
+    "total_net_repl_input_bytes",
+    "total_net_repl_output_bytes",
+    "instantaneous_input_repl_kbps",
+    "instantaneous_output_repl_kbps",
+    "sync_full",
+    "sync_partial_ok",
+    "sync_partial_err",
+    "expired_time_cap_reached_count",
+    "evicted_keys",
+    "evicted_clients",
+    "evicted_scripts",
+    "total_eviction_exceeded_time",
+    "current_eviction_exceeded_time",
+    "pubsub_channels",
+    "pubsub_patterns",
+    "pubsubshard_channels",
+    "latest_fork_usec",
+    "total_forks",
+    "slave_expires_tracked_keys",
+    "active_defrag_hits",
+    "active_defrag_misses",
+    "active_defrag_key_hits",
+    "active_defrag_key_misses",
+    "total_active_defrag_time",
+    "current_active_defrag_time",
+    "tracking_total_keys",
+    "tracking_total_items",
+    "tracking_total_prefixes",
+    "unexpected_error_replies",
+    "dump_payload_sanitizations",
+    "io_threaded_reads_processed",
+    "io_threaded_writes_processed",
+    "reply_buffer_shrinks",
+    "reply_buffer_expands",
+    "acl_access_denied_auth",
+    "acl_access_denied_cmd",
+    "acl_access_denied_key",
+    "acl_access_denied_channel",
+];
+
+pub(super) fn field(out: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = write!(out, "{name}:{value}\r\n");
+}
+
+/// Fields of Redis about what there is not here, so that it never happens.
+pub(super) fn zeros(out: &mut String, names: &[&str]) {
+    names.iter().for_each(|name| field(out, name, 0));
 }
 
 /// `INFO [section …]`
@@ -70,6 +128,10 @@ pub fn reset(shared: &Shared, engine: &mut Guard<'_>) {
         &counters.rejected,
         &counters.input_bytes,
         &counters.output_bytes,
+        &counters.reads,
+        &counters.writes,
+        &counters.input_limits,
+        &counters.output_limits,
         &counters.errors,
     ] {
         counter.store(0, Ordering::Relaxed);
@@ -116,6 +178,9 @@ fn server(shared: &Shared, _: &Guard<'_>, out: &mut String) {
     let file = shared.config_file.as_deref().unwrap_or(std::path::Path::new(""));
     field(out, "config_file", file.display());
     field(out, "io_threads_active", u8::from(shared.threads.len() > 1));
+    shared.listeners.lock().describe(&config).iter().enumerate().for_each(|(number, listener)| {
+        field(out, &format!("listener{number}"), listener);
+    });
 }
 
 fn clients(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
@@ -141,51 +206,6 @@ fn clients(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "total_blocking_keys_on_nokey", told);
 }
 
-fn human(bytes: usize) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "K", "M", "G"] {
-        if value < 1024.0 {
-            return if unit == "B" { format!("{bytes}B") } else { format!("{value:.2}{unit}") };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.2}T")
-}
-
-/// What the allocator has handed out.
-pub fn used_memory() -> usize {
-    // The statistics are a snapshot that advancing the epoch renews.
-    let _ = tikv_jemalloc_ctl::epoch::advance();
-    tikv_jemalloc_ctl::stats::allocated::read().unwrap_or(0)
-}
-
-fn memory(shared: &Shared, _: &Guard<'_>, out: &mut String) {
-    use tikv_jemalloc_ctl::stats as jemalloc;
-    let used = used_memory();
-    let resident = jemalloc::resident::read().unwrap_or(0);
-    let active = jemalloc::active::read().unwrap_or(0);
-    let config = shared.config.read();
-    field(out, "used_memory", used);
-    field(out, "used_memory_human", human(used));
-    field(out, "used_memory_rss", resident);
-    field(out, "used_memory_rss_human", human(resident));
-    let peak = used.max(shared.counters.memory_peak_bytes.load(Ordering::Relaxed));
-    field(out, "used_memory_peak", peak);
-    field(out, "used_memory_peak_human", human(peak));
-    field(out, "used_memory_dataset", used);
-    field(out, "allocator_allocated", used);
-    field(out, "allocator_active", active);
-    field(out, "allocator_resident", resident);
-    field(out, "maxmemory", config.maxmemory);
-    field(out, "maxmemory_human", human(config.maxmemory as usize));
-    let policy: MaxmemoryPolicy = config.maxmemory_policy;
-    field(out, "maxmemory_policy", policy.name());
-    let ratio = if used > 0 { resident as f64 / used as f64 } else { 1.0 };
-    field(out, "mem_fragmentation_ratio", format_args!("{ratio:.2}"));
-    field(out, "mem_allocator", "jemalloc");
-    field(out, "lazyfree_pending_objects", 0);
-}
-
 fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     let is_loading = engine.is_loading();
     field(out, "loading", u8::from(is_loading));
@@ -203,7 +223,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "rdb_last_bgsave_time_sec", status.last_save.took_s);
     field(out, "rdb_current_bgsave_time_sec", save_s.unwrap_or(-1));
     field(out, "rdb_saves", saves.count);
-    field(out, "rdb_last_cow_size", 0);
+    zeros(out, &PERSISTENCE_ZEROS);
     field(out, "rdb_last_load_keys_expired", shared.loading.expired.load(Ordering::Relaxed));
     field(out, "rdb_last_load_keys_loaded", shared.loading.keys.load(Ordering::Relaxed));
     let is_enabled = engine.log().is_some() || is_loading && shared.config.read().appendonly;
@@ -257,6 +277,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "log_lost_keys", lost.iter().map(|lost| lost.keys).sum::<u64>());
     field(out, "log_lost_passed_over", log.passed_over());
     field(out, "log_failure", failure.as_deref().unwrap_or(""));
+    field(out, "log_prepare_failure", log.unprepared().as_deref().unwrap_or(""));
 }
 
 fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
@@ -269,28 +290,22 @@ fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "instantaneous_ops_per_sec", read(&counters.commands_per_s));
     field(out, "total_net_input_bytes", read(&counters.input_bytes));
     field(out, "total_net_output_bytes", read(&counters.output_bytes));
-    field(out, "instantaneous_input_kbps", "0.00");
-    field(out, "instantaneous_output_kbps", "0.00");
+    let kib = |counter| format!("{:.2}", read(counter) as f64 / 1024.0);
+    field(out, "instantaneous_input_kbps", kib(&counters.input_bytes_per_s));
+    field(out, "instantaneous_output_kbps", kib(&counters.output_bytes_per_s));
+    field(out, "total_reads_processed", read(&counters.reads));
+    field(out, "total_writes_processed", read(&counters.writes));
+    field(out, "client_query_buffer_limit_disconnections", read(&counters.input_limits));
+    field(out, "client_output_buffer_limit_disconnections", read(&counters.output_limits));
     field(out, "rejected_connections", read(&counters.rejected));
-    field(out, "sync_full", 0);
-    field(out, "sync_partial_ok", 0);
-    field(out, "sync_partial_err", 0);
     field(out, "expired_subkeys", keyspace.expired_fields);
     field(out, "expired_keys", keyspace.expired);
     field(out, "expired_stale_perc", "0.00");
-    field(out, "expired_time_cap_reached_count", 0);
-    field(out, "evicted_keys", 0);
-    field(out, "evicted_clients", 0);
-    field(out, "total_eviction_exceeded_time", 0);
     field(out, "keyspace_hits", keyspace.hits);
     field(out, "keyspace_misses", keyspace.misses);
-    field(out, "pubsub_channels", 0);
-    field(out, "pubsub_patterns", 0);
-    field(out, "pubsubshard_channels", 0);
-    field(out, "latest_fork_usec", 0);
-    field(out, "total_forks", 0);
     field(out, "migrate_cached_sockets", shared.peers.len());
     field(out, "total_error_replies", read(&counters.errors));
+    zeros(out, &STATS_ZEROS);
 }
 
 fn replication(_: &Shared, engine: &Guard<'_>, out: &mut String) {

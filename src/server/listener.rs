@@ -172,7 +172,20 @@ impl Listeners {
         Ok(Listening { address, socket: second, task })
     }
 
+    /// What is listened on, as `INFO` says it.
+    pub fn describe(&self, config: &Config) -> Vec<String> {
+        let binds: String =
+            self.open.iter().map(|open| format!("bind={},", open.address.ip())).collect();
+        let tcp = (!binds.is_empty()).then(|| format!("name=tcp,{binds}port={}", config.port));
+        let unix = config.unixsocket.as_ref().map(|path| format!("name=unix,bind={path}"));
+        tcp.into_iter().chain(unix).collect()
+    }
+
     fn listen_unix(&self, shared: &Arc<Shared>, path: &str, mode: u32) -> io::Result<()> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let text = format!("the Unix socket {path} is in use by another process");
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
+        }
         // Left over from a server that did not close.
         let _ = std::fs::remove_file(path);
         let first = &self.threads[0].runtime;

@@ -19,6 +19,7 @@ pub mod info;
 pub mod listener;
 pub mod load;
 pub mod logger;
+pub mod memory;
 pub mod migrate;
 pub mod run;
 pub mod saves;

@@ -10,10 +10,12 @@ use super::waiters::Waiters;
 use super::{args, logger};
 use crate::commands::Settings;
 use crate::data::{KeyHasher, Limits};
-use crate::engine::{Engine, Machine};
-use crate::log::{Durability, Options, Retention};
+use crate::disk::RealDisk;
+use crate::engine::{Engine, Machine, data_dir};
+use crate::log::{self, Durability, Options, Retention};
 use crate::{log_notice, log_warning};
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -98,6 +100,10 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     daemon::enter_data_dir(&mut loaded.config)?;
     let config = loaded.config;
     logger::init(&config)?;
+    if config.appendonly {
+        // Before anything is taken from a server that runs: its socket, its pid file.
+        log::check_free(&RealDisk, &data_dir(Path::new(&config.dir.0)))?;
+    }
     let supervisor = Supervisor::start(config.supervised);
     let in_background = config.daemonize && !supervisor.is_present();
     if in_background {
@@ -105,13 +111,6 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     }
     // Threads do not survive a fork, so the allocator's begin after it.
     set_allocator_thread(config.jemalloc_bg_thread);
-    let pid_file = match PidFile::create(&config, in_background) {
-        Ok(file) => file,
-        Err(error) => {
-            log_warning!("{error}");
-            None
-        }
-    };
     log_notice!("{}", args::version());
     log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
     loaded.notes.iter().for_each(|note| log_notice!("{note}"));
@@ -134,8 +133,14 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let shared = Shared::new(engine, config, waiters);
     let shared = Arc::new(Shared { config_file: loaded.file, started, ..shared });
     let exit_asked = shared.exit.subscribe();
+    shared.counters.memory_at_start_bytes.store(super::memory::used(), Ordering::Relaxed);
     log_notice!("Server initialized");
     Listeners::start(&shared, threads.clone())?;
+    // Who cannot listen does not take the file from another one.
+    let pid_file = PidFile::create(&shared.config.read(), in_background).unwrap_or_else(|error| {
+        log_warning!("{error}");
+        None
+    });
 
     for thread in &threads {
         let (shared, waiters) = (shared.clone(), thread.waiters.clone());
@@ -354,14 +359,29 @@ async fn background_tasks(shared: Arc<Shared>) {
 /// Takes what `INFO` shows per second, and disconnects clients that have been idle for longer than
 /// `timeout`.
 async fn every_second(shared: Arc<Shared>) {
-    let mut commands_before = 0;
+    let (mut commands_before, mut input_before, mut output_before) = (0, 0, 0);
+    // `CONFIG RESETSTAT` sets counters back.
+    let advance = |before: &mut u64, now: u64| now.saturating_sub(std::mem::replace(before, now));
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let counters = &shared.counters;
-        counters.memory_peak_bytes.fetch_max(super::info::used_memory(), Ordering::Relaxed);
+        counters.memory_peak_bytes.fetch_max(super::memory::used(), Ordering::Relaxed);
         let commands = shared.engine.lock().commands();
-        counters.commands_per_s.store(commands - commands_before, Ordering::Relaxed);
-        commands_before = commands;
+        for (rate, before, now) in [
+            (&counters.commands_per_s, &mut commands_before, commands),
+            (
+                &counters.input_bytes_per_s,
+                &mut input_before,
+                counters.input_bytes.load(Ordering::Relaxed),
+            ),
+            (
+                &counters.output_bytes_per_s,
+                &mut output_before,
+                counters.output_bytes.load(Ordering::Relaxed),
+            ),
+        ] {
+            rate.store(advance(before, now), Ordering::Relaxed);
+        }
         shared.peers.release_idle();
         let timeout = shared.config.read().timeout;
         if timeout > 0 {
@@ -381,9 +401,16 @@ async fn every_second(shared: Arc<Shared>) {
 /// Says in the server's log when writes begin to be refused, and when they are taken again.
 async fn report_refusals(shared: Arc<Shared>) {
     let mut reported: Option<String> = None;
+    let mut warned = false;
     loop {
         tokio::time::sleep(REFUSAL_PERIOD).await;
-        let refusal = shared.engine.log().and_then(|log| log.refusal());
+        let log = shared.engine.log();
+        let unprepared = log.as_ref().and_then(|log| log.unprepared());
+        if let Some(cause) = unprepared.as_ref().filter(|_| !warned) {
+            log_warning!("Writes will be refused once this segment is full: {cause}");
+        }
+        warned = unprepared.is_some();
+        let refusal = log.and_then(|log| log.refusal());
         if refusal == reported {
             continue;
         }

@@ -22,12 +22,26 @@ pub struct Counters {
     pub input_bytes: AtomicU64,
     /// Bytes written to clients.
     pub output_bytes: AtomicU64,
+    /// Reads from clients.
+    pub reads: AtomicU64,
+    /// Writes to clients.
+    pub writes: AtomicU64,
+    /// Clients disconnected because of `client-query-buffer-limit`.
+    pub input_limits: AtomicU64,
+    /// Clients disconnected because their replies took too much memory.
+    pub output_limits: AtomicU64,
     /// Error replies.
     pub errors: AtomicU64,
     /// The most memory in use at any full second.
     pub memory_peak_bytes: AtomicUsize,
+    /// Memory in use before any data was there.
+    pub memory_at_start_bytes: AtomicUsize,
     /// Commands executed in the last full second.
     pub commands_per_s: AtomicU64,
+    /// Bytes read from clients in the last full second.
+    pub input_bytes_per_s: AtomicU64,
+    /// Bytes written to clients in the last full second.
+    pub output_bytes_per_s: AtomicU64,
     /// Commands executed when the counters were last reset.
     pub commands_at_reset: AtomicU64,
 }
