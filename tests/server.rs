@@ -538,8 +538,8 @@ fn client_reply_within_a_transaction_mutes_what_comes_behind_it() {
             "+OK +PONG $1 x ",
         ),
         (
-            &["MULTI", "CLIENT REPLY SKIP", "CLIENT REPLY ON", "EXEC", "PING"],
-            "+OK +QUEUED +QUEUED *2 +OK +PONG ",
+            &["MULTI", "CLIENT REPLY SKIP", "CLIENT REPLY ON", "EXEC", "PING", "ECHO x"],
+            "+OK +QUEUED +QUEUED *2 +OK $1 x ",
         ),
         (&["MULTI", "CLIENT REPLY SKIP", "DISCARD", "PING"], "+OK +QUEUED +OK +PONG "),
         (&["CLIENT REPLY SKIP", "EXEC", "PING"], "+PONG "),

@@ -140,7 +140,10 @@ pub(super) fn run(
                 if let Some(muted_from) = state.muted_from.take() {
                     out.truncate(muted_from);
                 }
-                state.reply_mode = ReplyMode::On;
+                // What a `SKIP` in the same transaction skips is the command behind that all the same.
+                if state.reply_mode != ReplyMode::SkipNext {
+                    state.reply_mode = ReplyMode::On;
+                }
                 out.ok();
             }
             b"off" => {
