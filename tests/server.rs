@@ -648,20 +648,6 @@ fn transactions_are_all_or_nothing_and_watch_aborts_them() {
 }
 
 #[test]
-fn what_cannot_begin_within_a_transaction_leaves_it_as_it_is() {
-    let setup = Setup::new(&[]);
-    let server = setup.start();
-    let mut client = server.client();
-    let lines = ["MULTI", "WATCH a", "MULTI", "PING", "EXEC"];
-    let [_, watch, multi, _, exec] = client.call_all(lines).try_into().unwrap();
-    assert_eq!(watch, error("ERR WATCH inside MULTI is not allowed"));
-    assert_eq!(multi, error("ERR MULTI calls can not be nested"));
-    assert_eq!(exec, array([status("PONG")]));
-    let replies = client.call_all(["MULTI", "WATCH", "EXEC"]);
-    assert!(replies[2].is_error("EXECABORT "), "{replies:?}");
-}
-
-#[test]
 fn waitaof_waits_for_durability_in_every_mode() {
     let setup = Setup::new(&["--appendfsync", "no"]);
     let server = setup.start();

@@ -62,6 +62,7 @@ impl Guard<'_> {
         match command {
             EngineCommand::Multi => {
                 if session.in_transaction() {
+                    session.break_transaction();
                     return Err(CommandError::fixed("ERR MULTI calls can not be nested"));
                 }
                 session.transaction = Some(Transaction::default());
@@ -74,6 +75,7 @@ impl Guard<'_> {
             }
             EngineCommand::Watch => {
                 if session.in_transaction() {
+                    session.break_transaction();
                     return Err(CommandError::fixed("ERR WATCH inside MULTI is not allowed"));
                 }
                 self.watch(session, args);

@@ -564,7 +564,7 @@ fn has_aftermath(args: &[Vec<u8>]) -> bool {
 }
 
 /// Whether a command belongs outside a transaction. Whether it breaks one differs between versions: in
-/// Valkey 8 it does, in Redis 7.4 and in ours it does not.
+/// Redis 7.4 it does not, in Valkey 8 and in ours it does.
 fn is_nested(args: &[Vec<u8>]) -> bool {
     matches!(&name(args)[..], "MULTI" | "WATCH")
 }
