@@ -18,6 +18,7 @@ use mainstay::log::manifest::Manifest;
 use mainstay::log::{Lsn, Recovery, Until, View};
 use mainstay::rdb::file::{FileReader, KeyRecord, Record};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,7 +68,7 @@ pub struct SourceFile {
 }
 
 /// What was passed over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     /// Keys with empty values, as servers of old have written them.
     pub empty_keys: u64,
@@ -79,6 +80,28 @@ pub struct Skipped {
     pub failed_commands: u64,
     /// Commands of an append-only file that change no data.
     pub ignored_commands: u64,
+}
+
+impl Skipped {
+    /// Adds what was passed over elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.empty_keys += other.empty_keys;
+        self.module_keys += other.module_keys;
+        self.module_records += other.module_records;
+        self.failed_commands += other.failed_commands;
+        self.ignored_commands += other.ignored_commands;
+    }
+
+    /// In words.
+    pub fn named(self) -> [(&'static str, u64); 5] {
+        [
+            ("keys with empty values", self.empty_keys),
+            ("keys with values of modules", self.module_keys),
+            ("records that modules keep besides values", self.module_records),
+            ("commands that failed, as they had in the server", self.failed_commands),
+            ("commands that change no data", self.ignored_commands),
+        ]
+    }
 }
 
 /// What there is besides keys.

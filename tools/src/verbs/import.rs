@@ -71,33 +71,18 @@ struct Report {
 struct Left {
     expired: u64,
     filtered: u64,
-    empty_keys: u64,
-    module_keys: u64,
-    module_records: u64,
-    failed_commands: u64,
-    ignored_commands: u64,
+    #[serde(flatten)]
+    unkept: Skipped,
 }
 
 impl Left {
-    fn add(&mut self, skipped: Skipped) {
-        self.empty_keys += skipped.empty_keys;
-        self.module_keys += skipped.module_keys;
-        self.module_records += skipped.module_records;
-        self.failed_commands += skipped.failed_commands;
-        self.ignored_commands += skipped.ignored_commands;
-    }
-
     /// With the reasons, for people.
-    fn named(&self) -> [(&'static str, u64); 7] {
-        [
+    fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let chosen = [
             ("keys whose time has passed", self.expired),
             ("keys that were not asked for", self.filtered),
-            ("keys with empty values", self.empty_keys),
-            ("keys with values of modules", self.module_keys),
-            ("records that modules keep besides values", self.module_records),
-            ("commands that failed, as they had in the server", self.failed_commands),
-            ("commands that change no data", self.ignored_commands),
-        ]
+        ];
+        chosen.into_iter().chain(self.unkept.named())
     }
 }
 
@@ -196,7 +181,7 @@ impl Import<'_> {
                 "{name}: {modules} keys have values of modules, which cannot be kept (--skip-modules leaves them out)"
             )));
         }
-        self.report.skipped.add(contents.skipped);
+        self.report.skipped.unkept.add(contents.skipped);
         self.report.remarks.extend(contents.remarks);
         Ok(())
     }
@@ -230,7 +215,7 @@ fn show(report: &Report, output: &Output) -> Result<(), Failure> {
     if report.replaced > 0 {
         output.line(format_args!("  replaced by later ones: {}", count(report.replaced)))?;
     }
-    for (reason, number) in report.skipped.named().into_iter().filter(|(_, number)| *number > 0) {
+    for (reason, number) in report.skipped.named().filter(|(_, number)| *number > 0) {
         output.line(format_args!("left out: {} {reason}", count(number)))?;
     }
     Ok(())

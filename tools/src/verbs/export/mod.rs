@@ -161,39 +161,14 @@ struct Report<'a> {
     functions: usize,
     bytes: u64,
     lsn: Option<u64>,
-    skipped: Left,
+    skipped: Skipped,
     remarks: &'a [String],
 }
 
-/// What was left out because it could not be kept.
-#[derive(Serialize)]
-struct Left {
-    empty_keys: u64,
-    module_keys: u64,
-    module_records: u64,
-    failed_commands: u64,
-    ignored_commands: u64,
-}
-
-impl Left {
-    fn of(skipped: Skipped) -> Self {
-        let Skipped { empty_keys, module_keys, module_records, failed_commands, ignored_commands } =
-            skipped;
-        Self { empty_keys, module_keys, module_records, failed_commands, ignored_commands }
-    }
-
-    /// In words, what there is of it.
-    fn lines(&self) -> impl Iterator<Item = String> {
-        let named = [
-            ("keys with empty values", self.empty_keys),
-            ("keys with values of modules", self.module_keys),
-            ("records that modules keep besides values", self.module_records),
-            ("commands that failed, as they had in the server", self.failed_commands),
-            ("commands that change no data", self.ignored_commands),
-        ];
-        let there = named.into_iter().filter(|(_, number)| *number > 0);
-        there.map(|(what, number)| format!("left out: {} {what}", count(number)))
-    }
+/// What was left out because it could not be kept, for people.
+fn left_out(skipped: Skipped) -> impl Iterator<Item = String> {
+    let there = skipped.named().into_iter().filter(|(_, number)| *number > 0);
+    there.map(|(what, number)| format!("left out: {} {what}", count(number)))
 }
 
 /// What was written.
@@ -257,10 +232,9 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     };
     let Written { keys, bytes: size, target, contents } = written;
     contents.remarks.iter().for_each(|remark| output.remark(remark));
-    let left = Left::of(contents.skipped);
     if is_stream {
         // There is no report that would say it.
-        left.lines().for_each(|line| output.remark(line));
+        left_out(contents.skipped).for_each(|line| output.remark(line));
         return Ok(End::Good);
     }
     if output.is_json() {
@@ -273,7 +247,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
             functions: contents.functions.len(),
             bytes: size,
             lsn: contents.lsn,
-            skipped: left,
+            skipped: contents.skipped,
             remarks: &contents.remarks,
         })?;
     } else {
@@ -286,7 +260,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
             contents.functions.len(),
             bytes(size)
         ))?;
-        left.lines().try_for_each(|line| output.line(line))?;
+        left_out(contents.skipped).try_for_each(|line| output.line(line))?;
     }
     Ok(End::Good)
 }
