@@ -66,8 +66,8 @@
 //! 4. The thread `snapshot` takes what was encoded ([`engine::snapshot::Parts`]), compresses it, and writes an RDB
 //!    in blocks ([`rdb::blocks`]). It never takes the engine.
 //! 5. If every database's keys are all there, the log rolls to a new segment, the frames since the snapshot's LSN are copied behind
-//!    the RDB, and the manifest that lists this base and the segments behind it is stored ([`engine::compact`],
-//!    [`log::Log::finish_base`]). `BGSAVE` ends with step 4 and a rename.
+//!    the RDB, the whole file is read back as a start would read it, and the manifest that lists this base and the segments
+//!    behind it is stored ([`engine::compact`], [`log::Log::finish_base`]). `BGSAVE` ends with step 4 and a rename.
 //!
 //! What is kept for a snapshot is bounded: beyond 32 MiB, connections that would write wait before they take the engine. A
 //! snapshot that is given up leaves epochs behind that no later one takes for its own.

@@ -534,7 +534,11 @@ fn a_segment_that_cannot_be_prepared_is_reported_before_writes_are_refused_for_i
     assert!(refusal.is_error("MISCONF Errors writing to the log: "), "{refusal:?}");
     assert!(format!("{refusal:?}").contains("No space left on device"), "{refusal:?}");
     assert_eq!(client.call("GET small"), bulk("1"), "reads go on");
-    assert_eq!(info(&mut client, "log_sync_failures"), "0", "nothing that was executed had to fail");
+    assert_eq!(
+        info(&mut client, "log_sync_failures"),
+        "0",
+        "nothing that was executed had to fail"
+    );
 
     std::fs::remove_file(disk.ballast()).unwrap();
     eventually("writes are taken again", || (client.call("SET other 1") == ok()).then_some(()));

@@ -1,6 +1,7 @@
 //! Writing snapshots down: compaction of the log, and dumps.
 
 use super::functions::Functions;
+use super::read_back::ReadBack;
 use super::snapshot::{Begun, Next, unpack};
 use super::{Engine, State};
 use crate::env::Clock;
@@ -164,7 +165,15 @@ fn compact_or_fail(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(
         .map(|tail| base.end_preamble(tail.index_offset, tail.checksum))
         .and_then(|()| roll(log, begun, wait));
     match written {
-        Ok(()) => Ok(log.finish_base(base, begun.db)?),
+        Ok(()) => {
+            let mut go_on = || !begun.parts.is_aborted();
+            let mut check = ReadBack::new(begun.limits.clone(), &mut go_on);
+            let finished = log.finish_base(base, begun.db, &mut check);
+            finished.map_err(|error| match begun.parts.is_aborted() {
+                true => SnapshotError::Aborted,
+                false => error.into(),
+            })
+        }
         Err(error) => {
             base.discard();
             Err(error)

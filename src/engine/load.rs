@@ -1,6 +1,7 @@
-//! Loading the RDB at the beginning of a base, block by block, on all cores.
+//! Loading the RDB at the beginning of a base, block by block, on all cores; or only looking whether it could be.
 
 use super::State;
+use super::functions::Functions;
 use super::progress::Progress;
 use crate::data::Limits;
 use crate::disk::File;
@@ -22,6 +23,9 @@ const DECODED_MAX: usize = 4;
 const TAIL_BYTES_MAX: u64 = 1 << 30;
 /// A block is one record at least, and that is in memory whole; more is not believed.
 const BLOCK_BYTES_MAX: u64 = 1 << 40;
+/// A look whether a base can be loaded holds no more of it at once than this: of a block with a single record that is
+/// longer, it only compares the checksum.
+const CHECKED_BYTES_MAX: u64 = 2 << 20;
 /// So many entries ahead the table is asked for the place of one.
 const AHEAD: usize = 8;
 
@@ -68,7 +72,27 @@ fn read(file: &dyn File, range: Range<u64>, len_max: u64) -> Result<Vec<u8>, Pre
     Ok(bytes)
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    fn new(
+        file: &'a dyn File,
+        preamble: &Preamble,
+        blocks: &'a [Block],
+        access: u32,
+        limits: Limits,
+        progress: &'a Progress,
+    ) -> Self {
+        Self {
+            file,
+            blocks,
+            end: preamble.index_offset,
+            decoding: Decoding { dialect: Dialect::Redis, limits, skip_modules: false },
+            access,
+            progress,
+            next: AtomicUsize::new(0),
+            damage: Mutex::new(None),
+        }
+    }
+
     fn range(&self, index: usize) -> Range<u64> {
         let end = self.blocks.get(index + 1).map_or(self.end, |next| next.offset);
         self.blocks[index].offset..end
@@ -80,13 +104,7 @@ impl Source<'_> {
         let offset = range.start;
         let bytes = read(self.file, range, BLOCK_BYTES_MAX)?;
         if !block.is_sound(&bytes) {
-            let text = format!(
-                "a block of {} bytes with {} keys of database {} does not match its checksum",
-                bytes.len(),
-                block.keys,
-                block.db
-            );
-            return Err(damage(offset, text));
+            return Err(mismatch(&block, offset, bytes.len() as u64));
         }
         let mut reader = Reader::new(&bytes);
         if index == 0 {
@@ -120,6 +138,22 @@ impl Source<'_> {
         Ok(decoded)
     }
 
+    /// Compares the checksum of block `index`, however long it is.
+    fn sum(&self, index: usize) -> Result<(), PreambleDamage> {
+        let (block, range) = (&self.blocks[index], self.range(index));
+        let mut sum = Block::summing();
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(at + CHECKED_BYTES_MAX);
+            sum.update(&read(self.file, at..end, CHECKED_BYTES_MAX)?);
+            at = end;
+        }
+        match sum.finalize() == block.checksum {
+            true => Ok(()),
+            false => Err(mismatch(block, range.start, range.end - range.start)),
+        }
+    }
+
     /// Decodes blocks until there are no more.
     fn work(&self, mut give: impl FnMut(Decoded) -> bool) {
         loop {
@@ -149,6 +183,14 @@ impl Source<'_> {
     }
 }
 
+fn mismatch(block: &Block, offset: u64, bytes: u64) -> PreambleDamage {
+    let text = format!(
+        "a block of {bytes} bytes with {} keys of database {} does not match its checksum",
+        block.keys, block.db
+    );
+    damage(offset, text)
+}
+
 fn check_head(head: Option<&[u8]>) -> Result<(), String> {
     let head = head.and_then(|head| head.try_into().ok()).ok_or("no header of an RDB file")?;
     let version = Version::of_header(head).map_err(|cause| cause.to_string())?;
@@ -156,6 +198,53 @@ fn check_head(head: Option<&[u8]>) -> Result<(), String> {
         Dialect::Redis => Ok(()),
         Dialect::Valkey => Err("a base is written as Redis's RDB".to_owned()),
     }
+}
+
+/// The index of the blocks that `file` begins with.
+fn blocks_of(file: &dyn File, preamble: &Preamble) -> Result<Vec<Block>, PreambleDamage> {
+    let at = preamble.index_offset;
+    let tail = read(file, at..preamble.bytes, TAIL_BYTES_MAX)?;
+    if !preamble.is_tail(&tail) {
+        return Err(damage(at, "the index of blocks does not match its checksum"));
+    }
+    read_index(&tail, at).map_err(|error| damage(at, error.to_string()))
+}
+
+/// Looks whether what `file` begins with could be loaded, without keeping it. `go_on` is asked before each block.
+pub(super) fn check(
+    file: &dyn File,
+    preamble: &Preamble,
+    limits: Limits,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<(), PreambleDamage> {
+    let blocks = blocks_of(file, preamble)?;
+    let progress = Progress::default();
+    let source = Source::new(file, preamble, &blocks, 0, limits, &progress);
+    for index in 0..blocks.len() {
+        let range = source.range(index);
+        if !go_on() {
+            return Err(damage(range.start, "nobody wants to know any more"));
+        }
+        if range.end.saturating_sub(range.start) > CHECKED_BYTES_MAX {
+            source.sum(index)?;
+            continue;
+        }
+        let decoded = source.decode(index)?;
+        for library in &decoded.functions {
+            load_functions(&mut Functions::default(), library, range.start)?;
+        }
+    }
+    Ok(())
+}
+
+fn load_functions(
+    functions: &mut Functions,
+    library: &[u8],
+    offset: u64,
+) -> Result<(), PreambleDamage> {
+    let loaded = functions.load(library, true);
+    loaded.map_err(|reason| damage(offset, format!("a library of functions: {reason}")))?;
+    Ok(())
 }
 
 /// Loads what `file` begins with into the keyspace of `state`, which is empty. `access` is the word of entries
@@ -168,26 +257,8 @@ pub(super) fn load(
     limits: Limits,
     progress: &Progress,
 ) -> Result<(), PreambleDamage> {
-    let tail_range = preamble.index_offset..preamble.bytes;
-    let tail = read(file, tail_range, TAIL_BYTES_MAX)?;
-    if !preamble.is_tail(&tail) {
-        return Err(damage(
-            preamble.index_offset,
-            "the index of blocks does not match its checksum",
-        ));
-    }
-    let blocks = read_index(&tail, preamble.index_offset)
-        .map_err(|error| damage(preamble.index_offset, error.to_string()))?;
-    let source = Source {
-        file,
-        blocks: &blocks,
-        end: preamble.index_offset,
-        decoding: Decoding { dialect: Dialect::Redis, limits, skip_modules: false },
-        access,
-        progress,
-        next: AtomicUsize::new(0),
-        damage: Mutex::new(None),
-    };
+    let blocks = blocks_of(file, preamble)?;
+    let source = Source::new(file, preamble, &blocks, access, limits, progress);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     if workers == 1 || blocks.len() < 4 {
         source.work(|decoded| match put(state, decoded) {
@@ -221,9 +292,8 @@ pub(super) fn load(
 /// Puts what a block held into the keyspace.
 fn put(state: &mut State, decoded: Decoded) -> Result<(), PreambleDamage> {
     let Decoded { db, entries, functions, offset } = decoded;
-    for source in &functions {
-        let loaded = state.functions.load(source, true);
-        loaded.map_err(|reason| damage(offset, format!("a library of functions: {reason}")))?;
+    for library in &functions {
+        load_functions(&mut state.functions, library, offset)?;
     }
     if db as usize >= state.keyspace.database_count() {
         let text = format!("database {db} is beyond the configured number of databases");

@@ -15,6 +15,7 @@ mod load;
 mod pause;
 mod progress;
 mod read;
+mod read_back;
 #[cfg(test)]
 mod recovery_tests;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use transfer::{Departed, Departure};
 
 use functions::Functions;
 use pause::Pause;
+use read_back::ReadBack;
 
 use crate::commands::CommandError;
 use crate::commands::context::Settings;
@@ -386,6 +388,7 @@ impl Guard<'_> {
         let now_ms = self.now_ms;
         let state = &mut *self.state;
         let ended = state.ended.take();
+        let limits = state.settings.limits.clone();
         let begun = log::begin(
             machine.disk.clone(),
             dir,
@@ -394,6 +397,7 @@ impl Guard<'_> {
             (machine.random)(),
             ended.as_deref(),
             &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
+            &mut ReadBack::new(limits, &mut || true),
         );
         let log = match begun {
             Ok(log) => Arc::new(log),

@@ -214,7 +214,7 @@ fn next_command(bytes: &mut [u8], ranges: &mut Vec<(usize, usize)>) -> Result<us
 }
 
 /// How many of the first `room` bytes are whole units: commands, and transactions up to their end.
-fn units_within(
+pub(super) fn units_within(
     bytes: &mut [u8],
     room: usize,
     ranges: &mut Vec<(usize, usize)>,

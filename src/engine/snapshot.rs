@@ -6,6 +6,7 @@
 
 use super::functions::Functions;
 use super::{Guard, State};
+use crate::data::Limits;
 use crate::env::Clock;
 use crate::keyspace::Saved;
 use crate::log::Lsn;
@@ -41,6 +42,8 @@ pub struct Begun {
     pub functions: Functions,
     /// How it is to be written.
     pub format: Format,
+    /// Encodings and hash function of the keyspace.
+    pub limits: Limits,
     /// Where its parts come.
     pub parts: Arc<Parts>,
 }
@@ -195,6 +198,7 @@ impl Guard<'_> {
             counts,
             functions: state.functions.clone(),
             format,
+            limits: state.settings.limits.clone(),
             parts,
         })
     }

@@ -1,12 +1,14 @@
 //! The base: what the log starts from. An RDB of everything as of an LSN, the *preamble*, and behind it the frames
 //! up to where the first segment begins. One file; `storage-format.md` has the bytes.
 
-use super::Lsn;
 use super::frame::{self, Codec, FrameHeader, FrameKind, checksum};
 use super::manifest::{BaseLine, Manifest};
+use super::read::Reading;
 use super::reader::FrameReader;
+use super::recovery::{OpenError, Replay};
 use super::segment::{self, FileKind, SegmentHeader};
 use super::writer::{Segment, put_frame};
+use super::{Lsn, Until};
 use crate::disk::{Disk, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -218,6 +220,29 @@ impl BaseWriter {
             end_lsn: self.lsn,
             bytes: self.place.offset,
         })
+    }
+
+    /// Reads the finished file as a start would, which hands it to `check`. Gives its line.
+    ///
+    /// # Errors
+    /// Those of the disk, and `InvalidData` if a start would refuse it.
+    pub(super) fn read_back(
+        &self,
+        manifest: &Manifest,
+        line: BaseLine,
+        check: &mut dyn Replay,
+    ) -> io::Result<BaseLine> {
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let files = |name: &str| self.disk.open(&dir.join(name));
+        let mut reading = Reading::new(dir, &files, check, Until::END);
+        match reading.read_base(manifest, &line) {
+            Ok(()) => Ok(line),
+            Err(OpenError::Disk { source, .. }) => Err(source),
+            Err(error) => {
+                let text = format!("the new base is not used, a start would refuse it: {error}");
+                Err(io::Error::new(io::ErrorKind::InvalidData, text))
+            }
+        }
     }
 
     /// Where the file is.

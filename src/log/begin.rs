@@ -3,7 +3,7 @@
 use super::base::BaseWriter;
 use super::manifest::{self, Manifest};
 use super::open::{holds_data, new_log, next_sequence, remove_strays, take_lock};
-use super::recovery::{OpenError, disk_error};
+use super::recovery::{OpenError, Replay, disk_error};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::{self, FIRST_SEGMENT_BYTES, Writer};
 use super::{Log, Options};
@@ -13,7 +13,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Begins a data set in `dir` with a base whose preamble `dump` writes and ends. The files that `replaces`, a log that
+/// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check` then reads as a
+/// start would. The files that `replaces`, a log that
 /// was closed, left there are removed once the new data set is in force.
 ///
 /// # Errors
@@ -27,6 +28,7 @@ pub fn begin(
     mut random: Random,
     replaces: Option<&Log>,
     dump: &mut dyn FnMut(&mut BaseWriter) -> io::Result<()>,
+    check: &mut dyn Replay,
 ) -> Result<Log, OpenError> {
     let lock = take_lock(&*disk, dir)?;
     let mut manifest = Manifest::empty(&mut random);
@@ -57,7 +59,7 @@ pub fn begin(
     let mut write_base = || {
         let mut base = BaseWriter::create(disk.clone(), dir, header.clone())?;
         dump(&mut base)?;
-        base.finish()
+        base.finish().and_then(|line| base.read_back(&manifest, line, check))
     };
     let base = write_base()
         .map_err(disk_error("writing", &path))
@@ -84,7 +86,31 @@ mod tests {
     use super::*;
     use crate::disk::SimDisk;
     use crate::env::{SimClock, seeded_random};
-    use crate::log::holds_data;
+    use crate::log::frame::FrameHeader;
+    use crate::log::segment::Preamble;
+    use crate::log::{Lsn, PreambleDamage, holds_data};
+
+    /// Takes every base for sound.
+    struct Believes;
+
+    impl Replay for Believes {
+        fn preamble(
+            &mut self,
+            _: &Arc<dyn crate::disk::File>,
+            _: &Preamble,
+            _: Lsn,
+        ) -> Result<(), PreambleDamage> {
+            Ok(())
+        }
+
+        fn commands(&mut self, _: &FrameHeader, _: &[u8]) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn selected_db(&self) -> u32 {
+            0
+        }
+    }
 
     #[test]
     fn a_base_that_cannot_be_written_leaves_nothing_behind() {
@@ -105,6 +131,7 @@ mod tests {
                     base.end_preamble(0, 0);
                     Ok(())
                 },
+                &mut Believes,
             );
             assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");
             assert!(!holds_data(&disk, dir).unwrap(), "{quota}");

@@ -2,8 +2,8 @@
 //!
 //! 1. [`Log::begin_base`]: a file for the keyspace as of an LSN, which somebody fills.
 //! 2. [`Log::roll_past`]: the log goes on in a new segment.
-//! 3. [`Log::finish_base`]: the commands between the two are copied behind the keyspace, the manifest is replaced, and
-//!    files that only the old one needed go.
+//! 3. [`Log::finish_base`]: the commands between the two are copied behind the keyspace, the whole is read back, the
+//!    manifest is replaced, and files that only the old one needed go.
 //!
 //! Until the manifest is replaced, the old files are in force, and a crash leaves nothing but a file that the next
 //! start removes.
@@ -12,7 +12,7 @@ use super::base::BaseWriter;
 use super::manifest::Manifest;
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::Writer;
-use super::{Log, Lsn, Shape};
+use super::{Log, Lsn, Replay, Shape};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -102,19 +102,26 @@ impl Log {
 
     /// Completes a base whose preamble is written, behind [`Log::roll_past`] with an LSN not below the base's: it takes
     /// the place of all that lies before the current segment. `db` is the database that was selected at the
-    /// base's LSN.
+    /// base's LSN. Before that, `check` reads the new base as a start would.
     ///
     /// # Errors
-    /// Those of the disk. The old files are in force then; or, if replacing the manifest itself failed, nobody
+    /// Those of the disk, and `InvalidData` if the new base cannot be read. The old files are in force then; or, if replacing the manifest itself failed, nobody
     /// knows which, and all stay until the manifest is replaced again.
-    pub fn finish_base(&self, mut base: BaseWriter, db: u32) -> io::Result<()> {
+    pub fn finish_base(
+        &self,
+        mut base: BaseWriter,
+        db: u32,
+        check: &mut dyn Replay,
+    ) -> io::Result<()> {
         let writer = self.writer.lock();
         base.written_by(writer.last_time_ms);
         let manifest = writer.manifest.clone();
         drop(writer);
         let end_lsn = manifest.segments.last().map_or(0, |segment| segment.first_lsn);
-        let copied =
-            base.copy_frames(&self.dir, &manifest, end_lsn, db).and_then(|()| base.finish());
+        let copied = base
+            .copy_frames(&self.dir, &manifest, end_lsn, db)
+            .and_then(|()| base.finish())
+            .and_then(|line| base.read_back(&manifest, line, check));
         let line = match copied {
             Ok(line) => line,
             Err(error) => {

@@ -113,7 +113,12 @@ impl<'a> Reading<'a> {
         read.map_err(|source| OpenError::Header { path: path.into(), offset, source, lsn })
     }
 
-    fn read_base(&mut self, manifest: &Manifest, line: &BaseLine) -> Result<(), OpenError> {
+    /// Reads the base that `line` lists, and so what the log starts from.
+    pub(super) fn read_base(
+        &mut self,
+        manifest: &Manifest,
+        line: &BaseLine,
+    ) -> Result<(), OpenError> {
         let path = self.dir.join(segment::base_name(line.sequence));
         let file = self.open_file(&segment::base_name(line.sequence), line.lsn)?;
         let header_offset = base::frames_header_offset(line.preamble_bytes);

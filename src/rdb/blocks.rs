@@ -40,6 +40,11 @@ impl Block {
         crc32fast::hash(bytes)
     }
 
+    /// The same for one whose bytes come in pieces.
+    pub fn summing() -> crc32fast::Hasher {
+        crc32fast::Hasher::new()
+    }
+
     /// Whether these are its bytes.
     pub fn is_sound(&self, bytes: &[u8]) -> bool {
         Self::checksum_of(bytes) == self.checksum

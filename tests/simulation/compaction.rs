@@ -10,6 +10,7 @@ use mainstay::engine::compact::SnapshotError;
 use mainstay::log::manifest::{self, BaseLine, Manifest, TEMPORARY_NAME};
 use mainstay::log::segment::{self, NameKind};
 use mainstay::log::{Durability, Lsn, Retention, base};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
@@ -210,6 +211,69 @@ fn a_snapshot_with_another_number_of_keys_is_not_put_in_force() {
         check_no_unused_base(&world);
     }
     compact(&mut world);
+}
+
+/// Compacts a world whose new base comes out with one bit flipped. Gives that base's length. Among what it holds is
+/// a value of `value_bytes`.
+fn compact_damaged(seed: u64, value_bytes: usize, bit: u64) -> u64 {
+    let mut world = World::new(config(seed, Durability::Always));
+    world.run(120);
+    fill(&mut world, 1, value_bytes);
+    compact(&mut world);
+    let before = base_line(&world.disk);
+    let old = before.as_ref().map(|line| segment::base_name(line.sequence));
+    let len = Arc::new(AtomicU64::new(0));
+    let seen = len.clone();
+    world.disk.observe(move |operation, disk| {
+        // Its name is made durable when it is complete; and the manifest's before.
+        let names = disk.list(dir()).unwrap_or_default();
+        let new =
+            names.iter().find(|name| name.starts_with("base-") && Some(*name) != old.as_ref());
+        if let (Operation::SyncDir, Some(name)) = (operation, new) {
+            let path = dir().join(name);
+            let mut bytes = disk.contents(&path).expect("it is there");
+            let at = bit / 8 % bytes.len() as u64;
+            bytes[at as usize] ^= 1 << (bit % 8);
+            seen.store(bytes.len() as u64, Ordering::Relaxed);
+            disk.put(&path, &bytes);
+        }
+    });
+    let begun = world.begin_snapshot();
+    // The commands of these come behind the preamble.
+    let units = world.model.lock().units.len();
+    world.run(units + 8);
+    assert!(world.model.lock().lsn() > begun.lsn, "bit {bit}");
+    let result = world.compact_with(&begun, |world| {
+        world.engine.lock().save_slice(0);
+        world.step();
+    });
+    world.disk.observe(|_, _| {});
+    match result {
+        Err(SnapshotError::Disk(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            assert!(error.to_string().contains("a start would refuse it: "), "bit {bit}: {error}");
+        }
+        other => panic!("bit {bit}: {other:?}"),
+    }
+    assert_eq!(base_line(&world.disk), before, "bit {bit}");
+    check_no_unused_base(&world);
+    assert_eq!(world.log.refusal(), None, "bit {bit}: the log itself goes on");
+    compact(&mut world);
+    assert_ne!(base_line(&world.disk), before, "bit {bit}");
+    len.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_new_base_that_a_start_would_refuse_is_not_put_in_force() {
+    let bits = 8 * compact_damaged(40, 100, 0);
+    assert!(bits > 8 * 500, "{bits}");
+    let chosen: Vec<u64> = (0..bits).step_by(scaled(23, 1)).collect();
+    in_parallel(&chosen, |&bit| assert!(compact_damaged(40, 100, bit) > 0));
+    // Of a record that is longer than a block may be, only the checksum is compared.
+    let value_bytes = 5 << 20;
+    for at in (0..value_bytes).step_by(value_bytes / scaled(3, 20)) {
+        let len = compact_damaged(40, value_bytes, 8 * at as u64 + 5);
+        assert!(len > value_bytes as u64);
+    }
 }
 
 /// Which operations are to fail, during a compaction.
