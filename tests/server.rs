@@ -905,6 +905,57 @@ fn info_has_the_fields_of_redis() {
     }
 }
 
+/// Lines of `INFO latencystats` without what they measured.
+fn latency_lines(client: &mut Client) -> std::collections::BTreeSet<String> {
+    let text = client.call("INFO latencystats").text();
+    assert!(text.starts_with("# Latencystats\r\n"), "{text}");
+    let lines = text.lines().skip(1).map(|line| {
+        let (name, values) = line.split_once(':').expect("a field");
+        let names = values.split(',').filter(|value| !value.is_empty()).map(|value| {
+            let (percent, us) = value.split_once('=').expect("a percentile");
+            assert!(us.parse::<f64>().unwrap() > 0.0 && us.len() - us.find('.').unwrap() == 4);
+            percent
+        });
+        format!("{name}:{}", names.collect::<Vec<_>>().join(","))
+    });
+    lines.collect()
+}
+
+#[test]
+fn info_latencystats_is_as_in_redis() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(redis) = Redis::start_in(dir.path(), &["--appendonly", "yes"]) else { return };
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let (mut ours, mut theirs) = (server.client(), redis.client());
+    let mut both_args = |args: &[&[u8]]| {
+        let is_error = ours.call_args(args).is_error("");
+        assert_eq!(is_error, theirs.call_args(args).is_error(""), "{args:?}");
+        let (ours, theirs) = (latency_lines(&mut ours), latency_lines(&mut theirs));
+        assert_eq!(ours, theirs, "{args:?}");
+        (is_error, ours)
+    };
+    let mut both = |line: &str| both_args(&words(line));
+    both("CONFIG RESETSTAT");
+    both("SET a 1");
+    both("GET");
+    both("LPUSH a 1");
+    both("XGROUP CREATE none g 0");
+    let percentiles = b"latency-tracking-info-percentiles";
+    let (is_error, lines) = both_args(&[b"CONFIG", b"SET", percentiles, b"0 50 99.95 100"]);
+    assert!(!is_error && lines.contains("latency_percentiles_usec_set:p0,p50,p99.95,p100"));
+    let (is_error, lines) = both_args(&[b"CONFIG", b"SET", percentiles, b""]);
+    assert!(!is_error && lines.contains("latency_percentiles_usec_set:"));
+    let mut both = |line: &str| both_args(&words(line));
+    assert!(both("CONFIG SET latency-tracking no").1.is_empty());
+    both("ECHO a");
+    both("CONFIG SET latency-tracking yes");
+    both("CONFIG RESETSTAT");
+    let text = server.client().call("INFO").text();
+    assert!(!text.contains("Latencystats"), "only who asks for it gets it");
+    assert!(server.client().call("INFO all").text().contains("# Latencystats\r\n"));
+}
+
 #[test]
 fn a_start_that_is_refused_takes_nothing_from_the_server_that_runs() {
     let directives = ["--unixsocket", "s.sock", "--pidfile", "s.pid"];

@@ -19,6 +19,8 @@ pub struct Settings {
     pub lfu_decay_minutes: u32,
     /// `rdbcompression`: whether `DUMP` compresses strings.
     pub rdb_compression: bool,
+    /// `latency-tracking`: whether it is noted how long each call of a command takes.
+    pub latency_tracking: bool,
     /// Thresholds of encodings.
     pub limits: Limits,
 }
@@ -31,6 +33,7 @@ impl Default for Settings {
             lfu_log_factor: 10,
             lfu_decay_minutes: 1,
             rdb_compression: true,
+            latency_tracking: true,
             limits: Limits::new(KeyHasher::new((0, 0))),
         }
     }

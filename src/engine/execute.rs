@@ -116,7 +116,7 @@ impl Guard<'_> {
     ) -> CommandResult {
         if self.state.loading && !spec.flags.has(Flags::LOADING) {
             session.break_transaction();
-            self.state.stats.command(spec).rejected += 1;
+            self.state.stats.rejected(spec);
             return Err(LOADING);
         }
         if session.in_transaction() && !runs_inside_multi(spec) {
@@ -127,7 +127,7 @@ impl Guard<'_> {
         if spec.is_write()
             && let Err(error) = self.check_writable()
         {
-            self.state.stats.command(spec).rejected += 1;
+            self.state.stats.rejected(spec);
             return Err(error);
         }
         match spec.handler {
@@ -144,10 +144,8 @@ impl Guard<'_> {
     pub(super) fn count(&mut self, spec: &'static Spec, result: &CommandResult) {
         let now_us = self.engine.machine.clock.monotonic_us();
         let took_us = now_us.saturating_sub(std::mem::replace(&mut self.mark_us, now_us));
-        let stat = self.state.stats.command(spec);
-        stat.calls += 1;
-        stat.us += took_us;
-        stat.failed += u64::from(result.is_err());
+        let is_timed = self.state.settings.latency_tracking;
+        self.state.stats.ran(spec, took_us, result.is_err(), is_timed);
     }
 
     /// Runs a command that is not about transactions.

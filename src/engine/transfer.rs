@@ -135,7 +135,7 @@ impl Guard<'_> {
     /// Counts an error with which a command ended after it had let go of the engine.
     pub fn count_late_error(&mut self, spec: &'static Spec, error: &CommandError) {
         self.state.stats.error(error.code());
-        self.state.stats.command(spec).failed += 1;
+        self.state.stats.failed(spec);
     }
 
     /// When a pause of writes ends, as Unix time in ms, if there is one.

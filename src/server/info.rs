@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 type Section = (&'static str, &'static str, fn(&Shared, &Guard<'_>, &mut String));
 
 /// Sections in the order in which they are shown.
-const SECTIONS: [Section; 12] = [
+const SECTIONS: [Section; 13] = [
     ("server", "Server", server),
     ("clients", "Clients", clients),
     ("memory", "Memory", super::memory::info),
@@ -23,6 +23,7 @@ const SECTIONS: [Section; 12] = [
     ("modules", "Modules", |_, _, _| {}),
     ("commandstats", "Commandstats", commandstats),
     ("errorstats", "Errorstats", errorstats),
+    ("latencystats", "Latencystats", latencystats),
     ("cluster", "Cluster", |_, _, out| field(out, "cluster_enabled", 0)),
     ("keyspace", "Keyspace", keyspace),
 ];
@@ -104,8 +105,9 @@ pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut R
         if name == "keyspace" && failed && !asked(name) {
             continue;
         }
-        // As in Redis, the counts of every command are shown only to who asks for them.
-        if all || (default && name != "commandstats") || asked(name) {
+        // As in Redis, what is counted of every command is shown only to who asks for it.
+        let is_default = !matches!(name, "commandstats" | "latencystats");
+        if all || (default && is_default) || asked(name) {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
@@ -356,6 +358,21 @@ fn commandstats(_: &Shared, engine: &Guard<'_>, out: &mut String) {
              failed_calls={}\r\n",
             stat.calls, stat.us, stat.rejected, stat.failed
         );
+    }
+}
+
+fn latencystats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
+    let config = shared.config.read();
+    if !config.latency_tracking {
+        return;
+    }
+    for (name, latency) in engine.command_stats().latencies() {
+        let _ = write!(out, "latency_percentiles_usec_{name}:");
+        for (index, &percent) in config.latency_tracking_info_percentiles.0.iter().enumerate() {
+            let separator = if index > 0 { "," } else { "" };
+            let _ = write!(out, "{separator}p{percent}={:.3}", latency.percentile_us(percent));
+        }
+        out.push_str("\r\n");
     }
 }
 

@@ -85,6 +85,7 @@ pub fn settings(config: &Config) -> Settings {
         lfu_log_factor: config.lfu_log_factor as u32,
         lfu_decay_minutes: config.lfu_decay_time as u32,
         rdb_compression: config.rdbcompression,
+        latency_tracking: config.latency_tracking,
         limits,
     }
 }

@@ -429,8 +429,8 @@ directives! {
     "slowlog-log-slower-than" => slowlog_log_slower_than: i64 = 10000, int(-1, LONG_MAX), MUTABLE, Kept(reason::LATENCY);
     "slowlog-max-len" => slowlog_max_len: u64 = 128, LONG_COUNT, MUTABLE, Kept(reason::LATENCY);
     "latency-monitor-threshold" => latency_monitor_threshold: i64 = 0, LONG_COUNT, MUTABLE, Kept(reason::LATENCY);
-    "latency-tracking" => latency_tracking: bool = true, BOOL, MUTABLE, Kept(reason::LATENCY);
-    "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::default(), SPECIAL, MULTI, Kept(reason::LATENCY);
+    "latency-tracking" => latency_tracking: bool = true, BOOL, MUTABLE, Works;
+    "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::default(), SPECIAL, MULTI, Works;
     "notify-keyspace-events" => notify_keyspace_events: KeyspaceEvents = KeyspaceEvents::default(), SPECIAL, MUTABLE, Kept(reason::EVENTS);
     "busy-reply-threshold" | "lua-time-limit" => busy_reply_threshold: i64 = 5000, LONG_COUNT, MUTABLE, Kept(reason::SCRIPTS);
 
