@@ -173,3 +173,31 @@ fn a_pause_holds_back_writes_or_everything() {
     assert!(client.call("CLIENT PAUSE abc").is_error("ERR timeout is not an integer"));
     assert!(client.call("CLIENT PAUSE 1 NONE").is_error("ERR CLIENT PAUSE mode must be"));
 }
+
+#[test]
+fn what_is_wrong_behind_a_command_that_waits_is_answered_after_it() {
+    let check = |connect: &dyn Fn() -> Client| {
+        let mut client = connect();
+        for (between, replies) in [(&["PING"][..], "+PONG\r\n"), (&[], "")] {
+            let mut bytes = Vec::new();
+            Client::encode(&mut bytes, &["BLPOP", "list", "0"]);
+            between.iter().for_each(|name| Client::encode(&mut bytes, &[name]));
+            bytes.extend_from_slice(b"*1\r\n@4\r\nPING\r\n");
+            let mut waiting = connect();
+            waiting.send_bytes(&bytes);
+            until_blocked(&mut client, 1);
+            assert!(waiting.is_silent(), "it has nothing to be told yet");
+            client.call("RPUSH list a");
+            let expected = format!(
+                "*2\r\n$4\r\nlist\r\n$1\r\na\r\n{replies}\
+                 -ERR Protocol error: expected '$', got '@'\r\n"
+            );
+            assert_eq!(String::from_utf8_lossy(&waiting.read_to_end()), expected);
+        }
+    };
+    let server = Setup::new(&[]).start();
+    check(&|| server.client());
+    let dir = tempfile::tempdir().unwrap();
+    let Some(redis) = Redis::start_in(dir.path(), &[]) else { return };
+    check(&|| redis.client());
+}

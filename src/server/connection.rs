@@ -306,7 +306,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.more = !self.closing;
         } else {
             self.input.drain(..std::mem::take(&mut self.consumed));
-            if let Some(broken) = self.broken.take()
+            // A command that waits before it gets its reply first.
+            if self.state.block.is_none()
+                && let Some(broken) = self.broken.take()
                 && !self.closing
             {
                 self.closing = true;
@@ -356,6 +358,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.requests.clear();
         self.next_request = 0;
         debug_assert_eq!(self.consumed, 0);
+        if self.broken.is_some() {
+            return;
+        }
         let bulk_bytes_max = self.shared.bulk_bytes_max.load(Ordering::Relaxed);
         let limits = RequestLimits { bulk_bytes_max, ..RequestLimits::default() };
         while self.requests.len() < BATCH_COMMANDS_MAX {
