@@ -173,8 +173,6 @@ impl Log {
         }
         drop(writer);
         drop(busy);
-        // Somebody may have left a drain to the log thread meanwhile.
-        self.kick();
         stored?;
         self.kick_compression();
         gone.iter().for_each(|name| self.remove_unlisted(&self.dir.join(name)));
@@ -204,7 +202,6 @@ impl Log {
         let busy = self.busy();
         let gone = self.unlist_retired(&mut self.writer.lock());
         drop(busy);
-        self.kick();
         gone?.iter().for_each(|path| self.remove_unlisted(path));
         Ok(())
     }

@@ -238,6 +238,8 @@ struct Busy<'a>(&'a Log);
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.writer_busy.fetch_sub(1, Ordering::AcqRel);
+        // Drains were left to the log thread, which has waited for this.
+        self.0.kick();
     }
 }
 
@@ -258,6 +260,8 @@ pub struct Log {
     segment_bytes: AtomicU64,
     /// How many hold the writer for long, or are about to; others then leave their drain to the log thread.
     writer_busy: AtomicUsize,
+    /// A drain was left to the log thread: somebody waits for it, in whatever mode.
+    drain_left: AtomicBool,
     appended: AtomicU64,
     drained: AtomicU64,
     durable: AtomicU64,
@@ -268,6 +272,8 @@ pub struct Log {
     /// Everything below this is to be made durable now, whatever the mode.
     sync_wanted: AtomicU64,
     prepare_wanted: AtomicBool,
+    /// A preparation has ended; goes with the writer's lock.
+    prepared: Condvar,
     retention: Mutex<Retention>,
     /// Why the next segment cannot be prepared; only once it is needed is that a failure.
     prepare_error: Mutex<Option<String>>,
@@ -493,6 +499,11 @@ impl Log {
         lsn
     }
 
+    /// Whether the writer is held for long.
+    fn is_writer_busy(&self) -> bool {
+        self.writer_busy.load(Ordering::Acquire) > 0
+    }
+
     /// Announces that the writer will be held for long.
     fn busy(&self) -> Busy<'_> {
         self.writer_busy.fetch_add(1, Ordering::AcqRel);
@@ -511,7 +522,8 @@ impl Log {
     /// Writes what has gathered in the commit buffer into the segment. If the segment is full or the
     /// writer is taken for long, that is left to the log thread.
     pub fn drain(&self) {
-        if self.writer_busy.load(Ordering::Acquire) > 0 || self.has_failed() {
+        if self.is_writer_busy() || self.has_failed() {
+            self.drain_left.store(true, Ordering::Release);
             self.kick();
             return;
         }
@@ -534,6 +546,8 @@ impl Log {
 
     /// Moves the commit buffer's contents into the segment.
     fn drain_locked(&self, writer: &mut Writer) -> Result<(), WriteError> {
+        // Whoever leaves a drain from here on has appended before, or has it done again.
+        self.drain_left.store(false, Ordering::Release);
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
         }

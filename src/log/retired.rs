@@ -270,8 +270,6 @@ impl Log {
         }
         drop(writer);
         drop(busy);
-        // Somebody may have left a drain to the log thread meanwhile.
-        self.kick();
         stored
     }
 }

@@ -8,6 +8,7 @@ use super::{
     segment,
 };
 use crate::disk::File;
+use parking_lot::MutexGuard;
 use segment::{FileKind, Identity, SegmentHeader};
 use std::io;
 use std::path::Path;
@@ -76,14 +77,17 @@ impl Log {
             Durability::No => (appended - durable > UNDURABLE_BYTES_TARGET, None),
         };
         let sync_now = sync_now || wanted > durable;
-        if appended > drained && sync_now {
-            return Action::Drain;
+        let closing = self.closing.load(Ordering::Acquire);
+        let drain_now = sync_now || closing || self.drain_left.load(Ordering::Acquire);
+        if appended > drained && drain_now {
+            // Whoever holds the writer for long wakes this thread in the end.
+            return if self.is_writer_busy() { Action::Wait(None) } else { Action::Drain };
         }
         if drained > durable && sync_now {
             return Action::Sync;
         }
-        if self.closing.load(Ordering::Acquire) {
-            return if appended > drained { Action::Drain } else { Action::Stop };
+        if closing {
+            return Action::Stop;
         }
         Action::Wait(wake_us.map(Duration::from_micros))
     }
@@ -190,10 +194,13 @@ impl Log {
     pub fn roll(&self) {
         let busy = self.busy();
         let mut writer = self.writer.lock();
-        let result = self.roll_locked(&mut writer);
+        let frame_bytes = self.roll_wanted.swap(0, Ordering::AcqRel);
+        let result = self.roll_locked(&mut writer, frame_bytes);
         let rolled = result.is_ok();
-        if let Err(error) = result {
-            self.fail("beginning a new segment", &error);
+        match result {
+            // Whoever has asked for it meanwhile has what it wants.
+            Ok(()) => self.roll_wanted.store(0, Ordering::Release),
+            Err(error) => self.fail("beginning a new segment", &error),
         }
         drop(writer);
         drop(busy);
@@ -203,14 +210,28 @@ impl Log {
         self.notify();
     }
 
-    fn roll_locked(&self, writer: &mut Writer) -> io::Result<()> {
-        let frame_bytes = self.roll_wanted.swap(0, Ordering::AcqRel);
+    fn roll_locked(&self, writer: &mut MutexGuard<'_, Writer>, frame_bytes: u64) -> io::Result<()> {
+        self.seal(writer)?;
+        match self.begin_next(writer, frame_bytes, |_| Ok(())) {
+            // What is being prepared may have taken the room that another one would need.
+            Err(_) if writer.is_preparing => {
+                self.prepared.wait_while(writer, |writer| writer.is_preparing);
+                // A drain that waited for the writer has come in between.
+                self.seal(writer)?;
+                self.begin_next(writer, frame_bytes, |_| Ok(()))
+            }
+            done => done,
+        }
+    }
+
+    /// Makes everything in the current segment durable.
+    fn seal(&self, writer: &mut Writer) -> io::Result<()> {
         let start_us = self.clock.monotonic_us();
         writer.segment.file.sync()?;
         self.stats.lock().record(self.clock.monotonic_us().saturating_sub(start_us));
         let (lsn, offset) = (writer.written_lsn, writer.segment.offset);
         self.publish_durable(writer, lsn, offset);
-        self.begin_next(writer, frame_bytes, |_| Ok(()))
+        Ok(())
     }
 
     /// Makes the next segment the current one, at the durable LSN. `fill` writes frames into it that
@@ -376,6 +397,7 @@ impl Log {
         writer.next_sequence += 1;
         let size = Writer::next_size(writer.segment.size, &self.options);
         let spare = writer.spare.take();
+        writer.is_preparing = true;
         drop(writer);
         let (disk, dir) = (&*self.disk, &*self.dir);
         let recycled = spare.and_then(|spare| {
@@ -387,6 +409,8 @@ impl Log {
             None => writer::prepare(disk, dir, sequence, size, true),
         };
         let mut writer = self.writer.lock();
+        writer.is_preparing = false;
+        self.prepared.notify_all();
         *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
         match prepared {
             // The current segment may have been left meanwhile for one that was made at once.

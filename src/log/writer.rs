@@ -50,6 +50,8 @@ pub(super) struct Writer {
     pub(super) manifest: Manifest,
     pub(super) segment: Segment,
     pub(super) prepared: Option<Prepared>,
+    /// The next segment is being made, without the writer's lock.
+    pub(super) is_preparing: bool,
     pub(super) next_sequence: u64,
     /// LSN behind the last frame written.
     pub(super) written_lsn: Lsn,
@@ -83,6 +85,7 @@ impl Writer {
             manifest,
             segment,
             prepared: None,
+            is_preparing: false,
             next_sequence,
             written_lsn: lsn,
             durable_lsn: lsn,

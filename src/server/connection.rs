@@ -8,7 +8,7 @@ use super::clients::{Blocked, Registered};
 use super::cross_protocol;
 use super::migrate;
 use super::shared::Shared;
-use super::waiters::Waiters;
+use super::waiters::{Registration, Waiters};
 use crate::commands::{CommandError, Handler, Spec, table};
 use crate::engine::{Session, UNBLOCKED, Unserved, WaitReply, Waiter};
 use crate::log::{Durability, Gate, Log, Lsn, Passage};
@@ -54,7 +54,7 @@ struct Held {
     /// Whether one of the commands changed something.
     wrote: bool,
     /// Whether the dispatcher knows of it.
-    registered: bool,
+    registered: Option<Registration>,
 }
 
 /// One client's connection.
@@ -85,7 +85,7 @@ pub struct Connection<S> {
     /// The log is full: what must be durable before the next batch may write.
     room: Option<(Arc<Log>, Gate)>,
     /// Whether the dispatcher knows of that.
-    room_registered: bool,
+    room_registered: Option<Registration>,
     /// Commands are paused: ends when the next batch may be tried again.
     paused: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The wait for keys that the engine knows of.
@@ -156,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ready: 0,
             held: VecDeque::new(),
             room: None,
-            room_registered: false,
+            room_registered: None,
             paused: None,
             waiting: None,
             closing: false,
@@ -294,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.parse_batch();
         }
         self.room = self.missing_room();
-        self.room_registered = false;
+        self.room_registered = None;
         self.paused = None;
         if self.shared.background.is_crowded() && self.writes() {
             self.paused = Some(paused(&self.shared, CROWDED_PAUSE_MS));
@@ -500,7 +500,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Some(log) if lsn > log.durable_lsn() => {
                 self.waiters.executed();
                 let gate = Gate { lsn, durability };
-                self.hold(Held { end, log, gate, replies, wrote, registered: false });
+                self.hold(Held { end, log, gate, replies, wrote, registered: None });
             }
             _ => self.release(replies),
         }
@@ -515,7 +515,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 // They wait for nothing but their turn; what is held before them may be refused.
                 let (log, gate) = (last.log.clone(), Gate { lsn: 0, durability: Durability::No });
                 let wrote = false;
-                self.hold(Held { end, log, gate, replies, wrote, registered: false });
+                self.hold(Held { end, log, gate, replies, wrote, registered: None });
             }
         }
     }
@@ -697,7 +697,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Some(Blocked::Log(unblock)) => unblock.clone(),
             _ => unreachable!("a client that waits for the log is marked so"),
         };
-        let mut registered = false;
+        let mut registered = None;
         let mut woken = std::pin::pin!(unblock.wake.notified());
         let done = |waiters: &Waiters, context: &mut Context<'_>| {
             if woken.as_mut().poll(context).is_ready() {

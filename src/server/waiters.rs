@@ -15,13 +15,26 @@ use tokio::sync::Notify;
 /// One I/O thread's waiting replies.
 #[derive(Default)]
 pub struct Waiters {
-    waiting: Mutex<Vec<Waiter>>,
+    waiting: Mutex<Waiting>,
     /// Something was executed here that may need a drain.
     executed: AtomicBool,
     wake: Notify,
 }
 
+#[derive(Default)]
+struct Waiting {
+    /// In the order in which they came, and so of their numbers.
+    waiters: Vec<Waiter>,
+    /// The number of the last one.
+    last: u64,
+}
+
+/// Whom the dispatcher will wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registration(u64);
+
 struct Waiter {
+    registration: Registration,
     log: Arc<Log>,
     gate: Gate,
     waker: Waker,
@@ -40,24 +53,34 @@ impl Waiters {
         self.wake.notify_one();
     }
 
-    /// Whether what is behind `gate` may leave; registers the task to be woken if not, unless
-    /// `registered` says that it is: whoever is registered stays so until it is woken.
+    /// Whether what is behind `gate` may leave. If not, the task is registered to be woken, unless `registered` says
+    /// that it still is.
     pub fn poll_passage(
         &self,
         context: &mut Context<'_>,
         log: &Arc<Log>,
         gate: Gate,
-        registered: &mut bool,
+        registered: &mut Option<Registration>,
     ) -> Poll<Passage> {
         match log.passage(gate) {
             Passage::Wait => {}
             settled => return Poll::Ready(settled),
         }
-        if std::mem::replace(registered, true) {
+        let mut waiting = self.waiting.lock();
+        // Woken does not mean passed: what was open when the dispatcher looked may be closed again, because the
+        // log has fallen behind since.
+        let still = registered.is_some_and(|it| {
+            waiting.waiters.binary_search_by_key(&it.0, |waiter| waiter.registration.0).is_ok()
+        });
+        if still {
             return Poll::Pending;
         }
-        let waiter = Waiter { log: log.clone(), gate, waker: context.waker().clone() };
-        self.waiting.lock().push(waiter);
+        waiting.last += 1;
+        let registration = Registration(waiting.last);
+        *registered = Some(registration);
+        let waker = context.waker().clone();
+        waiting.waiters.push(Waiter { registration, log: log.clone(), gate, waker });
+        drop(waiting);
         // It may have passed between the first look and the registration, unseen by the dispatcher.
         match log.passage(gate) {
             Passage::Wait => Poll::Pending,
@@ -75,14 +98,65 @@ impl Waiters {
             {
                 log.submit();
             }
-            self.waiting.lock().retain(|waiter| {
-                let waits = waiter.log.passage(waiter.gate) == Passage::Wait;
-                if !waits {
-                    woken.push(waiter.waker.clone());
-                }
-                waits
-            });
+            self.take_passed(&mut woken);
             woken.drain(..).for_each(Waker::wake);
         }
+    }
+
+    /// Takes out those whose replies may leave.
+    fn take_passed(&self, woken: &mut Vec<Waker>) {
+        self.waiting.lock().waiters.retain(|waiter| {
+            let waits = waiter.log.passage(waiter.gate) == Passage::Wait;
+            if !waits {
+                woken.push(waiter.waker.clone());
+            }
+            waits
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::context::Settings;
+    use crate::disk::SimDisk;
+    use crate::engine::Machine;
+    use crate::env::{SimClock, seeded_random};
+    use crate::log::{Durability, Options};
+    use std::path::Path;
+
+    #[test]
+    fn who_was_woken_while_the_log_fell_behind_is_woken_again() {
+        let clock = SimClock::new(0);
+        let machine = Machine {
+            disk: Arc::new(SimDisk::new()),
+            clock: clock.clone(),
+            random: Arc::new(|| seeded_random(1)),
+        };
+        let options = Options { durability: Durability::EverySec, ..Options::default() };
+        let opened = Engine::open(machine, Path::new("d"), 1, Settings::default(), options);
+        let log = opened.expect("an empty disk").0.log().expect("it has one");
+        let lsn = log.append(&mut b"*1\r\n$4\r\nPING\r\n".to_vec(), 0);
+        let gate = Gate { lsn, durability: Durability::EverySec };
+        let waiters = Waiters::default();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut registered = None;
+        let mut poll = || waiters.poll_passage(&mut context, &log, gate, &mut registered);
+        let woken = || {
+            let mut woken = Vec::new();
+            waiters.take_passed(&mut woken);
+            woken.len()
+        };
+        assert_eq!((poll(), poll()), (Poll::Pending, Poll::Pending), "it is not written yet");
+        assert_eq!(woken(), 0);
+        log.drain();
+        assert_eq!(woken(), 1, "once, however often it was asked");
+        // A sync takes long, and the task gets its turn only now.
+        clock.advance_us(2_000_000);
+        assert_eq!(poll(), Poll::Pending);
+        assert_eq!(woken(), 0);
+        log.settle();
+        assert_eq!(woken(), 1);
+        assert_eq!(poll(), Poll::Ready(Passage::Open));
     }
 }

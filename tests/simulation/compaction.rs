@@ -6,10 +6,10 @@ use super::world::{Batch, Came, Config, Request, World, check_no_strays, digest,
 use super::{in_parallel, scaled, seeds};
 use mainstay::disk::sim::Operation;
 use mainstay::disk::{Disk, SimDisk};
-use mainstay::engine::compact::SnapshotError;
+use mainstay::engine::compact::{SnapshotError, compact as compact_to_base};
 use mainstay::log::manifest::{self, BaseLine, Manifest, TEMPORARY_NAME};
 use mainstay::log::segment::{self, NameKind};
-use mainstay::log::{Durability, Lsn, Retention, base};
+use mainstay::log::{Action, Durability, Lsn, Retention, base};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -478,4 +478,44 @@ fn nobody_waits_for_a_manifest_that_a_compaction_or_retention_replaces() {
     world.log.set_retention(Retention::default());
     world.log.forget_retired().unwrap();
     assert!(of_compaction >= 1 && drains.load(Ordering::Relaxed) > of_compaction);
+}
+
+#[test]
+fn a_drain_that_was_left_while_the_manifest_is_replaced_is_done_right_after() {
+    for durability in MODES {
+        let mut world = World::new(config(62, durability));
+        world.run(60);
+        world.sync();
+        let log = world.log.clone();
+        let writes = Arc::new(AtomicU64::new(0));
+        let counter = writes.clone();
+        world.disk.observe(move |operation, _| {
+            if !matches!(operation, Operation::Rename(path) if path.ends_with(manifest::NAME)) {
+                return;
+            }
+            counter.fetch_add(1, Ordering::Relaxed);
+            let (log, (done, is_done)) = (log.clone(), channel());
+            std::thread::spawn(move || {
+                log.append(&mut b"*1\r\n$4\r\nPING\r\n".to_vec(), 0);
+                log.submit();
+                // The log thread neither drains now nor asks again and again.
+                let _ = done.send((log.next_action(), log.drained_lsn() < log.appended_lsn()));
+            });
+            let seen =
+                is_done.recv_timeout(Duration::from_secs(60)).expect("a write waits for the disk");
+            assert_eq!(seen, (Action::Wait(None), true), "{durability:?}");
+        });
+        let begun = world.begin_snapshot();
+        let log = world.log.clone();
+        compact_to_base(&log, &begun, &mut || {
+            world.engine.lock().save_slice(0);
+            log.settle();
+        })
+        .unwrap();
+        world.disk.observe(|_, _| {});
+        assert!(writes.load(Ordering::Relaxed) > 0);
+        log.take_work();
+        log.settle();
+        assert_eq!(log.drained_lsn(), log.appended_lsn(), "{durability:?}: nobody else drains it");
+    }
 }

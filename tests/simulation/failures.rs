@@ -13,6 +13,8 @@ use mainstay::resp::{Args, OwnedArgs};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 pub fn injected() -> io::Error {
     io::Error::from_raw_os_error(5)
@@ -334,6 +336,47 @@ fn a_segment_prepared_while_the_log_rolled_past_it_is_not_used() {
     let disk = Crash::LosesAll.disk(&world.disk.snapshot());
     let (engine, _) = open(&disk, &world.clock, world.config.options(), 5).unwrap();
     assert_eq!(digest(engine.lock().keyspace()), world.model.lock().units.last().unwrap().digest);
+}
+
+#[test]
+fn a_segment_that_takes_the_last_room_while_it_is_prepared_is_waited_for() {
+    let mut world = World::new(Config::new(15, Durability::Always));
+    let (log, disk) = (world.log.clone(), world.disk.clone());
+    let (rolled, has_rolled) = channel();
+    let mut begun = false;
+    world.disk.observe(move |operation, _| {
+        // Its room is there, its zeros are not.
+        let prepares = matches!(operation, Operation::Allocate(path)
+            if path.ends_with("segment-0000000000000002.log"));
+        if prepares && !std::mem::replace(&mut begun, true) {
+            // Enough for a manifest, not for another segment.
+            disk.set_quota(Some(disk.used_bytes() + 8 * 1024));
+            let (log, rolled, (started, has_started)) = (log.clone(), rolled.clone(), channel());
+            let roll = std::thread::spawn(move || {
+                let _ = started.send(());
+                log.roll();
+                let _ = rolled.send(());
+            });
+            let _ = has_started.recv();
+            // It fails at once, or waits for this preparation: then there is nothing to see of it yet.
+            for _ in 0..100 {
+                if roll.is_finished() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    let first = world.log.sizes().0;
+    let came = (0..100_000).any(|_| {
+        world.step();
+        has_rolled.try_recv().is_ok()
+    });
+    assert!(came, "it was never prepared");
+    assert_eq!(world.log.stats().failures, 0, "the room was there");
+    assert!(world.log.sizes().0 > first);
+    world.disk.set_quota(None);
+    world.settle();
 }
 
 #[test]

@@ -371,7 +371,7 @@ impl Migration {
     async fn wait_until_durable(&self) -> Result<(), CommandError> {
         let Some(log) = &self.log else { return Ok(()) };
         let gate = log::Gate { lsn: self.lsn, durability: self.durability };
-        let mut registered = false;
+        let mut registered = None;
         let passage =
             poll_fn(|context| self.waiters.poll_passage(context, log, gate, &mut registered));
         match passage.await {
