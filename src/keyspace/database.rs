@@ -19,6 +19,8 @@ const BIGS_LOOKED_AT: usize = 64;
 
 /// Entries that a snapshot's walk takes at once. Tests have few, and want something to happen in between.
 const SAVED_AT_ONCE: usize = if cfg!(test) { 2 } else { 16 };
+/// A part of a snapshot ends once it exceeds this, whoever takes it and however long that may take: it is in memory.
+const SAVED_BYTES_MAX: usize = 1 << 20;
 
 /// One database: keys with values and expiry times.
 pub struct Database {
@@ -228,7 +230,7 @@ impl Database {
         chunk.map(Saved::Chunk)
     }
 
-    /// Records entries in the order of their hashes, until `more` says no or the walk is through.
+    /// Records entries in the order of their hashes, until `more` says no, the part is full or the walk is through.
     /// Gives what it has encoded; big values it meets are given out by [`Database::save_big`].
     fn save(&mut self, more: &mut dyn FnMut() -> bool) -> Option<Chunk> {
         let epoch = self.epoch;
@@ -252,7 +254,8 @@ impl Database {
                     bigs.push(entry.key().into());
                 }
             }
-            if !bigs.is_empty() || cursor == 0 || !more() {
+            let is_full = chunk.len() > SAVED_BYTES_MAX;
+            if !bigs.is_empty() || cursor == 0 || is_full || !more() {
                 break;
             }
         }

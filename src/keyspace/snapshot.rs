@@ -118,3 +118,36 @@ impl Keyspace {
         self.databases.iter_mut().for_each(Database::end_capture);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::NewValue;
+    use crate::env::SimClock;
+    use crate::keyspace::EntryBox;
+    use crate::rdb::Target;
+
+    #[test]
+    fn no_part_takes_much_memory_however_long_it_may_take() {
+        let mut keyspace = Keyspace::new(1, (1, 2));
+        let (value, keys) = ([b'v'; 10_000], 500);
+        for number in 0..keys {
+            let key = format!("key{number}").into_bytes();
+            let entry =
+                EntryBox::new(&key, NewValue::Text { bytes: &value, edited: false }, None, 0);
+            let hash = keyspace.hasher().hash(&key);
+            assert!(keyspace.database_mut(0).insert_new(hash, entry));
+        }
+        let format = Format { target: Target::V12, compress: false };
+        keyspace.begin_snapshot(format, SimClock::new(0));
+        let (mut written, mut longest) = (0, 0);
+        while let Some(saved) = keyspace.next_saved(&mut || true) {
+            let Saved::Chunk(chunk) = saved else { panic!("nothing changed meanwhile") };
+            written += chunk.keys();
+            longest = longest.max(chunk.len());
+        }
+        assert_eq!(written, keys);
+        assert!(longest < 2 << 20, "{longest} bytes at once");
+        keyspace.end_snapshot();
+    }
+}
