@@ -160,6 +160,45 @@ fn an_output_that_cannot_be_written_is_no_success() {
 }
 
 #[test]
+fn no_directory_is_made_in_a_data_directory() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let rdb_file = path("a.rdb");
+    fs::write(&rdb_file, rdb(false)).unwrap();
+    let data = path("data");
+    tool_says(0, &["import", &rdb_file, "--into", &data]);
+    let before = names_below(Path::new(&data));
+    for inside in ["data/mainstay/sub", "data/mainstay/sub/deeper"] {
+        let out = path(inside);
+        for words in [
+            &["import", &rdb_file, "--into", &out][..],
+            &["repair", &data, "--out", &out],
+            &["replay", &data, "--until-time", "now", "--out", &out],
+            &["export", &data, "--to", &out, "--format", "mainstay"],
+            &["export", &data, "--to", &out, "--format", "aof-dir"],
+            &["export", &data, "--to", &out, "--format", "json"],
+        ] {
+            let said = refused(words);
+            assert!(said.contains(" lies in "), "{words:?}: {said}");
+        }
+    }
+    assert_eq!(names_below(Path::new(&data)), before);
+}
+
+fn names_below(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            names.extend(names_below(&path));
+        }
+        names.push(path);
+    }
+    names.sort();
+    names
+}
+
+#[test]
 fn keys_of_modules_are_refused_or_counted() {
     let home = tempfile::tempdir().unwrap();
     let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();

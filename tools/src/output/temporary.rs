@@ -141,7 +141,7 @@ impl Temporary {
     /// One that becomes `target`, a directory, and is created. Symbolic links are followed.
     ///
     /// # Errors
-    /// If there is something else than an empty directory; those of the disk.
+    /// If there is something else than an empty directory, or it lies in one of a data set's; those of the disk.
     pub fn directory(target: &Path) -> Result<Self, Failure> {
         let there = there(target)?;
         if there.as_ref().is_some_and(|there| !there.is_dir()) {
@@ -149,6 +149,7 @@ impl Temporary {
             return Err(Failure::new(text));
         }
         let place = place(target, there.is_some())?;
+        refuse_data_set(target, &place)?;
         if there.is_some() {
             let listed = fs::read_dir(&place).map(|mut entries| entries.next().is_some());
             if listed.map_err(Failure::doing("listing", target.display()))? {
@@ -259,18 +260,24 @@ fn place(target: &Path, is_there: bool) -> Result<PathBuf, Failure> {
 
 /// The files of a data set's directory are a server's, and what it does not know there it does not expect.
 fn refuse_data_set(target: &Path, place: &Path) -> Result<(), Failure> {
-    let dir = parent(place);
-    let mut magic = Vec::new();
-    let manifest = File::open(dir.join(manifest::NAME));
-    let read = manifest.and_then(|file| file.take(32).read_to_end(&mut magic));
-    if read.is_ok() && magic.starts_with(b"mainstay-manifest") {
-        return Err(Failure::new(format_args!(
+    let place = std::path::absolute(place).unwrap_or_else(|_| place.to_owned());
+    let is_data_set = |dir: &&Path| {
+        let path = dir.join(manifest::NAME);
+        // Opening something else could wait for ever.
+        let is_file = fs::metadata(&path).is_ok_and(|there| there.is_file());
+        let mut magic = Vec::new();
+        let file = is_file.then(|| File::open(&path)).and_then(Result::ok);
+        let read = file.and_then(|file| file.take(32).read_to_end(&mut magic).ok());
+        read.is_some() && magic.starts_with(b"mainstay-manifest")
+    };
+    match place.ancestors().skip(1).find(is_data_set) {
+        Some(dir) => Err(Failure::new(format_args!(
             "{} lies in the data directory {}: nothing is changed",
             target.display(),
             dir.display()
-        )));
+        ))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A text as people see it: with `-` for the name of what the standard input was copied to, which is gone when they read it
