@@ -59,8 +59,8 @@ pub struct Arguments {
     #[arg(long)]
     format: Option<Format>,
     /// RDB version of rdb, aof and aof-dir: 9 for Redis 5 and later, 10 for 7.0, 11 for 7.2 and Valkey, 12 for 7.4, 80 for
-    /// Valkey 9. Without it, 11, or 12 if there is a hash of which fields expire: to find that out, RDB files and bases
-    /// are read twice
+    /// Valkey 9. Without it, 11 for rdb and 10 for aof and aof-dir, or 12 if there is a hash of which fields expire: to
+    /// find that out, RDB files and bases are read twice. What 9 has no room for of streams is left out, and said
     #[arg(long, value_name = "N", value_parser = parse_target)]
     rdb_version: Option<Target>,
     #[command(flatten)]
@@ -76,7 +76,8 @@ Formats:
   mainstay  a data directory that a server starts on
   aof-dir   an append-only file in several parts: with 'appendonly yes', Redis 7.0 and later
             starts on it
-  aof       a single append-only file that begins with an RDB, for Redis 4.0 to 6.2
+  aof       a single append-only file that begins with an RDB: Redis 7.0 and later read it, and
+            5.0 to 6.2 with --rdb-version 9
   resp      the commands that make the keys, for `redis-cli --pipe` to an empty server of
             Redis 7.0 or later; 7.4 if fields of hashes expire
   json      JSON lines: a key a line, with its value
@@ -306,14 +307,24 @@ fn rdb(
     let mut keys = Keys::new(source, &arguments.filter, output)?;
     let target = match arguments.rdb_version {
         Some(target) => target,
-        None => rdb::target_for(&mut keys)?,
+        // Redis 7.0 is the first to have the parts of `aof-dir`.
+        None => rdb::target_for(&mut keys, if is_base { Target::V10 } else { Target::V11 })?,
     };
     let mut writer = rdb::Writer::new(sink, target, is_base);
-    let mut number = 0;
-    let contents = keys.each(&mut |db, entry| {
+    let (mut number, mut lessened) = (0, 0);
+    let mut contents = keys.each(&mut |db, entry| {
         number += 1;
+        lessened += u64::from(rdb::is_lessened(entry.value(), target));
         writer.key(db, entry)
     })?;
+    if lessened > 0 {
+        contents.remarks.push(format!(
+            "{}: RDB version {} has no room for what {lessened} streams know of entries added, deleted and read by \
+             groups; a Redis that reads it guesses",
+            arguments.to.display(),
+            target.version()
+        ));
+    }
     refuse_modules(arguments, &contents)?;
     contents.functions.iter().try_for_each(|source| writer.function(source))?;
     writer.end()?;

@@ -3,6 +3,7 @@
 use super::keys::Keys;
 use crate::output::{Failure, escaped, now_ms};
 use mainstay::data::Value;
+use mainstay::data::stream::StreamId;
 use mainstay::keyspace::Entry;
 use mainstay::rdb::Target;
 use mainstay::rdb::checksum::Checksum;
@@ -12,14 +13,26 @@ use std::io::Write;
 /// What was encoded is written once it is longer.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// For which servers a file is to be that holds these keys, if nobody says so: as few as need be, but the newest if there
-/// is a hash of which fields expire.
-pub(super) fn target_for(keys: &mut Keys<'_>) -> Result<Target, Failure> {
+/// For which servers a file is to be that holds these keys, if nobody says so: those from `oldest` on, but only the
+/// newest if there is a hash of which fields expire.
+pub(super) fn target_for(keys: &mut Keys<'_>, oldest: Target) -> Result<Target, Failure> {
     let expires = keys.any(&mut |entry| match entry.value() {
         Value::Hash(hash) => hash.next_expiry_ms().is_some(),
         _ => false,
     })?;
-    Ok(if expires { Target::V12 } else { Target::V11 })
+    Ok(if expires { Target::V12 } else { oldest })
+}
+
+/// Whether a value is more than what a reader of such a file makes of it.
+pub(super) fn is_lessened(value: Value<'_>, target: Target) -> bool {
+    let Value::Stream(stream) = value else { return false };
+    if target > Target::V9 {
+        return false;
+    }
+    let counters = stream.entries.counters();
+    counters.entries_added != stream.entries.len()
+        || counters.max_deleted_id != StreamId::MIN
+        || stream.groups.iter().any(|(_, group)| group.entries_read.is_some())
 }
 
 /// Writes a file.
