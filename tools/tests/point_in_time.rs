@@ -256,6 +256,33 @@ fn a_moment_behind_the_end_is_the_end() {
     set.kill();
 }
 
+/// A file that holds only what is later may be missing, even if there is another one of those before it.
+#[test]
+fn what_lies_behind_the_moment_need_not_be_there() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("data");
+    let mut set = DataSet::with_function(&dir, Retention::default(), 9, LIBRARY);
+    (0..4).for_each(|_| set.batch(5));
+    set.compact();
+    let state = set.batches.last().unwrap().clone();
+    set.pass_ms(1000);
+    set.batch(5);
+    let mut set = set.restart(true);
+    set.batch(5);
+    let model = set.close();
+    let view = View::open(&RealDisk, &dir).unwrap();
+    let segments = &view.manifest().segments;
+    assert_eq!(segments.len(), 2);
+    let last = mainstay::log::segment::segment_name(segments[1].sequence);
+    std::fs::remove_file(dir.join(last)).unwrap();
+    let time_ms = (state.time_ms + 500).to_string();
+    let (out, lsn_out) = (home.path().join("by-time"), home.path().join("by-lsn"));
+    let report = restore(&dir, &out, &["--until-time", &time_ms]);
+    check(&out, &report, model.at_lsn(state.lsn));
+    let report = restore(&dir, &lsn_out, &["--until-lsn", &state.lsn.to_string()]);
+    check(&lsn_out, &report, &state);
+}
+
 /// Damage behind the moment does not matter; damage before it is got round with an older base.
 #[test]
 fn damage_is_got_round_where_that_is_possible() {

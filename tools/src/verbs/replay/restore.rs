@@ -254,22 +254,23 @@ fn load(view: &View, moment: Moment, output: &Output) -> Result<Loaded, Failure>
 
 /// `history` without segments that only hold what is later: if one of them is damaged, that does not matter.
 fn up_to(view: &View, history: Manifest, moment: Moment) -> Manifest {
-    let count = match moment {
-        Moment::Lsn(until) => history.segments.partition_point(|line| line.first_lsn < until),
-        Moment::Time(until_ms) => {
-            history.segments.partition_point(|line| begins_by(view, line, until_ms))
-        }
+    let is_later = |line: &SegmentLine| match moment {
+        Moment::Lsn(until) => line.first_lsn >= until,
+        Moment::Time(until_ms) => begins_behind(view, line, until_ms),
     };
     let mut history = history;
-    history.segments.truncate(count);
+    // One by one: of a segment that cannot be read nobody knows, but the first that is later says it of those behind it.
+    if let Some(count) = history.segments.iter().position(is_later) {
+        history.segments.truncate(count);
+    }
     history
 }
 
-/// Whether a segment's first frame was written by `until_ms`. If nobody knows, it may have been.
-fn begins_by(view: &View, line: &SegmentLine, until_ms: u64) -> bool {
+/// Whether a segment's first frame was certainly written later than `until_ms`.
+fn begins_behind(view: &View, line: &SegmentLine, until_ms: u64) -> bool {
     let first = reader(view, line)
         .and_then(|mut reader| reader.header(FrameReader::FIRST_OFFSET).map_err(io::Error::other));
-    first.map_or(true, |header| header.time_ms <= until_ms)
+    first.is_ok_and(|header| header.time_ms > until_ms)
 }
 
 fn reader(view: &View, line: &SegmentLine) -> io::Result<FrameReader> {
