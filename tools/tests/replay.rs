@@ -308,6 +308,16 @@ fn append_only_files_have_offsets_and_perhaps_times() {
     assert!(said.contains(&format!("offset {whole}: the file ends amid a command")), "{said}");
     let (_, said) = run_tool(2, &["replay", path, "--from-lsn", "5"]);
     assert!(said.contains("no LSNs"), "{said}");
+    // A transaction without its end: a Redis would carry none of it out.
+    let unfinished = home.path().join("unfinished.aof");
+    let mut begun = bytes[..whole].to_vec();
+    let at = begun.len();
+    begun.extend(aof(&[&[b"MULTI"], &[b"SET", b"q", b"1"]]));
+    std::fs::write(&unfinished, begun).unwrap();
+    let unfinished = unfinished.to_str().unwrap();
+    let (printed, said) = run_tool(0, &["replay", unfinished, "--format", "resp"]);
+    assert!(printed.ends_with("$1\r\n1\r\n*1\r\n$7\r\nDISCARD\r\n"), "{printed}");
+    assert!(said.contains(&format!("offset {at}: a transaction without its end")), "{said}");
     // Damage ends it: there is nothing to find the next command by.
     bytes[whole - 9] = b'x';
     let damaged = home.path().join("damaged.aof");

@@ -306,7 +306,18 @@ fn print_aof<'a>(
         let name = (parts.len() > 1).then(|| &*names[index]);
         let is_last = index + 1 == parts.len();
         (stream.db, stream.transaction) = (0, None);
-        match print_part(&part.path, name, stream, bar.as_ref())? {
+        let broken = print_part(&part.path, name, stream, bar.as_ref())?;
+        if let Some(open) = stream.transaction.take() {
+            output.remark(format_args!(
+                "{}, offset {}: a transaction without its end: a Redis that reads this carries none of it out",
+                part.path.display(),
+                open.place.begin()
+            ));
+            if open.shown {
+                stream.printer.discard()?;
+            }
+        }
+        match broken {
             None => {}
             // Only the end may be one that was not finished.
             Some(Broken::Cut(offset)) if is_last => {

@@ -44,7 +44,8 @@ pub enum Place<'a> {
 }
 
 impl Place<'_> {
-    fn begin(self) -> u64 {
+    /// Its LSN or offset.
+    pub fn begin(self) -> u64 {
         match self {
             Self::Log { lsn, .. } => lsn,
             Self::File { offset, .. } => offset,
@@ -125,6 +126,18 @@ impl Printer {
                 self.head(place, time_ms, db).and_then(|()| Ok(writeln!(self.out, "EXEC")?))
             }
             Format::Resp => self.resp(&[b"EXEC"]),
+            Format::Json => Ok(()),
+        }
+    }
+
+    /// A transaction has no end: whoever carries the commands out is to carry out none of it.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn discard(&mut self) -> Result<(), Failure> {
+        match self.format {
+            Format::Human => Ok(writeln!(self.out, "DISCARD")?),
+            Format::Resp => self.resp(&[b"DISCARD"]),
             Format::Json => Ok(()),
         }
     }
