@@ -274,6 +274,27 @@ fn a_directory_with_a_base() {
 }
 
 #[test]
+fn a_repaired_directory_was_not_written_at_times_that_nobody_knows() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/v1/closed");
+    let home = tempfile::tempdir().unwrap();
+    let (damaged, repaired) = (home.path().join("damaged"), home.path().join("repaired"));
+    fs::create_dir(&damaged).unwrap();
+    for (file, mut bytes) in files(&golden) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("base-") {
+            // Among the keys, behind the RDB's head.
+            bytes[400] ^= 4;
+        }
+        fs::write(damaged.join(name), bytes).unwrap();
+    }
+    tool_says(1, &["repair", path(&damaged), "--out", path(&repaired)]);
+    let (before, after) =
+        (tool_json(0, &["inspect", path(&golden)]), tool_json(0, &["inspect", path(&repaired)]));
+    assert_eq!(after["log"]["lost"], 1, "{after}");
+    assert_eq!(after["log"]["first_time_ms"], before["log"]["first_time_ms"]);
+}
+
+#[test]
 fn files_of_other_servers() {
     let Some(corpus) = corpus() else { return };
     let (mut count, mut refused) = (0, Vec::new());

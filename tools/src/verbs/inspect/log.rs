@@ -183,8 +183,11 @@ impl Log {
     }
 
     fn add_frame(&mut self, header: &FrameHeader, raw: &mut [u8], frames: &mut Counts) {
-        frames.first_time_ms.get_or_insert(header.time_ms);
-        frames.last_time_ms = Some(header.time_ms);
+        // One that tells what is lost has the time of that, which may be unknown.
+        if header.kind != FrameKind::Lost {
+            frames.first_time_ms.get_or_insert(header.time_ms);
+            frames.last_time_ms = Some(header.time_ms);
+        }
         match header.kind {
             FrameKind::Commands => frames.frames += 1,
             FrameKind::Marker => frames.markers += 1,
