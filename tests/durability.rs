@@ -582,6 +582,33 @@ fn when_the_log_fails_a_reader_gets_as_many_replies_as_it_sent_commands() {
 }
 
 #[test]
+fn a_client_whose_write_failed_does_not_wait_for_a_key_any_more() {
+    if no_strace("the end of a wait behind a write that failed") {
+        return;
+    }
+    let mut setup = Setup::new(&["--appendfsync", "always"]);
+    setup.inject(Some("fdatasync:error=EIO:when=6..7"));
+    let server = setup.start();
+    let failed = (0..20).any(|_| {
+        let mut client = server.client();
+        client.send_bytes(b"SET a 1\r\nBLPOP q 0\r\n");
+        let reply = client.read();
+        let failed = reply != ok();
+        if failed {
+            assert!(reply.is_error("MISCONF outcome unknown"), "{reply:?}");
+            assert!(client.is_closed());
+        }
+        failed
+    });
+    assert!(failed, "no sync failed");
+    let mut other = server.client();
+    eventually("writes are taken again", || (other.call("SET b 1") == ok()).then_some(()));
+    eventually("nobody waits", || (info(&mut other, "blocked_clients") == "0").then_some(()));
+    assert_eq!(other.call("RPUSH q el"), int(1));
+    assert_eq!(other.call("LRANGE q 0 -1"), array([bulk("el")]));
+}
+
+#[test]
 fn the_log_can_be_switched_off_while_syncs_fail() {
     if no_strace("switching a failing log off") {
         return;

@@ -632,9 +632,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Waits for what a blocking command waits for, and replies. False if the client is gone.
+    /// Waits for what a blocking command waits for, and replies. False if the client is gone, or is to go
+    /// because of what it was told about commands before that one.
     async fn wait_for(&mut self, block: Block) -> bool {
-        if !self.write_all().await {
+        if !self.write_all().await || self.closing {
             return false;
         }
         match block {
