@@ -633,3 +633,30 @@ fn the_log_can_be_switched_off_while_syncs_fail() {
     assert_eq!(client.call("GET k"), bulk("after"));
     server.wait_for_log("'appendonly' was switched off");
 }
+
+#[test]
+fn a_log_that_could_not_be_closed_can_be_followed_by_another() {
+    if no_strace("a log that cannot be closed") {
+        return;
+    }
+    let mut setup = Setup::new(&["--appendonly", "no"]);
+    // The two before are those of the beginning; each thread counts its own.
+    setup.inject(Some("rename:error=EIO:when=3"));
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("SET a 1"), ok());
+    let reply = client.call("CONFIG SET appendonly no maxclients 100");
+    assert!(reply.is_error("ERR CONFIG SET failed"), "{reply:?}");
+    assert!(format!("{reply:?}").contains("is 'no' from now on"), "{reply:?}");
+    assert_eq!(client.call("CONFIG GET appendonly").items()[1], bulk("no"));
+    assert_eq!(client.call("CONFIG GET maxclients").items()[1], bulk("100"));
+    assert_eq!(client.call("SET b 2"), ok());
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("SET c 3"), ok());
+    server.kill();
+    setup.inject(None);
+    setup.set_directives(&[]);
+    let server = setup.start();
+    assert_eq!(server.client().call("MGET a b c"), array(["1", "2", "3"].map(bulk)));
+}

@@ -42,6 +42,20 @@ pub struct LogBlock {
     pub reply: fn(&mut Reply<'_>, bool),
 }
 
+/// Why a change of the configuration was not carried out as it should have been.
+enum Failure {
+    /// Nothing has changed.
+    Refused(String),
+    /// The change is in force, but something that belongs to it was not done.
+    InForce(String),
+}
+
+impl From<String> for Failure {
+    fn from(cause: String) -> Self {
+        Self::Refused(cause)
+    }
+}
+
 /// A timeout in ms; `None` is for ever.
 fn timeout(arg: &[u8], engine: &Guard<'_>) -> Result<Option<Duration>, CommandError> {
     let ms = numbers::timeout_ms(arg, engine.now_ms())?;
@@ -255,14 +269,19 @@ impl ServerState {
         let arguments: Vec<&[u8]> = args.from(2).iter().collect();
         let current = self.shared.config.read().clone();
         let pending = config_command::set(&current, &arguments, self.is_local).map_err(refuse)?;
+        let mut flaw = None;
         for (index, (effect, change)) in pending.effects().iter().enumerate() {
-            if let Err(cause) = self.carry_out(*effect, engine, &pending.config) {
-                crate::log_warning!("CONFIG SET failed: {cause}");
-                // What was carried out before it is taken back; that returns to a state that held.
-                for (effect, _) in pending.effects().iter().take(index) {
-                    let _ = self.carry_out(*effect, engine, &current);
+            match self.carry_out(*effect, engine, &pending.config) {
+                Ok(()) => {}
+                Err(Failure::InForce(cause)) => flaw = Some(refuse(change.failed(cause))),
+                Err(Failure::Refused(cause)) => {
+                    crate::log_warning!("CONFIG SET failed: {cause}");
+                    // What was carried out before it is taken back; that returns to a state that held.
+                    for (effect, _) in pending.effects().iter().take(index) {
+                        let _ = self.carry_out(*effect, engine, &current);
+                    }
+                    return Err(refuse(change.failed(cause)));
                 }
-                return Err(refuse(change.failed(cause)));
             }
         }
         engine.set_settings(run::settings(&pending.config));
@@ -272,6 +291,9 @@ impl ServerState {
         let query_bytes_max = config.client_query_buffer_limit as usize;
         self.shared.query_bytes_max.store(query_bytes_max, Ordering::Relaxed);
         *self.shared.config.write() = pending.config;
+        if let Some(flaw) = flaw {
+            return Err(flaw);
+        }
         out.ok();
         Ok(())
     }
@@ -281,7 +303,7 @@ impl ServerState {
         effect: Effect,
         engine: &mut Guard<'_>,
         config: &config::Config,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         match effect {
             Effect::None => {}
             Effect::Listen => {
@@ -300,9 +322,10 @@ impl ServerState {
             Effect::Appendonly => self.switch_log(engine, config)?,
             Effect::Maxclients => {
                 if !run::raise_descriptor_limit(config) {
-                    return Err("The operating system is not able to handle the specified number \
-                                of clients"
-                        .to_owned());
+                    return Err(Failure::Refused(
+                        "The operating system is not able to handle the specified number of clients"
+                            .to_owned(),
+                    ));
                 }
             }
             Effect::Loglevel => logger::set_level(config.loglevel),
@@ -321,12 +344,13 @@ impl ServerState {
         &mut self,
         engine: &mut Guard<'_>,
         config: &config::Config,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
+        let refused = |why: &str| Err(Failure::Refused(why.to_owned()));
         if engine.in_exec() {
-            return Err("the log cannot be begun or ended within a transaction".to_owned());
+            return refused("the log cannot be begun or ended within a transaction");
         }
         if engine.is_loading() {
-            return Err("the data are still being loaded".to_owned());
+            return refused("the data are still being loaded");
         }
         // What is being written belongs to the log that ends, or to none.
         engine.abort_snapshot();
@@ -345,8 +369,13 @@ impl ServerState {
                 log.dir().display()
             );
             if let Err(error) = self.shared.close_log(&log) {
-                // It is as after a crash: the next start with it recovers what was acknowledged.
+                // It is as after a crash: the next start with it recovers what was acknowledged. There is no
+                // way back to it: its threads have ended.
                 crate::log_warning!("The log could not be closed: {error}");
+                return Err(Failure::InForce(format!(
+                    "'appendonly' is 'no' from now on, but the log could not be closed: {error}. A start \
+                     with it recovers what was acknowledged"
+                )));
             }
         }
         Ok(())
