@@ -365,7 +365,9 @@ impl ServerState {
         } else if let Some(log) = engine.end_log() {
             crate::log_warning!(
                 "WARNING: 'appendonly' was switched off: what is written from now on IS LOST when \
-                 the server ends. The log in {} stays as it is",
+                 the server ends. The log in {} stays as it is until 'appendonly' is switched on \
+                 again: then a new one takes its place, and nothing of it is kept, whatever \
+                 'log-retention-time' and 'log-retention-size' are",
                 log.dir().display()
             );
             if let Err(error) = self.shared.close_log(&log) {
