@@ -402,6 +402,12 @@ impl ServerState {
         match (&name[..], args.len()) {
             (b"help", 2) => help(out, "DEBUG", DEBUG_HELP),
             (b"reload" | b"loadaof", _) if engine.is_loading() => return Err(LOADING),
+            (b"reload" | b"loadaof", _) if engine.in_exec() => {
+                // What the transaction has done so far is in memory, but in no log yet.
+                return Err(CommandError::fixed(
+                    "ERR DEBUG RELOAD and LOADAOF cannot be carried out within a transaction",
+                ));
+            }
             (b"sleep", 3) => {
                 let text = std::str::from_utf8(args.at(2)).unwrap_or_default();
                 let seconds: f64 = text.parse().map_err(|_| CommandError::NOT_FLOAT)?;
