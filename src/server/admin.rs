@@ -128,7 +128,8 @@ impl ServerState {
         !muted
     }
 
-    fn is_muted(&self) -> bool {
+    /// Whether what comes next is answered with nothing.
+    pub fn is_muted(&self) -> bool {
         matches!(self.reply_mode, ReplyMode::Off | ReplyMode::Skip)
     }
 

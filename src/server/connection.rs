@@ -315,9 +315,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 match broken {
                     Broken::Malformed(error) => {
                         self.state.count_error();
-                        let mut reply = Reply::new(&mut self.output, self.session.protocol);
-                        reply.error(format!("ERR {error}"));
-                        self.release(1);
+                        if !self.state.is_muted() {
+                            let mut reply = Reply::new(&mut self.output, self.session.protocol);
+                            reply.error(format!("ERR {error}"));
+                            self.release(1);
+                        }
                     }
                     Broken::Http => self.shared.http_reports.report(&self.client.info.addr),
                 }
