@@ -93,6 +93,9 @@
 //! | `snapshot` | while one is taken: compresses and writes it; with a low priority |
 //! | at start | one fewer than there are cores decode the blocks of a base, the main one fills the keyspace |
 //!
+//! A panic of `load`, `log` or `log-prepare` aborts the process ([`server::shared::start_vital`]); one of `log-compress` or
+//! `snapshot` only ends what that was doing.
+//!
 //! # Locks
 //!
 //! | lock | guards | held for |

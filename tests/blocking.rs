@@ -201,3 +201,28 @@ fn what_is_wrong_behind_a_command_that_waits_is_answered_after_it() {
     let Some(redis) = Redis::start_in(dir.path(), &[]) else { return };
     check(&|| redis.client());
 }
+
+#[test]
+fn what_is_malformed_is_not_answered_while_replies_are_switched_off() {
+    let connect = |connect: &dyn Fn() -> Client, mode: &str| {
+        let mut bytes = Vec::new();
+        Client::encode(&mut bytes, &["CLIENT", "REPLY", mode]);
+        bytes.extend_from_slice(b"*1\r\n@4\r\nPING\r\n");
+        let mut client = connect();
+        client.send_bytes(&bytes);
+        client
+    };
+    let answer = "+OK\r\n-ERR Protocol error: expected '$', got '@'\r\n";
+    let server = Setup::new(&[]).start();
+    for (mode, replies) in [("OFF", ""), ("SKIP", ""), ("ON", answer)] {
+        let mut client = connect(&|| server.client(), mode);
+        assert_eq!(String::from_utf8_lossy(&client.read_to_end()), replies, "{mode}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let Some(redis) = Redis::start_in(dir.path(), &[]) else { return };
+    // With nothing to be sent, Redis does not close the connection either.
+    let mut muted = ["OFF", "SKIP"].map(|mode| connect(&|| redis.client(), mode));
+    let mut client = connect(&|| redis.client(), "ON");
+    assert_eq!(String::from_utf8_lossy(&client.read_to_end()), answer);
+    assert!(muted.iter_mut().all(Client::is_silent));
+}

@@ -582,6 +582,33 @@ fn when_the_log_fails_a_reader_gets_as_many_replies_as_it_sent_commands() {
 }
 
 #[test]
+fn a_client_whose_write_failed_does_not_wait_for_a_key_any_more() {
+    if no_strace("the end of a wait behind a write that failed") {
+        return;
+    }
+    let mut setup = Setup::new(&["--appendfsync", "always"]);
+    setup.inject(Some("fdatasync:error=EIO:when=6..7"));
+    let server = setup.start();
+    let failed = (0..20).any(|_| {
+        let mut client = server.client();
+        client.send_bytes(b"SET a 1\r\nBLPOP q 0\r\n");
+        let reply = client.read();
+        let failed = reply != ok();
+        if failed {
+            assert!(reply.is_error("MISCONF outcome unknown"), "{reply:?}");
+            assert!(client.is_closed());
+        }
+        failed
+    });
+    assert!(failed, "no sync failed");
+    let mut other = server.client();
+    eventually("writes are taken again", || (other.call("SET b 1") == ok()).then_some(()));
+    eventually("nobody waits", || (info(&mut other, "blocked_clients") == "0").then_some(()));
+    assert_eq!(other.call("RPUSH q el"), int(1));
+    assert_eq!(other.call("LRANGE q 0 -1"), array([bulk("el")]));
+}
+
+#[test]
 fn the_log_can_be_switched_off_while_syncs_fail() {
     if no_strace("switching a failing log off") {
         return;
@@ -605,4 +632,31 @@ fn the_log_can_be_switched_off_while_syncs_fail() {
     assert_eq!(client.call("SET k after"), ok());
     assert_eq!(client.call("GET k"), bulk("after"));
     server.wait_for_log("'appendonly' was switched off");
+}
+
+#[test]
+fn a_log_that_could_not_be_closed_can_be_followed_by_another() {
+    if no_strace("a log that cannot be closed") {
+        return;
+    }
+    let mut setup = Setup::new(&["--appendonly", "no"]);
+    // The two before are those of the beginning; each thread counts its own.
+    setup.inject(Some("rename:error=EIO:when=3"));
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("SET a 1"), ok());
+    let reply = client.call("CONFIG SET appendonly no maxclients 100");
+    assert!(reply.is_error("ERR CONFIG SET failed"), "{reply:?}");
+    assert!(format!("{reply:?}").contains("is 'no' from now on"), "{reply:?}");
+    assert_eq!(client.call("CONFIG GET appendonly").items()[1], bulk("no"));
+    assert_eq!(client.call("CONFIG GET maxclients").items()[1], bulk("100"));
+    assert_eq!(client.call("SET b 2"), ok());
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("SET c 3"), ok());
+    server.kill();
+    setup.inject(None);
+    setup.set_directives(&[]);
+    let server = setup.start();
+    assert_eq!(server.client().call("MGET a b c"), array(["1", "2", "3"].map(bulk)));
 }

@@ -87,6 +87,22 @@ fn what_is_saved_is_loaded_again() {
 }
 
 #[test]
+fn nothing_is_reloaded_within_a_transaction() {
+    let setup = Setup::new(&["--enable-debug-command", "yes"]);
+    let server = setup.start();
+    let mut client = server.client();
+    let commands = ["MULTI", "SET a 1", "DEBUG LOADAOF", "DEBUG RELOAD", "GET a", "EXEC"];
+    let replies = client.call_all(commands);
+    let [set, log, rdb, get] = replies[5].items() else { panic!("four replies: {replies:?}") };
+    assert_eq!((set, get), (&ok(), &bulk("1")));
+    for refused in [log, rdb] {
+        assert!(refused.is_error("ERR DEBUG RELOAD and LOADAOF cannot"), "{refused:?}");
+    }
+    assert_eq!(client.call("DEBUG LOADAOF"), ok());
+    assert_eq!(client.call("GET a"), bulk("1"));
+}
+
+#[test]
 fn reloading_keeps_everything_and_the_log_has_what_came_of_it() {
     let setup = Setup::new(&["--enable-debug-command", "yes", "--appendfsync", "no"]);
     let server = setup.start();

@@ -101,8 +101,8 @@ struct State {
     settings: Settings,
     random: Random,
     log: Option<Arc<Log>>,
-    /// The log that was ended last, whose files a new one may replace.
-    ended: Option<Arc<Log>>,
+    /// What a new log may replace.
+    left: log::Left,
     /// How many logs were begun: with each, LSNs count anew.
     logs: u64,
     /// The LSN behind the last command executed, those in `unit` that are not yet in the log included.
@@ -249,7 +249,7 @@ impl State {
             settings,
             random,
             log: None,
-            ended: None,
+            left: log::Left::default(),
             logs: 0,
             lsn: 0,
             unit: Unit::default(),
@@ -379,7 +379,7 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// Those of the disk, if another process has the directory, or if it holds other data. Then
-    /// nothing has changed.
+    /// nothing has changed, unless the error says so: what can be on disk then is replaced by the next attempt.
     pub fn begin_log(&mut self, dir: &Path, options: Options) -> Result<Arc<Log>, OpenError> {
         assert!(self.state.log.is_none(), "there is one log at a time");
         self.flush_effects();
@@ -387,7 +387,7 @@ impl Guard<'_> {
         let machine = &self.engine.machine;
         let now_ms = self.now_ms;
         let state = &mut *self.state;
-        let ended = state.ended.take();
+        let mut left = std::mem::take(&mut state.left);
         let limits = state.settings.limits.clone();
         let begun = log::begin(
             machine.disk.clone(),
@@ -395,17 +395,12 @@ impl Guard<'_> {
             options,
             machine.clock.clone(),
             (machine.random)(),
-            ended.as_deref(),
+            &mut left,
             &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
             &mut ReadBack::new(limits, &mut || true),
         );
-        let log = match begun {
-            Ok(log) => Arc::new(log),
-            Err(error) => {
-                state.ended = ended;
-                return Err(error);
-            }
-        };
+        state.left = left;
+        let log = Arc::new(begun?);
         state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;
@@ -419,7 +414,9 @@ impl Guard<'_> {
     /// Goes on without the log, which the caller closes.
     pub fn end_log(&mut self) -> Option<Arc<Log>> {
         self.flush_effects();
-        self.state.ended = self.state.log.take();
+        if let Some(log) = self.state.log.take() {
+            self.state.left.end(log);
+        }
         self.engine.log.lock().take()
     }
 

@@ -7,13 +7,15 @@ use crate::commands::testing::words;
 use crate::commands::{Settings, resolve};
 use crate::data::digest::digest;
 use crate::data::testing::describe;
-use crate::disk::SimDisk;
+use crate::disk::{Disk, SimDisk};
 use crate::env::{SimClock, seeded_random};
 use crate::log::{Durability, Log, Lsn, Options};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const DATABASES: usize = 16;
 
@@ -203,16 +205,22 @@ pub(super) fn options() -> Options {
 }
 
 pub(super) fn open(disk: &SimDisk, clock: &Arc<SimClock>, start: u64) -> (Engine, Lsn) {
-    let machine = Machine {
-        disk: Arc::new(disk.clone()),
-        clock: clock.clone(),
-        // Another hash function with every start.
-        random: Arc::new(move || seeded_random(start)),
-    };
-    let dir = Path::new("d");
+    let (machine, dir) = (machine(disk, clock, start), Path::new("d"));
     let (engine, recovery) = Engine::open(machine, dir, DATABASES, settings(), options())
         .expect("what was written is recovered");
     (engine, recovery.lsn)
+}
+
+fn machine(disk: &SimDisk, clock: &Arc<SimClock>, start: u64) -> Machine {
+    let calls = AtomicU64::new(0);
+    Machine {
+        disk: Arc::new(disk.clone()),
+        clock: clock.clone(),
+        // Another hash function with every start, and other numbers for each data set.
+        random: Arc::new(move || {
+            seeded_random(start << 32 | calls.fetch_add(1, Ordering::Relaxed))
+        }),
+    }
 }
 
 pub(super) fn settings() -> Settings {
@@ -243,5 +251,120 @@ proptest! {
         }
         world.restart(last)?;
         world.restart(End::Close)?;
+    }
+}
+
+/// Makes the `first`-th operation (counted from 0) and the `count` - 1 behind it fail. Gives how many were tried.
+fn fail_some(disk: &SimDisk, first: u64, count: u64) -> Arc<AtomicU64> {
+    let tried = Arc::new(AtomicU64::new(0));
+    let counter = tried.clone();
+    disk.inject(move |_| {
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+        (first..first + count).contains(&number).then(|| io::Error::other("injected"))
+    });
+    tried
+}
+
+/// What a start finds on `disk`, as it is and as power cuts may leave it.
+fn found(world: &World, disk: &SimDisk) -> Vec<Vec<String>> {
+    let snapshot = disk.snapshot();
+    let mut random = seeded_random(1);
+    let disks = [
+        snapshot.after_kill(),
+        snapshot.after_power_cut(|| false),
+        snapshot.after_power_cut(|| true),
+        snapshot.after_power_cut(|| random() & 1 == 0),
+    ];
+    disks.iter().map(|disk| contents(&open(disk, &world.clock, 9).0, false)).collect()
+}
+
+/// An engine whose log was ended, with what a start would find instead of what it holds.
+fn ended(had_log: bool) -> (World, Vec<String>) {
+    let mut world = World::new();
+    if !had_log {
+        // Nobody has written the log that is there.
+        world.disk = SimDisk::new();
+        world.engine =
+            Engine::in_memory(machine(&world.disk, &world.clock, 0), DATABASES, settings());
+        world.line("SET after 1");
+        return (world, Vec::new());
+    }
+    world.line("SET before 1");
+    let before = contents(&world.engine, false);
+    close(&world.engine.lock().end_log().expect("there is one"));
+    world.line("SET after 1");
+    (world, before)
+}
+
+fn begin(world: &World) -> Result<(), String> {
+    let begun = world.engine.lock().begin_log(Path::new("d"), options());
+    begun.map(drop).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_log_that_cannot_begin_leaves_what_was_there_and_can_begin_later() {
+    for had_log in [false, true] {
+        // One failure, and so many that nothing can be put back.
+        for count in [1, 2, 3, 4, 100] {
+            let (mut fails, mut unsettled) = (0, 0);
+            for first in 0.. {
+                let (world, before) = ended(had_log);
+                let tried = fail_some(&world.disk, first, count);
+                let begun = begin(&world);
+                world.disk.inject(|_| None);
+                let now = contents(&world.engine, false);
+                let Err(error) = begun else {
+                    assert!(found(&world, &world.disk).iter().all(|found| *found == now));
+                    if tried.load(Ordering::Relaxed) <= first {
+                        break;
+                    }
+                    continue;
+                };
+                fails += 1;
+                assert!(error.contains("injected"), "{error}");
+                let may_be_in_force = error.contains("could not be put back");
+                unsettled += u64::from(may_be_in_force);
+                for found in found(&world, &world.disk) {
+                    assert!(
+                        found == before || may_be_in_force && found == now,
+                        "{had_log}, {count} from {first} on, {error}: {found:?}"
+                    );
+                }
+                begin(&world).unwrap_or_else(|error| panic!("{count} from {first} on: {error}"));
+                assert!(found(&world, &world.disk).iter().all(|found| *found == now));
+                let names = world.disk.list(Path::new("d")).expect("listed");
+                let files = names.iter().filter(|name| name.ends_with(".log")).count();
+                assert_eq!(files, 2, "{count} from {first} on: {names:?}");
+            }
+            assert!(fails > 10, "a beginning needs more than {fails} operations");
+            assert_eq!(unsettled > 0, count > 1, "{count}");
+        }
+    }
+}
+
+#[test]
+fn a_log_whose_close_failed_can_be_followed_by_another_and_is_found_until_then() {
+    for count in [1, 100] {
+        for first in 0.. {
+            let mut world = World::new();
+            world.line("SET before 1");
+            let before = contents(&world.engine, false);
+            let log = world.engine.lock().end_log().expect("there is one");
+            log.begin_close();
+            log.settle();
+            let tried = fail_some(&world.disk, first, count);
+            let closed = log.close();
+            world.disk.inject(|_| None);
+            assert!(found(&world, &world.disk).iter().all(|found| *found == before));
+            world.line("SET after 1");
+            begin(&world).unwrap_or_else(|error| panic!("{count} from {first} on: {error}"));
+            let now = contents(&world.engine, false);
+            assert!(found(&world, &world.disk).iter().all(|found| *found == now));
+            if tried.load(Ordering::Relaxed) <= first {
+                closed.expect("nothing has failed");
+                assert!(first > 4, "a close needs more than {first} operations");
+                break;
+            }
+        }
     }
 }

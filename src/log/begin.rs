@@ -13,36 +13,68 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What this process has left in a directory: only that is replaced by a new data set.
+#[derive(Default)]
+pub struct Left {
+    /// The log that was ended last; its files stay.
+    ended: Option<Arc<Log>>,
+    /// Data sets whose beginning has failed, but whose manifest may be in force all the same.
+    doubtful: Vec<Doubtful>,
+}
+
+struct Doubtful {
+    manifest: Manifest,
+    /// What it was to replace.
+    before: Manifest,
+}
+
+impl Left {
+    /// Notes that `log` was ended. It is closed before the next one begins.
+    pub fn end(&mut self, log: Arc<Log>) {
+        *self = Self { ended: Some(log), doubtful: Vec::new() };
+    }
+
+    /// What is to be in force again in `dir` if a new data set cannot begin. `None` if the data that are there
+    /// are somebody else's.
+    fn before(&self, disk: &dyn Disk, dir: &Path) -> Option<Manifest> {
+        let found = Manifest::load(disk, dir).ok()?;
+        if let Some(doubtful) = self.doubtful.iter().find(|doubtful| doubtful.manifest == found) {
+            return Some(doubtful.before.clone());
+        }
+        let ended = self.ended.as_ref()?.writer.lock().manifest == found;
+        ended.then_some(found)
+    }
+}
+
 /// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check` then reads as a
-/// start would. The files that `replaces`, a log that
-/// was closed, left there are removed once the new data set is in force.
+/// start would. The files that are there because this process has `left` them are removed once the new data set is
+/// in force.
 ///
 /// # Errors
 /// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
-/// is still in force.
+/// is still in force, or in force again. If the disk lets neither happen, the error says so, and `left` knows it.
 pub fn begin(
     disk: Arc<dyn Disk>,
     dir: &Path,
     options: Options,
     clock: Arc<dyn Clock>,
     mut random: Random,
-    replaces: Option<&Log>,
+    left: &mut Left,
     dump: &mut dyn FnMut(&mut BaseWriter) -> io::Result<()>,
     check: &mut dyn Replay,
 ) -> Result<Log, OpenError> {
     let lock = take_lock(&*disk, dir)?;
     let mut manifest = Manifest::empty(&mut random);
     let manifest_path = dir.join(manifest::NAME);
-    if holds_data(&*disk, dir).map_err(disk_error("looking at", dir))? {
-        let known = replaces.map(|log| log.writer.lock().manifest.clone());
-        if known.is_none() || Manifest::load(&*disk, dir).ok() != known {
-            return Err(OpenError::OtherData { dir: dir.into() });
-        }
+    let before = if holds_data(&*disk, dir).map_err(disk_error("looking at", dir))? {
+        let before = left.before(&*disk, dir);
+        before.ok_or_else(|| OpenError::OtherData { dir: dir.into() })?
     } else {
         // Without one, a base that a crash leaves behind would look like data whose manifest was lost.
         let stored = manifest.store(&*disk, dir);
         stored.map_err(disk_error("creating", &manifest_path))?;
-    }
+        manifest.clone()
+    };
     let now_ms = clock.unix_ms().max(0) as u64;
     let sequence = next_sequence(&*disk, dir).map_err(disk_error("listing", dir))?;
     let mut header = SegmentHeader {
@@ -55,29 +87,55 @@ pub fn begin(
         created_ms: now_ms,
         preamble: None,
     };
-    let path = dir.join(segment::base_name(sequence));
+    let base_path = dir.join(segment::base_name(sequence));
+    let segment_path = dir.join(segment::segment_name(sequence + 1));
+    // They may be big, and the disk may be full.
+    let discard = || {
+        for path in [&base_path, &segment_path] {
+            let _ = disk.remove(path);
+        }
+    };
     let mut write_base = || {
         let mut base = BaseWriter::create(disk.clone(), dir, header.clone())?;
         dump(&mut base)?;
         base.finish().and_then(|line| base.read_back(&manifest, line, check))
     };
-    let base = write_base()
-        .map_err(disk_error("writing", &path))
-        .inspect_err(|_| drop(disk.remove(&path)))?;
+    let base =
+        write_base().map_err(disk_error("writing", &base_path)).inspect_err(|_| discard())?;
     manifest.base = Some(base);
 
     header.kind = FileKind::Segment;
     header.identity = Identity::random(&mut random);
     header.sequence = sequence + 1;
-    let path = dir.join(segment::segment_name(header.sequence));
     let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
     let segment = writer::prepare(&*disk, dir, header.sequence, size, true)
         .and_then(|prepared| writer::begin_segment(prepared, &header))
-        .map_err(disk_error("creating", &path))?;
+        .map_err(disk_error("creating", &segment_path))
+        .inspect_err(|_| discard())?;
     manifest.segments.push(segment.line(0));
-    manifest.store(&*disk, dir).map_err(disk_error("replacing the manifest in", dir))?;
+    manifest
+        .write_temporary(&*disk, dir)
+        .map_err(disk_error("replacing the manifest in", dir))
+        .inspect_err(|_| discard())?;
+    if let Err(mut error) = Manifest::replace(&*disk, dir) {
+        // It may be in force. Whoever is told that this has failed must not find these data at a later start, when
+        // they are old.
+        match before.store(&*disk, dir) {
+            Ok(()) => discard(),
+            Err(again) => {
+                error = io::Error::other(format!(
+                    "{error}. What was there before could not be put back either: {again}. The next start \
+                     may find the data as they are now; another attempt replaces them"
+                ));
+                left.doubtful.push(Doubtful { manifest, before });
+            }
+        }
+        return Err(disk_error("replacing the manifest in", dir)(error));
+    }
+    *left = Left::default();
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
-    remove_strays(&*disk, dir, &writer.manifest)?;
+    // The new data set is in force. What cannot be removed now goes at the next start.
+    let _ = remove_strays(&*disk, dir, &writer.manifest);
     Ok(new_log(dir, disk, clock, random, options, writer, 0, lock))
 }
 
@@ -125,7 +183,7 @@ mod tests {
                 Options::default(),
                 SimClock::new(0),
                 seeded_random(1),
-                None,
+                &mut Left::default(),
                 &mut |base| {
                     base.write(&[b'x'; 20_000])?;
                     base.end_preamble(0, 0);

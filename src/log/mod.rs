@@ -35,7 +35,7 @@ mod worker;
 mod writer;
 
 pub use base::BaseWriter;
-pub use begin::begin;
+pub use begin::{Left, begin};
 pub use compact::Retention;
 pub use frame::Lost;
 pub use open::{LOCK_NAME, attach, check_free, holds_data, reread};

@@ -458,11 +458,25 @@ impl Log {
 
     /// Closes the log after its threads have ended: makes everything durable, records the end, cuts
     /// the segment and removes the prepared one. What [`super::attach`] finds afterwards is complete
-    /// or damaged, never undecided.
+    /// or damaged, never undecided. The directory is free for others afterwards, whatever has failed.
     ///
     /// # Errors
     /// Those of the disk; the log is then as after a crash, and nothing acknowledged is lost.
     pub fn close(&self) -> io::Result<()> {
+        let closed = self.close_files();
+        if closed.is_err()
+            && let Ok(manifest) = Manifest::load(&*self.disk, &self.dir)
+        {
+            // Whichever it is, it is this log's as long as the lock is held: the next one may replace it.
+            self.writer.lock().manifest = manifest;
+        }
+        let lock = self.lock.lock().take();
+        closed?;
+        // An empty lock file says that nothing needs to be recovered.
+        lock.map_or(Ok(()), |lock| lock.set_content(""))
+    }
+
+    fn close_files(&self) -> io::Result<()> {
         if self.has_failed() {
             self.heal();
         }
@@ -486,11 +500,7 @@ impl Log {
             self.disk.remove(&self.dir.join(segment::segment_name(prepared.sequence)))?;
             self.disk.sync_dir(&self.dir)?;
         }
-        // An empty lock file says that nothing needs to be recovered.
-        match self.lock.lock().take() {
-            Some(lock) => lock.set_content(""),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn next_close_step(&self) -> bool {

@@ -42,6 +42,20 @@ pub struct LogBlock {
     pub reply: fn(&mut Reply<'_>, bool),
 }
 
+/// Why a change of the configuration was not carried out as it should have been.
+enum Failure {
+    /// Nothing has changed.
+    Refused(String),
+    /// The change is in force, but something that belongs to it was not done.
+    InForce(String),
+}
+
+impl From<String> for Failure {
+    fn from(cause: String) -> Self {
+        Self::Refused(cause)
+    }
+}
+
 /// A timeout in ms; `None` is for ever.
 fn timeout(arg: &[u8], engine: &Guard<'_>) -> Result<Option<Duration>, CommandError> {
     let ms = numbers::timeout_ms(arg, engine.now_ms())?;
@@ -114,7 +128,8 @@ impl ServerState {
         !muted
     }
 
-    fn is_muted(&self) -> bool {
+    /// Whether what comes next is answered with nothing.
+    pub fn is_muted(&self) -> bool {
         matches!(self.reply_mode, ReplyMode::Off | ReplyMode::Skip)
     }
 
@@ -255,14 +270,19 @@ impl ServerState {
         let arguments: Vec<&[u8]> = args.from(2).iter().collect();
         let current = self.shared.config.read().clone();
         let pending = config_command::set(&current, &arguments, self.is_local).map_err(refuse)?;
+        let mut flaw = None;
         for (index, (effect, change)) in pending.effects().iter().enumerate() {
-            if let Err(cause) = self.carry_out(*effect, engine, &pending.config) {
-                crate::log_warning!("CONFIG SET failed: {cause}");
-                // What was carried out before it is taken back; that returns to a state that held.
-                for (effect, _) in pending.effects().iter().take(index) {
-                    let _ = self.carry_out(*effect, engine, &current);
+            match self.carry_out(*effect, engine, &pending.config) {
+                Ok(()) => {}
+                Err(Failure::InForce(cause)) => flaw = Some(refuse(change.failed(cause))),
+                Err(Failure::Refused(cause)) => {
+                    crate::log_warning!("CONFIG SET failed: {cause}");
+                    // What was carried out before it is taken back; that returns to a state that held.
+                    for (effect, _) in pending.effects().iter().take(index) {
+                        let _ = self.carry_out(*effect, engine, &current);
+                    }
+                    return Err(refuse(change.failed(cause)));
                 }
-                return Err(refuse(change.failed(cause)));
             }
         }
         engine.set_settings(run::settings(&pending.config));
@@ -272,6 +292,9 @@ impl ServerState {
         let query_bytes_max = config.client_query_buffer_limit as usize;
         self.shared.query_bytes_max.store(query_bytes_max, Ordering::Relaxed);
         *self.shared.config.write() = pending.config;
+        if let Some(flaw) = flaw {
+            return Err(flaw);
+        }
         out.ok();
         Ok(())
     }
@@ -281,7 +304,7 @@ impl ServerState {
         effect: Effect,
         engine: &mut Guard<'_>,
         config: &config::Config,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
         match effect {
             Effect::None => {}
             Effect::Listen => {
@@ -300,9 +323,10 @@ impl ServerState {
             Effect::Appendonly => self.switch_log(engine, config)?,
             Effect::Maxclients => {
                 if !run::raise_descriptor_limit(config) {
-                    return Err("The operating system is not able to handle the specified number \
-                                of clients"
-                        .to_owned());
+                    return Err(Failure::Refused(
+                        "The operating system is not able to handle the specified number of clients"
+                            .to_owned(),
+                    ));
                 }
             }
             Effect::Loglevel => logger::set_level(config.loglevel),
@@ -321,12 +345,13 @@ impl ServerState {
         &mut self,
         engine: &mut Guard<'_>,
         config: &config::Config,
-    ) -> Result<(), String> {
+    ) -> Result<(), Failure> {
+        let refused = |why: &str| Err(Failure::Refused(why.to_owned()));
         if engine.in_exec() {
-            return Err("the log cannot be begun or ended within a transaction".to_owned());
+            return refused("the log cannot be begun or ended within a transaction");
         }
         if engine.is_loading() {
-            return Err("the data are still being loaded".to_owned());
+            return refused("the data are still being loaded");
         }
         // What is being written belongs to the log that ends, or to none.
         engine.abort_snapshot();
@@ -341,12 +366,19 @@ impl ServerState {
         } else if let Some(log) = engine.end_log() {
             crate::log_warning!(
                 "WARNING: 'appendonly' was switched off: what is written from now on IS LOST when \
-                 the server ends. The log in {} stays as it is",
+                 the server ends. The log in {} stays as it is until 'appendonly' is switched on \
+                 again: then a new one takes its place, and nothing of it is kept, whatever \
+                 'log-retention-time' and 'log-retention-size' are",
                 log.dir().display()
             );
             if let Err(error) = self.shared.close_log(&log) {
-                // It is as after a crash: the next start with it recovers what was acknowledged.
+                // It is as after a crash: the next start with it recovers what was acknowledged. There is no
+                // way back to it: its threads have ended.
                 crate::log_warning!("The log could not be closed: {error}");
+                return Err(Failure::InForce(format!(
+                    "'appendonly' is 'no' from now on, but the log could not be closed: {error}. A start \
+                     with it recovers what was acknowledged"
+                )));
             }
         }
         Ok(())
@@ -371,6 +403,12 @@ impl ServerState {
         match (&name[..], args.len()) {
             (b"help", 2) => help(out, "DEBUG", DEBUG_HELP),
             (b"reload" | b"loadaof", _) if engine.is_loading() => return Err(LOADING),
+            (b"reload" | b"loadaof", _) if engine.in_exec() => {
+                // What the transaction has done so far is in memory, but in no log yet.
+                return Err(CommandError::fixed(
+                    "ERR DEBUG RELOAD and LOADAOF cannot be carried out within a transaction",
+                ));
+            }
             (b"sleep", 3) => {
                 let text = std::str::from_utf8(args.at(2)).unwrap_or_default();
                 let seconds: f64 = text.parse().map_err(|_| CommandError::NOT_FLOAT)?;

@@ -315,9 +315,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 match broken {
                     Broken::Malformed(error) => {
                         self.state.count_error();
-                        let mut reply = Reply::new(&mut self.output, self.session.protocol);
-                        reply.error(format!("ERR {error}"));
-                        self.release(1);
+                        if !self.state.is_muted() {
+                            let mut reply = Reply::new(&mut self.output, self.session.protocol);
+                            reply.error(format!("ERR {error}"));
+                            self.release(1);
+                        }
                     }
                     Broken::Http => self.shared.http_reports.report(&self.client.info.addr),
                 }
@@ -632,9 +634,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Waits for what a blocking command waits for, and replies. False if the client is gone.
+    /// Waits for what a blocking command waits for, and replies. False if the client is gone, or is to go
+    /// because of what it was told about commands before that one.
     async fn wait_for(&mut self, block: Block) -> bool {
-        if !self.write_all().await {
+        if !self.write_all().await || self.closing {
             return false;
         }
         match block {

@@ -5,7 +5,7 @@ use super::daemon::{self, PidFile, Supervisor};
 use super::listener::{IoThread, Listeners};
 use super::load;
 use super::saves;
-use super::shared::Shared;
+use super::shared::{Shared, start_vital};
 use super::waiters::Waiters;
 use super::{args, logger};
 use crate::commands::Settings;
@@ -194,9 +194,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     {
         let (shared, supervisor) = (shared.clone(), supervisor.clone());
         // Not joined: whoever ends the server while it loads does not wait for that.
-        std::thread::Builder::new()
-            .name("load".into())
-            .spawn(move || load_data(&shared, &supervisor))?;
+        start_vital("load", move || load_data(&shared, &supervisor))?;
     }
     let status = wait_for_exit(exit_asked);
     let status = end(&shared, &supervisor, status);

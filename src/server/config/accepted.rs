@@ -70,9 +70,10 @@ pub mod reason {
     /// What the log file may show.
     pub const PRIVACY: &str = "the log shows no user data in any case";
     /// Outgoing connections.
-    pub const OUTGOING: &str = "the server opens no connections of its own yet";
+    pub const OUTGOING: &str =
+        "only `MIGRATE` opens connections, from whichever address the system picks";
     /// Payloads of RESTORE.
-    pub const SANITIZE: &str = "there is no RESTORE yet, whose payloads it is about";
+    pub const SANITIZE: &str = "what is loaded or restored is always checked down to each element";
     /// Compatibility switches.
     pub const COMPATIBILITY: &str = "there is one behaviour, that of Redis";
 
