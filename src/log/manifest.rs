@@ -393,14 +393,15 @@ impl Manifest {
         self.names().chain(self.retired.iter().map(|line| line.file.name()))
     }
 
-    /// Moves the base and the segments below `lsn` to the retired files.
+    /// Moves the base and the segments that end at or before `lsn` to the retired files.
     pub(super) fn retire_below(&mut self, lsn: Lsn, time_ms: u64) {
         // They are told apart by their times, and sorted by them, whatever the clock does.
         let last_ms = self.retired.last().map_or(0, |line| line.time_ms + 1);
         let time_ms = time_ms.max(last_ms);
         let line = |file| RetiredLine { time_ms, file };
         self.retired.extend(self.base.take().map(|base| line(RetiredFile::Base(base))));
-        let old = self.segments.extract_if(.., |segment| segment.first_lsn < lsn);
+        let is_old = |segment: &mut SegmentLine| segment.end.is_some_and(|end| end.lsn <= lsn);
+        let old = self.segments.extract_if(.., is_old);
         self.retired.extend(old.map(|segment| line(RetiredFile::Segment(segment))));
     }
 

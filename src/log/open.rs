@@ -218,7 +218,12 @@ impl Opening<'_> {
             let last = manifest.segments.last_mut().expect("a tail is a segment's");
             last.end = Some(tail.end);
         }
-        if manifest.segments.last().is_some_and(|last| last.first_lsn == first_lsn) {
+        // That it takes no LSN does not make it empty: what a repair lost may be all that it tells.
+        let holds_frames = match &tail {
+            Some(tail) => tail.end.bytes > FrameReader::FIRST_OFFSET,
+            None => self.reading.holds_frames,
+        };
+        if !holds_frames {
             manifest.segments.pop();
         }
         let copied = tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
