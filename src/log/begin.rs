@@ -10,7 +10,7 @@ use super::{Log, Options};
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check` then reads as a
@@ -61,21 +61,27 @@ pub fn begin(
         dump(&mut base)?;
         base.finish().and_then(|line| base.read_back(&manifest, line, check))
     };
-    let base = write_base()
-        .map_err(disk_error("writing", &path))
-        .inspect_err(|_| drop(disk.remove(&path)))?;
+    let mut made = vec![path.clone()];
+    // What counts for nothing would take the room that is short.
+    let discard = |made: &[PathBuf]| made.iter().for_each(|path| drop(disk.remove(path)));
+    let base =
+        write_base().map_err(disk_error("writing", &path)).inspect_err(|_| discard(&made))?;
     manifest.base = Some(base);
 
     header.kind = FileKind::Segment;
     header.identity = Identity::random(&mut random);
     header.sequence = sequence + 1;
     let path = dir.join(segment::segment_name(header.sequence));
+    made.push(path.clone());
     let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
     let segment = writer::prepare(&*disk, dir, header.sequence, size, true)
         .and_then(|prepared| writer::begin_segment(prepared, &header))
-        .map_err(disk_error("creating", &path))?;
+        .map_err(disk_error("creating", &path))
+        .inspect_err(|_| discard(&made))?;
     manifest.segments.push(segment.line(0));
-    manifest.store(&*disk, dir).map_err(disk_error("replacing the manifest in", dir))?;
+    let written = manifest.write_temporary(&*disk, dir).inspect_err(|_| discard(&made));
+    let stored = written.and_then(|()| Manifest::replace(&*disk, dir));
+    stored.map_err(disk_error("replacing the manifest in", dir))?;
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
     remove_strays(&*disk, dir, &writer.manifest)?;
     Ok(new_log(dir, disk, clock, random, options, writer, 0, lock))
@@ -135,6 +141,7 @@ mod tests {
             );
             assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");
             assert!(!holds_data(&disk, dir).unwrap(), "{quota}");
+            assert_eq!(disk.list(dir).unwrap(), [manifest::NAME], "{quota}");
         }
     }
 }

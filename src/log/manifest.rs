@@ -460,12 +460,16 @@ impl Manifest {
         Self::replace(disk, dir)
     }
 
-    /// The first half of [`Manifest::store`]: if it fails, the old manifest is in force.
+    /// The first half of [`Manifest::store`]: if it fails, the old manifest is in force, and nothing is left.
     pub(super) fn write_temporary(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         debug_assert_eq!(self.check(), Ok(()));
-        let file = disk.create(&dir.join(TEMPORARY_NAME))?;
-        file.write_at(&self.encode(), 0)?;
-        file.sync()
+        let path = dir.join(TEMPORARY_NAME);
+        let write = || {
+            let file = disk.create(&path)?;
+            file.write_at(&self.encode(), 0)?;
+            file.sync()
+        };
+        write().inspect_err(|_| drop(disk.remove(&path)))
     }
 
     /// The second half: puts what [`Manifest::write_temporary`] wrote in force. If it fails, nobody

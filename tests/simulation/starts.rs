@@ -1,12 +1,17 @@
 //! What a start keeps, what one that fails leaves behind, and what it needs.
 
-use super::world::{Config, Model, World, clock, digest, dir, open};
-use mainstay::disk::SimDisk;
+use super::crash::Crash;
+use super::failures::{fail_some, injected};
+use super::world::{Config, Model, World, check_no_strays, clock, digest, dir, open};
+use mainstay::disk::sim::{Operation, Snapshot};
+use mainstay::disk::{Disk, SimDisk};
 use mainstay::env::seeded_random;
-use mainstay::log::manifest::Manifest;
-use mainstay::log::segment::Identity;
+use mainstay::log::manifest::{Manifest, NAME};
+use mainstay::log::segment::{Identity, segment_name};
 use mainstay::log::{Durability, Lost, SalvageWriter, Timeline, TimelineId, View};
+use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a repair says of a base that is gone.
 const LOST: Lost = Lost { lsn: 0, end_lsn: 0, from_ms: 0, to_ms: u64::MAX, keys: 3000 };
@@ -71,5 +76,127 @@ fn a_compaction_takes_the_place_of_the_record_of_what_was_lost() {
         assert_eq!(manifest.segments.len(), 1, "{units}");
         let world = world.restarted(disk.snapshot().after_kill(), 211);
         assert_eq!(world.log.lost(), []);
+    }
+}
+
+/// Data sets as crashes leave them, of which a start has more or less to do.
+fn left_behind() -> Vec<Snapshot> {
+    let mut left = vec![SimDisk::new().snapshot()];
+    for durability in [Durability::Always, Durability::EverySec] {
+        let mut world = World::new(Config::new(7, durability));
+        world.run(120);
+        let disk = world.disk.snapshot().after_kill();
+        left.push(disk.snapshot());
+        // The same with an unfinished write, which a start sets aside.
+        let manifest = Manifest::load(&disk, dir()).unwrap();
+        let path = dir().join(segment_name(manifest.segments.last().unwrap().sequence));
+        let mut bytes = disk.contents(&path).unwrap();
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 64;
+        bytes[end] = 1;
+        disk.put(&path, &bytes);
+        left.push(disk.snapshot());
+    }
+    left
+}
+
+fn files(disk: &SimDisk) -> Vec<String> {
+    disk.list(dir()).unwrap()
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_file_behind() {
+    for (number, snapshot) in left_behind().iter().enumerate() {
+        let mut fails = 0;
+        for first in 0.. {
+            let disk = snapshot.after_kill();
+            let before = files(&disk);
+            let renames = Arc::new(AtomicU64::new(0));
+            let (seen, mut count) = (renames.clone(), 0);
+            disk.inject(move |operation| {
+                seen.fetch_add(matches!(operation, Operation::Rename(_)).into(), Ordering::Relaxed);
+                count += 1;
+                (count == first + 1).then(injected)
+            });
+            if open(&disk, &clock(), Config::new(7, Durability::Always).options(), 1).is_ok() {
+                break;
+            }
+            fails += 1;
+            // Once the manifest is renamed, the new segment may be what the log goes on in.
+            if renames.load(Ordering::Relaxed) == 0 {
+                let after = files(&disk);
+                let new: Vec<_> = after.iter().filter(|name| !before.contains(name)).collect();
+                assert!(new.is_empty(), "{number}, {first}: {new:?}");
+            }
+        }
+        assert!(fails > 8, "{number}: a start needs more than {fails} operations");
+    }
+}
+
+#[test]
+fn a_start_on_a_full_disk_takes_no_room() {
+    for (number, snapshot) in left_behind().iter().enumerate() {
+        let mut fails = 0;
+        for room in (1..40_000).step_by(251) {
+            let disk = snapshot.after_kill();
+            let (before, used) = (files(&disk), disk.used_bytes());
+            disk.set_quota(Some(used + room));
+            if open(&disk, &clock(), Config::new(7, Durability::Always).options(), 1).is_ok() {
+                continue;
+            }
+            fails += 1;
+            assert!(disk.used_bytes() <= used, "{number}, {room}");
+            let after = files(&disk);
+            let new: Vec<_> = after.iter().filter(|name| !before.contains(name)).collect();
+            assert!(new.is_empty(), "{number}, {room}: {new:?}");
+        }
+        assert!(fails > 0 || number > 0, "{number}: there always was room");
+    }
+}
+
+#[test]
+fn a_start_has_the_room_of_what_a_crash_left_behind() {
+    for snapshot in &left_behind()[1..] {
+        let disk = snapshot.after_kill();
+        // The next segment was being prepared.
+        disk.put(&dir().join(segment_name(9_999)), &[0; 64 << 10]);
+        disk.set_quota(Some(disk.used_bytes()));
+        let options = Config::new(7, Durability::Always).options();
+        open(&disk, &clock(), options, 1).unwrap_or_else(|error| panic!("{error}"));
+        check_no_strays(&disk, &"on a full disk");
+    }
+}
+
+#[test]
+fn what_only_the_old_manifest_lists_stays_until_the_new_one_is_durable() {
+    let mut world = World::new(Config::new(8, Durability::Always));
+    world.run(60);
+    world.settle();
+    let renamed = Arc::new(Mutex::new(Vec::new()));
+    let seen = renamed.clone();
+    world.disk.observe(move |operation, disk| {
+        if matches!(operation, Operation::Rename(path) if path.ends_with(NAME)) {
+            seen.lock().push(disk.snapshot());
+        }
+    });
+    world.compact_alone().unwrap();
+    let lsn = world.log.durable_lsn();
+    let renamed = std::mem::take(&mut *renamed.lock());
+    assert!(!renamed.is_empty());
+    // Killed before the directory was synced; then the power fails during the next start.
+    for snapshot in renamed {
+        for first in 0.. {
+            let disk = snapshot.after_kill();
+            fail_some(&disk, first, u64::MAX / 2, |_| true);
+            let failed = open(&disk, &world.clock, world.config.options(), 3).is_err();
+            for crash in [Crash::LosesAll, Crash::KeepsAll, Crash::Random(first)] {
+                let disk = crash.disk(&disk.snapshot());
+                let (_, recovery) = open(&disk, &world.clock, world.config.options(), 4)
+                    .unwrap_or_else(|error| panic!("{first}, {crash:?}: {error}"));
+                assert_eq!(recovery.lsn, lsn, "{first}, {crash:?}");
+            }
+            if !failed {
+                break;
+            }
+        }
     }
 }
