@@ -79,7 +79,7 @@ pub fn begin(
         .map_err(disk_error("creating", &path))
         .inspect_err(|_| discard(&made))?;
     manifest.segments.push(segment.line(0));
-    let written = manifest.write_temporary(&*disk, dir).inspect_err(|_| discard(&made));
+    let written = manifest.write_temporary(&*disk, dir, 0).inspect_err(|_| discard(&made));
     let stored = written.and_then(|()| Manifest::replace(&*disk, dir));
     stored.map_err(disk_error("replacing the manifest in", dir))?;
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);

@@ -252,6 +252,8 @@ impl Opening<'_> {
         if !holds_frames {
             manifest.segments.pop();
         }
+        // The line of the new segment must have a place.
+        manifest.forget_retired(0, u64::MAX);
         let copied = tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
         let needed = segment::HEADER_BYTES as u64 + copied + super::frame::HEADER_BYTES as u64;
         let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes).max(needed);
@@ -306,7 +308,7 @@ impl Opening<'_> {
             }
         }
         debug_assert_eq!(writer.written_lsn, lsn);
-        let written = writer.manifest.write_temporary(self.disk, self.reading.dir);
+        let written = writer.manifest.write_temporary(self.disk, self.reading.dir, 0);
         written.map_err(disk_error("replacing the manifest in", self.reading.dir))?;
         Ok(writer)
     }

@@ -6,9 +6,9 @@ use super::world::{Config, Model, World, check_no_strays, clock, digest, dir, op
 use mainstay::disk::sim::{Operation, Snapshot};
 use mainstay::disk::{Disk, SimDisk};
 use mainstay::env::seeded_random;
-use mainstay::log::manifest::{Manifest, NAME};
+use mainstay::log::manifest::{Manifest, NAME, RetiredFile, RetiredLine, SegmentEnd, SegmentLine};
 use mainstay::log::segment::{Identity, segment_name};
-use mainstay::log::{Durability, Lost, SalvageWriter, Timeline, TimelineId, View};
+use mainstay::log::{Durability, Lost, Retention, SalvageWriter, Timeline, TimelineId, View};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -199,4 +199,50 @@ fn what_only_the_old_manifest_lists_stays_until_the_new_one_is_durable() {
             }
         }
     }
+}
+
+/// The longest manifest that a start reads.
+const MANIFEST_BYTES_MAX: usize = 16 << 20;
+
+#[test]
+fn a_manifest_does_not_outgrow_what_a_start_reads() {
+    // Everything is kept for ever.
+    let retention = Retention { time_s: u64::MAX, bytes: 0 };
+    let config = Config { retention, ..Config::new(9, Durability::Always) };
+    let mut world = World::new(config);
+    world.run(20);
+    world.settle();
+    world.close().unwrap();
+    // Files of many compactions, which a start does not miss. All lines are of one length.
+    let mut manifest = Manifest::load(&world.disk, dir()).unwrap();
+    let retired = |number: u64| RetiredLine {
+        time_ms: 1_000_000 + number / 100,
+        file: RetiredFile::Segment(SegmentLine {
+            sequence: 1_000_000 + number,
+            identity: Identity([8; 16]),
+            first_lsn: 1_000_000 + number,
+            end: Some(SegmentEnd { lsn: 1_000_001 + number, bytes: 5000 }),
+        }),
+    };
+    let empty = manifest.encode().len();
+    manifest.retired.push(retired(0));
+    let count = (MANIFEST_BYTES_MAX - empty) / (manifest.encode().len() - empty);
+    manifest.retired = (0..count as u64).map(retired).collect();
+    assert!(manifest.encode().len() > MANIFEST_BYTES_MAX - 200);
+    manifest.store(&world.disk, dir()).unwrap();
+
+    for seed in [2, 3] {
+        world = world.restarted(world.disk.snapshot().after_kill(), seed);
+        let units = world.model.lock().units.len();
+        world.run(units + 400);
+        world.settle();
+        assert!(world.log.sizes().0 > 3, "it does not roll");
+    }
+    let lsn = world.log.durable_lsn();
+    let world = world.restarted(world.disk.snapshot().after_kill(), 4);
+    assert_eq!(world.log.durable_lsn(), lsn);
+    // The youngest of the retired files are still listed.
+    let left = Manifest::load(&world.disk, dir()).unwrap().retired;
+    assert_eq!(left.last(), Some(&retired(count as u64 - 1)));
+    assert!(left.len() < count);
 }
