@@ -660,3 +660,24 @@ fn a_log_that_could_not_be_closed_can_be_followed_by_another() {
     let server = setup.start();
     assert_eq!(server.client().call("MGET a b c"), array(["1", "2", "3"].map(bulk)));
 }
+
+#[test]
+fn the_names_of_the_data_directories_are_made_durable_at_every_start() {
+    if no_strace("names of directories") {
+        return;
+    }
+    let mut setup = Setup::new(&[]);
+    let trace = setup.home().join("trace");
+    setup.inject(Some("fsync:delay_enter=1"));
+    setup.trace_to(&trace);
+    // What is there may have been made by a process that was killed before it was durable.
+    for start in ["made", "there already"] {
+        setup.start().stop();
+        let calls = std::fs::read_to_string(&trace).unwrap();
+        for parent in [setup.home().to_owned(), setup.dir()] {
+            let parent = format!("<{}>", parent.canonicalize().unwrap().display());
+            let is_sync = |call: &str| call.contains("fsync(") && call.contains(&parent);
+            assert!(calls.lines().any(is_sync), "{start}: {parent} is not synced:\n{calls}");
+        }
+    }
+}

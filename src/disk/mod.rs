@@ -42,7 +42,7 @@ pub trait Disk: Send + Sync {
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Creates a directory unless it exists, and makes its name durable.
+    /// Creates a directory unless it exists, and makes its name durable in either case, as far as this process may.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.

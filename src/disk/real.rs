@@ -77,12 +77,16 @@ impl Disk for RealDisk {
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         match fs::create_dir(dir) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => other?,
         }
-        match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
-            _ => self.sync_dir(Path::new(".")),
+        // Whoever made one that is there may have been killed before its name was durable. A parent in which we may
+        // make names but not read them cannot be opened, and so not be synced by us: that is no reason not to start.
+        let Ok(parent) = fs::File::open(dir.join("..")) else { return Ok(()) };
+        match parent.sync_all() {
+            // A file system that is only ever read, with another one mounted in it, has nothing to sync.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            other => other,
         }
     }
 

@@ -114,7 +114,7 @@ pub fn begin(
         .inspect_err(|_| discard())?;
     manifest.segments.push(segment.line(0));
     manifest
-        .write_temporary(&*disk, dir)
+        .write_temporary(&*disk, dir, 0)
         .map_err(disk_error("replacing the manifest in", dir))
         .inspect_err(|_| discard())?;
     if let Err(mut error) = Manifest::replace(&*disk, dir) {
@@ -193,6 +193,7 @@ mod tests {
             );
             assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");
             assert!(!holds_data(&disk, dir).unwrap(), "{quota}");
+            assert_eq!(disk.list(dir).unwrap(), [manifest::NAME], "{quota}");
         }
     }
 }

@@ -9,10 +9,12 @@
 //! start removes.
 
 use super::base::BaseWriter;
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::worker::COMPACTION_ROLL;
 use super::writer::Writer;
 use super::{Log, Lsn, Replay, Shape};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -91,7 +93,7 @@ impl Log {
             return Ok(true);
         }
         if self.drained_lsn() >= lsn {
-            self.roll_wanted.fetch_max(1, Ordering::AcqRel);
+            self.roll_wanted.fetch_max(COMPACTION_ROLL, Ordering::AcqRel);
             self.kick();
         } else {
             self.sync_wanted.fetch_max(lsn, Ordering::AcqRel);
@@ -144,7 +146,7 @@ impl Log {
         manifest.forget_retired(retention.since_ms(now_ms), retention.bytes_max());
         let path = base.path().to_owned();
         let stored = manifest
-            .write_temporary(&*self.disk, &self.dir)
+            .write_temporary(&*self.disk, &self.dir, 0)
             .inspect_err(|_| self.remove_unlisted(&path))
             .and_then(|()| {
                 Manifest::replace(&*self.disk, &self.dir)
@@ -158,7 +160,7 @@ impl Log {
             }
             Err(_) => None,
         };
-        let kept: Vec<String> = writer.manifest.all_names().collect();
+        let kept: BTreeSet<String> = writer.manifest.all_names().collect();
         let is_gone = |name: &String| !kept.contains(name);
         let mut gone: Vec<String> =
             old.iter().flat_map(Manifest::all_names).filter(is_gone).collect();
@@ -190,7 +192,9 @@ impl Log {
         let retention = *self.retention.lock();
         let shape = self.shape.lock();
         let oldest_ms = shape.retired_ms.unwrap_or(u64::MAX);
-        oldest_ms < retention.since_ms(now_ms) || shape.retired_bytes > retention.bytes_max()
+        let too_many = shape.retired_ms.is_some() && shape.files > manifest::FILES_MAX;
+        let too_old = oldest_ms < retention.since_ms(now_ms);
+        too_old || too_many || shape.retired_bytes > retention.bytes_max()
     }
 
     /// Removes retired files that are not to be kept any longer. To be called now and then.

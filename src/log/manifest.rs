@@ -13,8 +13,14 @@ use thiserror::Error;
 pub const NAME: &str = "manifest";
 /// The name under which a new manifest is written before it replaces the old one.
 pub const TEMPORARY_NAME: &str = "manifest.tmp";
-/// The longest manifest that is read: some 100,000 segments.
+/// The longest manifest that is read, and so the longest that is stored: some 100,000 files.
 const BYTES_MAX: u64 = 16 << 20;
+/// So much of that is left to starts, closes and compactions when the log begins no further segment for commands: what was
+/// acknowledged must be within reach, and a compaction is the way out.
+pub(super) const ROOM_BYTES: u64 = 1 << 20;
+/// Beyond so many files retired ones are forgotten, oldest first, whatever is to be kept: with the longest lines that there
+/// can be these are 12 MiB, well before the manifest is full.
+pub(super) const FILES_MAX: usize = 64 << 10;
 /// How many timelines are remembered, the current one included.
 const TIMELINES_MAX: usize = 64;
 
@@ -393,14 +399,15 @@ impl Manifest {
         self.names().chain(self.retired.iter().map(|line| line.file.name()))
     }
 
-    /// Moves the base and the segments below `lsn` to the retired files.
+    /// Moves the base and the segments that end at or before `lsn` to the retired files.
     pub(super) fn retire_below(&mut self, lsn: Lsn, time_ms: u64) {
         // They are told apart by their times, and sorted by them, whatever the clock does.
         let last_ms = self.retired.last().map_or(0, |line| line.time_ms + 1);
         let time_ms = time_ms.max(last_ms);
         let line = |file| RetiredLine { time_ms, file };
         self.retired.extend(self.base.take().map(|base| line(RetiredFile::Base(base))));
-        let old = self.segments.extract_if(.., |segment| segment.first_lsn < lsn);
+        let is_old = |segment: &mut SegmentLine| segment.end.is_some_and(|end| end.lsn <= lsn);
+        let old = self.segments.extract_if(.., is_old);
         self.retired.extend(old.map(|segment| line(RetiredFile::Segment(segment))));
     }
 
@@ -419,14 +426,16 @@ impl Manifest {
     }
 
     /// Takes out the retired files that are not to be kept any longer: those that were retired before `since_ms`, and
-    /// the oldest of those that together have more than `bytes_max` bytes. What was retired together
-    /// goes together.
+    /// the oldest of those that together have more than `bytes_max` bytes or are too many to be listed. What was retired
+    /// together goes together.
     pub(super) fn forget_retired(&mut self, since_ms: u64, bytes_max: u64) -> Vec<RetiredLine> {
         let mut bytes = 0;
+        let mut files = self.segments.len();
         let mut first_kept = self.retired.len();
         for group in self.retired.chunk_by(|a, b| a.time_ms == b.time_ms).rev() {
             bytes += group.iter().map(|line| line.file.bytes()).sum::<u64>();
-            if group[0].time_ms < since_ms || bytes > bytes_max {
+            files += group.len();
+            if group[0].time_ms < since_ms || bytes > bytes_max || files > FILES_MAX {
                 break;
             }
             first_kept -= group.len();
@@ -453,18 +462,32 @@ impl Manifest {
     /// Replaces the manifest of `dir`: written, synced, renamed, directory synced.
     ///
     /// # Errors
-    /// Those of the disk. After one either the old manifest or this one is in force.
+    /// Those of the disk, and `FileTooLarge` if no start would read it. After one either the old manifest or this one is
+    /// in force.
     pub fn store(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-        self.write_temporary(disk, dir)?;
+        self.write_temporary(disk, dir, 0)?;
         Self::replace(disk, dir)
     }
 
-    /// The first half of [`Manifest::store`]: if it fails, the old manifest is in force.
-    pub(super) fn write_temporary(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    /// The first half of [`Manifest::store`]: if it fails, the old manifest is in force, and nothing is left. It must
+    /// leave `room` bytes of what a start reads.
+    pub(super) fn write_temporary(&self, disk: &dyn Disk, dir: &Path, room: u64) -> io::Result<()> {
         debug_assert_eq!(self.check(), Ok(()));
-        let file = disk.create(&dir.join(TEMPORARY_NAME))?;
-        file.write_at(&self.encode(), 0)?;
-        file.sync()
+        let bytes = self.encode();
+        let (len, bytes_max) = (bytes.len() as u64, BYTES_MAX - room);
+        if len > bytes_max {
+            let text = format!(
+                "the manifest would have {len} bytes, more than {bytes_max}: too many files until a compaction"
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        let path = dir.join(TEMPORARY_NAME);
+        let write = || {
+            let file = disk.create(&path)?;
+            file.write_at(&bytes, 0)?;
+            file.sync()
+        };
+        write().inspect_err(|_| drop(disk.remove(&path)))
     }
 
     /// The second half: puts what [`Manifest::write_temporary`] wrote in force. If it fails, nobody
@@ -531,6 +554,57 @@ mod tests {
         assert_eq!(Manifest::load(&disk, dir).unwrap(), manifest());
         let lost = disk.snapshot().after_power_cut(|| false);
         assert_eq!(Manifest::load(&lost, dir).unwrap(), manifest());
+    }
+
+    fn retired(number: u64) -> RetiredLine {
+        let end = Some(SegmentEnd { lsn: number + 1, bytes: 9 });
+        let (sequence, identity) = (number, Identity([7; 16]));
+        let segment = SegmentLine { sequence, identity, first_lsn: number, end };
+        RetiredLine { time_ms: number / 1000, file: RetiredFile::Segment(segment) }
+    }
+
+    #[test]
+    fn one_that_no_start_would_read_is_not_stored() {
+        let (disk, dir) = (SimDisk::new(), Path::new("d"));
+        manifest().store(&disk, dir).unwrap();
+        let mut long = Manifest { retired: Vec::new(), ..manifest() };
+        let others = long.encode().len();
+        long.retired.push(retired(1_000_000));
+        let line = long.encode().len() - others;
+        long.retired = vec![retired(1_000_000); (BYTES_MAX as usize - others) / line];
+        // A start may store it, but the log that goes on must leave some room.
+        long.store(&disk, dir).unwrap();
+        assert_eq!(Manifest::load(&disk, dir).unwrap(), long);
+        let refused = long.write_temporary(&disk, dir, ROOM_BYTES).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        let mut longer = long.clone();
+        longer.retired.push(retired(1_000_000));
+        let refused = longer.store(&disk, dir).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(Manifest::load(&disk, dir).unwrap(), long);
+        assert_eq!(disk.list(dir).unwrap(), [NAME]);
+    }
+
+    #[test]
+    fn retired_files_are_forgotten_before_they_are_too_many_to_be_listed() {
+        let mut manifest = manifest();
+        manifest.retired = (0..70_000).map(retired).collect();
+        let forgotten = manifest.forget_retired(0, u64::MAX);
+        assert_eq!(forgotten.len() % 1000, 0, "what was retired together goes together");
+        let files = manifest.retired.len() + manifest.segments.len();
+        assert!((FILES_MAX - 1000..=FILES_MAX).contains(&files), "{files}");
+        assert!(manifest.forget_retired(0, u64::MAX).is_empty());
+        // The longest lines that there can be.
+        let end = Some(SegmentEnd { lsn: u64::MAX, bytes: u64::MAX });
+        let segment = SegmentLine {
+            sequence: u64::MAX,
+            identity: Identity([7; 16]),
+            first_lsn: u64::MAX,
+            end,
+        };
+        let file = RetiredFile::CompressedSegment { segment, bytes: u64::MAX, checksum: u32::MAX };
+        manifest.retired = vec![RetiredLine { time_ms: u64::MAX, file }; FILES_MAX];
+        assert!(manifest.encode().len() as u64 <= BYTES_MAX - ROOM_BYTES);
     }
 
     #[test]

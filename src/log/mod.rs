@@ -212,6 +212,8 @@ struct Shape {
     retired_ms: Option<u64>,
     retired_bytes: u64,
     segments: usize,
+    /// Segments and retired files.
+    files: usize,
     /// Bytes of the base and of sealed segments.
     sealed_bytes: u64,
 }
@@ -227,6 +229,7 @@ impl Shape {
             retired_ms: manifest.retired.first().map(|line| line.time_ms),
             retired_bytes: manifest.retired.iter().map(|line| line.file.bytes()).sum(),
             segments: manifest.segments.len(),
+            files: manifest.segments.len() + manifest.retired.len(),
             sealed_bytes: base + sealed.map(|end| end.bytes).sum::<u64>(),
         }
     }

@@ -14,7 +14,7 @@ use crate::env::{Clock, Random};
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The lock file's name.
@@ -24,6 +24,8 @@ pub const LOCK_NAME: &str = "lock";
 struct Opening<'a> {
     disk: &'a dyn Disk,
     reading: Reading<'a>,
+    /// Files that this start has made, which count for nothing before the manifest is replaced.
+    made: Vec<PathBuf>,
 }
 
 /// Opens the data set in `dir`, or makes an empty one: replays its commands, repairs what a crash
@@ -42,7 +44,7 @@ pub fn attach(
     let lock = take_lock(&*disk, dir)?;
     let files = |name: &str| disk.open(&dir.join(name));
     let reading = Reading::new(dir, &files, replay, Until::END);
-    let mut opening = Opening { disk: &*disk, reading };
+    let mut opening = Opening { disk: &*disk, reading, made: Vec::new() };
     let manifest_path = dir.join(manifest::NAME);
     let (mut manifest, tail) = match Manifest::load(&*disk, dir) {
         Ok(manifest) => {
@@ -67,16 +69,16 @@ pub fn attach(
         None => manifest.end_lsn(),
     };
     opening.reading.recovery.lsn = lsn;
-    if let Some(tail) = &tail
-        && tail.written_bytes > tail.valid.bytes
-    {
-        opening.set_aside(&manifest, tail)?;
-    }
+    // Every file that the manifest lists is there, so this is above those too.
+    let sequence = next_sequence(&*disk, dir).map_err(disk_error("listing", dir))?;
+    opening.make_room(&manifest)?;
     if opening.reading.recovery.unclean.is_some() {
         // Commands may have been lost without a trace, and what comes now must not be taken for them.
         manifest.begin_timeline(Timeline { id: TimelineId::random(&mut random), begin_lsn: lsn });
     }
-    let writer = opening.begin(manifest, tail, lsn, &options, &*clock, &mut random)?;
+    let begun = opening.begin(manifest, tail, lsn, sequence, &options, &*clock, &mut random);
+    let mut writer = begun.inspect_err(|_| opening.discard())?;
+    opening.put_in_force(&mut writer)?;
     remove_strays(&*disk, dir, &writer.manifest)?;
     let (db, recovery) = (opening.reading.replay.selected_db(), opening.reading.recovery);
     let mut log = new_log(dir, disk, clock, random, options, writer, db, lock);
@@ -168,6 +170,25 @@ impl Opening<'_> {
         Ok(())
     }
 
+    /// Removes what a crash or a failure left behind, before this start needs room of its own.
+    fn make_room(&self, manifest: &Manifest) -> Result<(), OpenError> {
+        let dir = self.reading.dir;
+        let strays = strays(self.disk, dir, manifest).map_err(disk_error("listing", dir))?;
+        if strays.is_empty() {
+            return Ok(());
+        }
+        // Whoever stored this manifest may have been killed before it was durable: as long as a power cut can
+        // bring back the one before, what only that one lists is needed.
+        self.disk.sync_dir(dir).map_err(disk_error("syncing", dir))?;
+        remove_all(self.disk, &strays)
+    }
+
+    /// Removes what this start has made: it fails, and would take the next one's room. If that fails, the next start
+    /// does it.
+    fn discard(&self) {
+        self.made.iter().for_each(|path| drop(self.disk.remove(path)));
+    }
+
     /// Copies the bytes that will be cut off into a file of their own.
     fn set_aside(&mut self, manifest: &Manifest, tail: &Tail) -> Result<(), OpenError> {
         let line = manifest.segments.last().expect("a tail is a segment's");
@@ -175,6 +196,7 @@ impl Opening<'_> {
             self.reading.open_file(&segment::segment_name(line.sequence), line.first_lsn)?;
         let name = format!("cut-{:016}-{}.bin", line.sequence, tail.valid.bytes);
         let path = self.reading.dir.join(name);
+        self.made.push(path.clone());
         let copy = || -> io::Result<()> {
             let target = self.disk.create(&path)?;
             let mut buffer = vec![0; 1 << 20];
@@ -196,31 +218,42 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Begins the segment that the log goes on in. Frames that nobody attests to be durable are copied
-    /// into it and synced before the manifest names it: that they could be read proves nothing about
-    /// the medium.
+    /// Begins the segment that the log goes on in, and writes the manifest that will list it. Frames that nobody
+    /// attests to be durable are copied into it and synced before the manifest names it: that they could be read
+    /// proves nothing about the medium.
     fn begin(
         &mut self,
         mut manifest: Manifest,
         tail: Option<Tail>,
         lsn: Lsn,
+        sequence: u64,
         options: &Options,
         clock: &dyn Clock,
         random: &mut Random,
     ) -> Result<Writer, OpenError> {
-        // Every file that the manifest lists is there, so this is above those too.
-        let sequence = next_sequence(self.disk, self.reading.dir)
-            .map_err(disk_error("listing", self.reading.dir))?;
+        if let Some(tail) = &tail
+            && tail.written_bytes > tail.valid.bytes
+        {
+            self.set_aside(&manifest, tail)?;
+        }
         let path = self.reading.dir.join(segment::segment_name(sequence));
+        self.made.push(path.clone());
 
         let first_lsn = tail.as_ref().map_or(lsn, |tail| tail.end.lsn);
         if let Some(tail) = &tail {
             let last = manifest.segments.last_mut().expect("a tail is a segment's");
             last.end = Some(tail.end);
         }
-        if manifest.segments.last().is_some_and(|last| last.first_lsn == first_lsn) {
+        // That it takes no LSN does not make it empty: what a repair lost may be all that it tells.
+        let holds_frames = match &tail {
+            Some(tail) => tail.end.bytes > FrameReader::FIRST_OFFSET,
+            None => self.reading.holds_frames,
+        };
+        if !holds_frames {
             manifest.segments.pop();
         }
+        // The line of the new segment must have a place.
+        manifest.forget_retired(0, u64::MAX);
         let copied = tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
         let needed = segment::HEADER_BYTES as u64 + copied + super::frame::HEADER_BYTES as u64;
         let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes).max(needed);
@@ -275,16 +308,44 @@ impl Opening<'_> {
             }
         }
         debug_assert_eq!(writer.written_lsn, lsn);
-        let stored = writer.manifest.store(self.disk, self.reading.dir);
-        stored.map_err(disk_error("replacing the manifest in", self.reading.dir))?;
-        writer.durable_lsn = lsn;
+        let written = writer.manifest.write_temporary(self.disk, self.reading.dir, 0);
+        written.map_err(disk_error("replacing the manifest in", self.reading.dir))?;
+        Ok(writer)
+    }
+
+    /// Replaces the manifest by the one that [`Opening::begin`] has written. If that fails nobody knows which is in force,
+    /// so the files of both stay.
+    fn put_in_force(&self, writer: &mut Writer) -> Result<(), OpenError> {
+        let dir = self.reading.dir;
+        let replaced = Manifest::replace(self.disk, dir);
+        replaced.map_err(disk_error("replacing the manifest in", dir))?;
+        writer.durable_lsn = writer.written_lsn;
         writer.durable_offset = writer.segment.offset;
         // What was copied is acknowledged data from now on, and damage to it no torn tail.
         match writer.write_marker() {
-            Err(WriteError::Io(error)) => Err(disk_error("writing", &path)(error)),
-            _ => Ok(writer),
+            Err(WriteError::Io(error)) => {
+                let path = dir.join(segment::segment_name(writer.segment.sequence));
+                Err(disk_error("writing", &path)(error))
+            }
+            _ => Ok(()),
         }
     }
+}
+
+/// The files of ours in `dir` that `manifest` does not list.
+fn strays(disk: &dyn Disk, dir: &Path, manifest: &Manifest) -> io::Result<Vec<PathBuf>> {
+    let listed: BTreeSet<String> = manifest.all_names().collect();
+    let mut names = disk.list(dir)?;
+    names.retain(|name| {
+        let ours = segment::parse_name(name).is_some() || name == manifest::TEMPORARY_NAME;
+        ours && !listed.contains(name)
+    });
+    Ok(names.iter().map(|name| dir.join(name)).collect())
+}
+
+fn remove_all(disk: &dyn Disk, paths: &[PathBuf]) -> Result<(), OpenError> {
+    let mut removed = paths.iter().map(|path| (path, disk.remove(path)));
+    removed.try_for_each(|(path, removed)| removed.map_err(disk_error("removing", path)))
 }
 
 /// Cuts sealed files to the length that counts and removes files that the manifest does not list.
@@ -303,16 +364,7 @@ pub(super) fn remove_strays(
             let _ = cut_to_end(disk, &dir.join(retired.file.name()), line);
         }
     }
-    let listed: Vec<String> = manifest.all_names().collect();
-    let names = disk.list(dir).map_err(disk_error("listing", dir))?;
-    for name in names {
-        let ours = segment::parse_name(&name).is_some() || name == manifest::TEMPORARY_NAME;
-        if ours && !listed.contains(&name) {
-            let path = dir.join(&name);
-            disk.remove(&path).map_err(disk_error("removing", &path))?;
-        }
-    }
-    Ok(())
+    remove_all(disk, &strays(disk, dir, manifest).map_err(disk_error("listing", dir))?)
 }
 
 /// Cuts off what lies behind a sealed segment's end.

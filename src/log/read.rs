@@ -35,6 +35,8 @@ pub(super) struct Reading<'a> {
     pub(super) until: Until,
     pub(super) recovery: Recovery,
     pub(super) last_time_ms: u64,
+    /// Whether the file read last holds a frame that is no marker.
+    pub(super) holds_frames: bool,
     /// Whether it was stopped.
     pub(super) stopped: bool,
     raw: Vec<u8>,
@@ -61,7 +63,17 @@ impl<'a> Reading<'a> {
         until: Until,
     ) -> Self {
         let (recovery, raw) = (Recovery::default(), Vec::new());
-        Self { dir, files, replay, until, recovery, last_time_ms: 0, stopped: false, raw }
+        Self {
+            dir,
+            files,
+            replay,
+            until,
+            recovery,
+            last_time_ms: 0,
+            holds_frames: false,
+            stopped: false,
+            raw,
+        }
     }
 
     /// Reads everything that the manifest lists. Gives the tail of the open segment, if the data set
@@ -83,6 +95,7 @@ impl<'a> Reading<'a> {
                 break;
             }
             let (mut reader, path) = self.open_segment(manifest, line)?;
+            self.holds_frames = false;
             match line.end {
                 Some(end) => {
                     let start = (FrameReader::FIRST_OFFSET, line.first_lsn);
@@ -201,6 +214,7 @@ impl<'a> Reading<'a> {
         self.recovery.frames += 1;
         self.recovery.lsn = header.end_lsn();
         self.last_time_ms = self.last_time_ms.max(header.time_ms);
+        self.holds_frames |= header.kind != FrameKind::Marker;
         match header.kind {
             FrameKind::Commands => {
                 self.recovery.bytes += header.raw_bytes;

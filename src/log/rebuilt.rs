@@ -35,6 +35,13 @@ impl Known {
         })
     }
 
+    /// Whether it is a segment that tells what is lost before any command: that takes no LSN, so the next segment may
+    /// begin where this one does.
+    fn begins_with_lost(&self) -> bool {
+        let first = FrameReader::FIRST_OFFSET;
+        self.walk(first, self.header.first_lsn).bytes > first
+    }
+
     fn base_line(&self) -> Option<BaseLine> {
         let preamble = self.header.preamble?;
         let first = base::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
@@ -112,7 +119,10 @@ pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<Manifest, OpenErro
     let mut live: Vec<&Known> = Vec::new();
     for known in &segments {
         let first_lsn = known.header.first_lsn;
-        while live.last().is_some_and(|last| last.header.first_lsn >= first_lsn) {
+        while live.last().is_some_and(|last| {
+            last.header.first_lsn > first_lsn
+                || last.header.first_lsn == first_lsn && !last.begins_with_lost()
+        }) {
             live.pop();
         }
         live.push(known);

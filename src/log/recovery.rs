@@ -106,7 +106,7 @@ pub struct Recovery {
     pub passed_over: u64,
 }
 
-/// Why a data set cannot be opened. Nothing on disk was changed.
+/// Why a data set cannot be opened. What makes it up was not changed.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Another process has it open.

@@ -253,7 +253,7 @@ impl Log {
             && !self.has_failed()
             && manifest.compress_retired(segment, bytes, checksum);
         let stored = if is_wanted {
-            manifest.write_temporary(&*self.disk, &self.dir)
+            manifest.write_temporary(&*self.disk, &self.dir, 0)
         } else {
             Err(io::Error::other(
                 "the log has failed, is being closed or has forgotten the segment",

@@ -1,7 +1,7 @@
 //! What the log thread and the background thread do, one step at a time.
 
 use super::commit::Gathered;
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::writer::{self, Prepared, WriteError, Writer};
 use super::{
     Durability, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US, Shape, UNDURABLE_BYTES_TARGET,
@@ -15,6 +15,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// What a roll is wanted for if no frame waits for room: a compaction is to begin.
+pub(super) const COMPACTION_ROLL: u64 = 1;
 
 /// What the log thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,8 +268,10 @@ impl Log {
         let durable_offset =
             std::mem::replace(&mut writer.durable_offset, segment::HEADER_BYTES as u64);
         let (disk, dir) = (&*self.disk, &*self.dir);
+        // A compaction, which shortens the manifest, may have what is left of it.
+        let room = if frame_bytes > COMPACTION_ROLL { manifest::ROOM_BYTES } else { 0 };
         let ready = fill(writer)
-            .and_then(|()| manifest.write_temporary(disk, dir))
+            .and_then(|()| manifest.write_temporary(disk, dir, room))
             .inspect_err(|_| self.remove_unlisted(&path));
         if let Err(error) = ready.and_then(|()| {
             // If this fails the new file stays for now: that manifest may be in force after all.

@@ -196,7 +196,8 @@ impl Writer {
     }
 
     /// The manifest in which the current segment ends at the durable LSN and `next` begins there.
-    /// A segment that would be empty is left out.
+    /// A segment that would be empty is left out: one in which the server writes holds no other frames without
+    /// an LSN than markers.
     pub(super) fn manifest_with(&self, next: Option<SegmentLine>) -> Manifest {
         let mut manifest = self.manifest.clone();
         let last = manifest.segments.last_mut().expect("a log has a segment");

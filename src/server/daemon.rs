@@ -2,6 +2,7 @@
 
 use super::config::values::DataDir;
 use super::config::{Config, Supervised};
+use crate::disk::{Disk, RealDisk};
 use crate::{log_verbose, log_warning};
 use rustix::process::{Signal, getpid, kill_process, setsid};
 use std::fs::{self, File, OpenOptions};
@@ -48,16 +49,13 @@ pub enum DaemonError {
     },
 }
 
-/// Makes the data directory if it is missing, in a parent that exists, and makes it the working
+/// Makes the data directory if it is missing, in a parent that exists, with a durable name, and makes it the working
 /// directory, to which other paths of the configuration are relative. The configuration then has its
 /// absolute path.
 pub fn enter_data_dir(config: &mut Config) -> Result<(), DaemonError> {
     let path = PathBuf::from(&config.dir.0);
     let failed = |source| DaemonError::DataDir { path: path.clone(), source };
-    match fs::create_dir(&path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
-    }
+    RealDisk.create_dir(&path).map_err(failed)?;
     let absolute = path.canonicalize().map_err(failed)?;
     let text = absolute.to_str().ok_or_else(|| {
         failed(io::Error::new(io::ErrorKind::InvalidFilename, "its path is not valid UTF-8"))

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod failures;
 mod retention;
+mod starts;
 mod world;
 
 /// Whether the full counts are asked for.

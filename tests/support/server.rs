@@ -31,6 +31,7 @@ pub struct Setup {
     data: Option<PathBuf>,
     directives: Vec<String>,
     strace: Option<String>,
+    trace: Option<PathBuf>,
     file: Option<String>,
 }
 
@@ -39,7 +40,7 @@ impl Setup {
     pub fn new(directives: &[&str]) -> Self {
         let directives = directives.iter().map(|&word| word.to_owned()).collect();
         let home = tempfile::Builder::new().prefix("mainstay-").tempdir().expect("a directory");
-        Self { home, data: None, directives, strace: None, file: None }
+        Self { home, data: None, directives, strace: None, trace: None, file: None }
     }
 
     /// The directory in which everything happens.
@@ -78,6 +79,11 @@ impl Setup {
         self.strace = injection.map(str::to_owned);
     }
 
+    /// What is traced is written down, with the paths of descriptors.
+    pub fn trace_to(&mut self, path: &Path) {
+        self.trace = Some(path.to_owned());
+    }
+
     fn command(&self, port: u16) -> Command {
         let server = env!("CARGO_BIN_EXE_mainstay-server");
         let mut command = match &self.strace {
@@ -85,7 +91,8 @@ impl Setup {
             Some(injection) => {
                 let call = injection.split(':').next().unwrap_or_default();
                 let mut strace = Command::new("strace");
-                strace.args(["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"]);
+                strace.args(["-f", "-y", "--seccomp-bpf", "-qq", "-o"]);
+                strace.arg(self.trace.as_deref().unwrap_or(Path::new("/dev/null")));
                 strace.args(["-e", &format!("trace={call}")]);
                 strace.args(["-e", &format!("inject={injection}"), server]);
                 strace

@@ -110,7 +110,46 @@ fn keys_of_a_damaged_block_are_counted_by_the_server() {
     let keys = report["lost_blocks"][0]["keys"].as_u64().unwrap();
     assert!(keys > 0, "{report}");
     assert_eq!(report["lost"].as_array().unwrap().len(), 0);
-    let server = Server::start(&out, &[]);
+    // Whether or not anything was written meanwhile.
+    for start in 0..3 {
+        let server = Server::start(&out, &[]);
+        assert_eq!(info(&mut server.client(), "log_lost_keys"), keys.to_string(), "{start}");
+        assert_eq!(info(&mut server.client(), "log_lost_ranges"), "1", "{start}");
+        if start == 1 {
+            server.client().call("SET written-since 1");
+        }
+        server.stop();
+    }
+    tool_says(0, &["verify", text(&out)]);
+}
+
+#[test]
+fn a_base_of_which_keys_are_lost_is_known_at_every_start_when_nothing_lies_behind_it() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("mainstay");
+    fs::create_dir(&dir).unwrap();
+    let mut set = DataSet::create(&dir, DROPPED, 14);
+    (0..6).for_each(|_| set.batch(10));
+    set.compact();
+    set.close();
+    let view = View::open(&RealDisk, &dir).unwrap();
+    let base = view.manifest().base.clone().unwrap();
+    drop(view);
+    flip(&dir.join(base_name(base.sequence)), base.preamble_bytes / 3);
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    let keys = report["lost_blocks"][0]["keys"].as_u64().unwrap();
+    for start in 0..3 {
+        let server = Server::start(&out, &[]);
+        assert_eq!(info(&mut server.client(), "log_lost_keys"), keys.to_string(), "{start}");
+        server.stop();
+        tool_says(0, &["verify", text(&out)]);
+    }
+    // A repair of what was repaired knows it as well, without the manifest too.
+    fs::remove_file(out.join("mainstay").join(NAME)).unwrap();
+    let again = home.path().join("again");
+    tool_says(0, &["repair", text(&out), "--out", text(&again)]);
+    let server = Server::start(&again, &[]);
     assert_eq!(info(&mut server.client(), "log_lost_keys"), keys.to_string());
     server.stop();
 }
