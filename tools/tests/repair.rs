@@ -13,7 +13,7 @@ use mainstay::log::segment::{base_name, segment_name};
 use mainstay::log::{Retention, View};
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Server, info, tool_json, tool_says};
+use support::{Server, eventually, info, tool_json, tool_says};
 
 const DROPPED: Retention = Retention { time_s: 0, bytes: 0 };
 
@@ -127,11 +127,18 @@ fn keys_of_a_damaged_block_are_counted_by_the_server() {
 fn a_base_of_which_keys_are_lost_is_known_at_every_start_when_nothing_lies_behind_it() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("mainstay");
-    fs::create_dir(&dir).unwrap();
-    let mut set = DataSet::create(&dir, DROPPED, 14);
-    (0..6).for_each(|_| set.batch(10));
-    set.compact();
-    set.close();
+    let server = Server::start(home.path(), &[]);
+    let mut client = server.client();
+    for number in 0..3000 {
+        client.call(&format!("SET key:{number} value"));
+    }
+    client.call("BGREWRITEAOF");
+    eventually("it is rewritten", || {
+        let runs = info(&mut client, "aof_rewrite_in_progress") == "1";
+        let waits = info(&mut client, "aof_rewrite_scheduled") == "1";
+        (!runs && !waits && info(&mut client, "aof_base_size") != "0").then_some(())
+    });
+    server.stop();
     let view = View::open(&RealDisk, &dir).unwrap();
     let base = view.manifest().base.clone().unwrap();
     drop(view);
