@@ -1,0 +1,100 @@
+//! Transactions, expiry and durability as a client sees them.
+
+use super::support::*;
+
+#[test]
+fn transactions_are_all_or_nothing_and_watch_aborts_them() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let (mut one, mut two) = (server.client(), server.client());
+    let replies = one.call_all(["WATCH k", "MULTI", "SET k 1", "GET k", "EXEC"]);
+    assert_eq!(replies[4], array([ok(), bulk("1")]));
+    one.call_all(["WATCH k", "MULTI", "SET k 2"]);
+    assert_eq!(two.call("SET k other"), ok());
+    assert_eq!(one.call("EXEC"), Value::NilArray);
+    assert_eq!(one.call("GET k"), bulk("other"));
+    let replies = one.call_all(["MULTI", "SET k 3", "NO_SUCH", "EXEC", "GET k"]);
+    assert!(replies[2].is_error("ERR unknown command 'NO_SUCH'"), "{replies:?}");
+    assert!(replies[3].is_error("EXECABORT "), "{replies:?}");
+    assert_eq!(replies[4], bulk("other"));
+    let replies = one.call_all(["MULTI", "INCR k", "SET j 1", "EXEC", "GET j"]);
+    assert!(replies[3].items()[0].is_error("ERR value is not an integer"));
+    assert_eq!(replies[4], bulk("1"));
+}
+
+#[test]
+fn waitaof_waits_for_durability_in_every_mode() {
+    let setup = Setup::new(&["--appendfsync", "no"]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("SET k v"), ok());
+    assert_ne!(server.info("log_lag_bytes"), "0");
+    assert_eq!(client.call("WAITAOF 1 0 0"), array([int(1), int(0)]));
+    assert_eq!(server.info("log_lag_bytes"), "0");
+    assert_eq!(client.call("WAITAOF 1 1 20"), array([int(1), int(0)]));
+    assert_eq!(client.call("WAIT 0 0"), int(0));
+    let one_disk = "ERR value is out of range, value must between 0 and 1";
+    let positive = "ERR value is out of range, must be positive";
+    for (line, text) in [
+        ("WAITAOF 2 x x", one_disk),
+        ("WAITAOF -1 0 0", one_disk),
+        ("WAITAOF x 0 0", "ERR value is not an integer or out of range"),
+        ("WAITAOF 1 x 0", positive),
+        ("WAITAOF 1 -1 x", positive),
+        ("WAITAOF 1 9223372036854775808 0", positive),
+        ("WAITAOF 1 0 x", "ERR timeout is not an integer or out of range"),
+        ("WAITAOF 1 0 -1", "ERR timeout is negative"),
+    ] {
+        assert_eq!(client.call(line), error(text), "{line}");
+    }
+}
+
+#[test]
+fn a_watched_key_that_expires_and_is_deleted_for_it_breaks_the_transaction() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call_all(["SET k v PX 20", "WATCH k"]), [ok(), ok()]);
+    eventually("the key is deleted", || (client.call("DBSIZE") == int(0)).then_some(()));
+    let replies = client.call_all(["MULTI", "SET k x", "EXEC"]);
+    assert_eq!(replies[2], Value::NilArray);
+    assert_eq!(client.call("EXISTS k"), int(0));
+}
+
+#[test]
+fn fields_that_expire_are_deleted_though_nobody_asks() {
+    let setup = Setup::new(&["--hash-max-listpack-entries", "20"]);
+    let server = setup.start();
+    let mut client = server.client();
+    // One hash is a listpack, and the other one a table.
+    for (key, count) in [("small", 10), ("big", 1000)] {
+        for n in 0..count {
+            client.call(&format!("HSET {key} f{n} v"));
+        }
+        let fields: Vec<String> = (1..count).map(|n| format!("f{n}")).collect();
+        let line = format!("HPEXPIRE {key} 30 FIELDS {} {}", fields.len(), fields.join(" "));
+        assert_eq!(client.call(&line).items(), vec![int(1); fields.len()]);
+        client.call(&format!("HSET gone-{key} f v"));
+        client.call(&format!("HPEXPIRE gone-{key} 30 FIELDS 1 f"));
+    }
+    let ask = ["HLEN small", "HLEN big", "DBSIZE"];
+    eventually("the fields are deleted", || {
+        (client.call_all(ask) == [int(1), int(1), int(2)]).then_some(())
+    });
+    drop(client);
+    server.kill();
+    let server = setup.start();
+    assert_eq!(server.client().call_all(ask), [int(1), int(1), int(2)]);
+}
+
+#[test]
+fn a_value_beyond_todays_limit_is_still_replayed() {
+    let setup = Setup::new(&["--proto-max-bulk-len", "4mb"]);
+    let server = setup.start();
+    assert_eq!(server.client().call("SETRANGE k 3000000 x"), int(3_000_001));
+    server.stop();
+    let mut lower = setup;
+    lower.set_directives(&["--proto-max-bulk-len", "1mb"]);
+    let server = lower.start();
+    assert_eq!(server.client().call("STRLEN k"), int(3_000_001));
+}

@@ -1,0 +1,10 @@
+//! The server as its users meet it.
+
+mod clients;
+mod configuration;
+mod data;
+mod info;
+mod protocol;
+mod starting;
+#[path = "../support/mod.rs"]
+mod support;
