@@ -6,6 +6,7 @@
 use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentLine};
 use super::read::Reading;
 use super::reader::FrameReader;
+use super::rebuilt::Told;
 use super::recovery::{OpenError, Recovery, Replay, disk_error};
 use super::retired::decompressed;
 use super::segment::{self, FileKind, SegmentHeader};
@@ -28,6 +29,8 @@ pub struct View {
     missing: BTreeMap<String, io::Error>,
     /// Of a data set that a server has open: what lies below is durable.
     durable_lsn: Option<Lsn>,
+    /// Where the manifest was rebuilt: what the files tell besides.
+    told: Option<Told>,
 }
 
 impl View {
@@ -61,7 +64,7 @@ impl View {
             // A file that was recycled or removed while it was opened is not listed any more.
             if again == manifest || missing.is_empty() {
                 let (dir, durable_lsn) = (dir.to_owned(), None);
-                return Ok(Self { dir, manifest, files, missing, durable_lsn });
+                return Ok(Self { dir, manifest, files, missing, durable_lsn, told: None });
             }
             manifest = again;
         }
@@ -73,11 +76,12 @@ impl View {
     /// files. Nobody may have it open.
     ///
     /// # Errors
-    /// If there is no file whose header can be read, and those of the disk.
+    /// If there is no file whose header can be read, or one of another version, and those of the disk.
     pub fn rebuilt(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
-        let manifest = rebuilt::manifest(disk, dir)?;
+        let (manifest, told) = rebuilt::manifest(disk, dir)?;
         let (files, missing) = hold_all(disk, dir, &manifest);
-        Ok(Self { dir: dir.to_owned(), manifest, files, missing, durable_lsn: None })
+        let (dir, told) = (dir.to_owned(), Some(told));
+        Ok(Self { dir, manifest, files, missing, durable_lsn: None, told })
     }
 
     /// Holds a base by itself, as if it were all of a data set.
@@ -135,6 +139,7 @@ impl View {
             files: BTreeMap::from([(name, file)]),
             missing: BTreeMap::new(),
             durable_lsn: None,
+            told: None,
         }
     }
 
@@ -146,6 +151,11 @@ impl View {
     /// The manifest whose files are held.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What the files tell, if the manifest was rebuilt from them.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
     }
 
     /// Whether a server has the data set open.

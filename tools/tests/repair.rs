@@ -7,7 +7,7 @@ mod support;
 use data_set::{DataSet, Model, contents, files_below, read};
 use mainstay::disk::RealDisk;
 use mainstay::log::frame::{FrameHeader, FrameKind, HEADER_BYTES};
-use mainstay::log::manifest::NAME;
+use mainstay::log::manifest::{NAME, SegmentLine};
 use mainstay::log::reader::FrameReader;
 use mainstay::log::segment::{base_name, segment_name};
 use mainstay::log::{Retention, View};
@@ -196,10 +196,14 @@ fn without_a_manifest_the_headers_tell_what_there_is() {
         }
         tool_says(1, &["verify", text(home.path())]);
         let out = home.path().join("out");
-        let report = tool_json(0, &["repair", text(home.path()), "--out", text(&out)]);
+        // What is left of a damaged one still tells where the log ends.
+        let code = i32::from(is_missing);
+        let report = tool_json(code, &["repair", text(home.path()), "--out", text(&out)]);
         assert_eq!(report["end_lsn"], model.end().lsn);
         let (engine, _) = read(&out.join("mainstay"));
         assert_eq!(contents(&engine), model.end().contents);
+        let said = tool_says(code, &["repair", text(home.path()), "--dry-run"]);
+        assert!(!said.contains("everything"), "{said}");
     }
 }
 
@@ -355,4 +359,114 @@ fn what_cannot_be_opened_is_not_damaged() {
         assert!(ended.stdout.is_empty(), "{verb}");
     }
     tool_says(0, &["verify", text(home.path())]);
+}
+
+/// A directory with a base and several segments behind it, which was closed or whose server was killed.
+fn long(home: &Path, seed: u64, is_killed: bool) -> (Model, Vec<SegmentLine>) {
+    let dir = home.join("mainstay");
+    fs::create_dir_all(&dir).unwrap();
+    let mut set = DataSet::create(&dir, DROPPED, seed);
+    (0..6).for_each(|_| set.batch(10));
+    set.compact();
+    for number in 0..350 {
+        set.pass_ms(1);
+        set.line(&format!("SET key:{number} {}", "x".repeat(400)));
+        set.sync();
+    }
+    let model = if is_killed { set.kill() } else { set.close() };
+    let segments = View::open(&RealDisk, &dir).unwrap().manifest().segments.clone();
+    assert!(segments.len() > 2, "{segments:?}");
+    (model, segments)
+}
+
+/// Damages the header of a segment.
+fn damage_the_header(dir: &Path, line: &SegmentLine) -> String {
+    let name = segment_name(line.sequence);
+    flip(&dir.join(&name), 40);
+    name
+}
+
+fn files_found(report: &serde_json::Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().unwrap();
+    findings.iter().map(|finding| finding["file"].as_str().unwrap()).collect()
+}
+
+/// How many ranges the server says are lost that starts in `dir`.
+fn lost_ranges(dir: &Path) -> String {
+    let server = Server::start(dir, &[]);
+    let ranges = info(&mut server.client(), "log_lost_ranges");
+    server.stop();
+    ranges
+}
+
+#[test]
+fn without_a_manifest_a_segment_whose_header_is_damaged_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, segments) = long(home.path(), 20, false);
+    let last = segments.last().unwrap();
+    let name = damage_the_header(&model.dir, last);
+    fs::remove_file(model.dir.join(NAME)).unwrap();
+    let found = tool_json(1, &["verify", text(home.path())]);
+    assert!(files_found(&found).contains(&&*name), "{found}");
+    let said = tool_says(1, &["verify", text(home.path())]);
+    assert!(!said.contains("a start removes it"), "{said}");
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    let lost = report["lost"].as_array().unwrap().last().unwrap();
+    assert_eq!((&lost["lsn"], lost["end_lsn"].is_null()), (&last.first_lsn.into(), true));
+    assert!(lost["place"].as_str().unwrap().contains(&name), "{report}");
+    tool_says(0, &["verify", text(&out)]);
+    assert_eq!(lost_ranges(&out), "1");
+}
+
+#[test]
+fn the_lines_of_a_damaged_manifest_tell_of_files_whose_headers_are_damaged() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, segments) = long(home.path(), 21, false);
+    segments.iter().for_each(|line| drop(damage_the_header(&model.dir, line)));
+    let manifest = fs::read(model.dir.join(NAME)).unwrap();
+    flip(&model.dir.join(NAME), 30);
+    let out = home.path().join("out");
+    let report = tool_json(0, &["repair", text(home.path()), "--out", text(&out)]);
+    assert_eq!(report["end_lsn"], model.end().lsn);
+    assert_eq!(contents(&read(&out.join("mainstay")).0), model.end().contents);
+    let found = tool_json(1, &["verify", text(home.path())]);
+    for line in &segments {
+        assert!(files_found(&found).contains(&&*segment_name(line.sequence)), "{found}");
+    }
+    // Unless that very line is damaged.
+    fs::write(model.dir.join(NAME), &manifest).unwrap();
+    let last = segments.last().unwrap();
+    let line = format!("\nsegment {} ", last.sequence).into_bytes();
+    let at = manifest.windows(line.len()).position(|bytes| bytes == line).unwrap();
+    flip(&model.dir.join(NAME), (at + line.len() + 3) as u64);
+    let report = tool_json(1, &["repair", text(home.path()), "--dry-run"]);
+    assert_eq!(report["end_lsn"], last.first_lsn);
+}
+
+#[test]
+fn without_a_manifest_nobody_knows_what_lay_behind_the_last_segment() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, segments) = long(home.path(), 22, false);
+    fs::remove_file(model.dir.join(NAME)).unwrap();
+    for (number, line) in segments.iter().rev().enumerate() {
+        fs::remove_file(model.dir.join(segment_name(line.sequence))).unwrap();
+        let out = home.path().join(number.to_string());
+        let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+        let lost = &report["lost"][0];
+        assert_eq!((&lost["lsn"], lost["end_lsn"].is_null()), (&line.first_lsn.into(), true));
+        tool_says(0, &["verify", text(&out)]);
+    }
+    assert_eq!(lost_ranges(&home.path().join("0")), "1");
+}
+
+#[test]
+fn without_a_manifest_the_unused_room_of_the_last_segment_shows_that_it_is_the_last() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, _) = long(home.path(), 23, true);
+    fs::remove_file(model.dir.join(NAME)).unwrap();
+    let out = home.path().join("out");
+    let said = tool_says(0, &["repair", text(home.path()), "--out", text(&out)]);
+    assert!(!said.contains("everything"), "{said}");
+    assert_eq!(contents(&read(&out.join("mainstay")).0), model.end().contents);
 }

@@ -63,6 +63,8 @@ pub struct Report {
     pub is_unreadable: bool,
     /// Blocks were saved of which nobody can say whether they are sound.
     pub is_unverified: bool,
+    /// There was no manifest that could be used: what is missing without a trace nobody knows.
+    pub is_rebuilt: bool,
     /// What people should know.
     pub remarks: Vec<String>,
 }
@@ -138,6 +140,7 @@ impl Report {
         }
         let is_nothing = self.is_nothing() || self.is_unreadable;
         let verdict = match (self.is_lossy() || is_nothing, is_nothing) {
+            (false, _) if self.is_rebuilt => output.green("all that was found was saved"),
             (false, _) => output.green("everything was saved"),
             (true, false) => output.red("something is lost"),
             (true, true) => output.red("nothing can be saved"),

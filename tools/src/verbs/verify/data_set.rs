@@ -64,6 +64,7 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
             "the manifest cannot be used: the rest was checked as the headers of the files tell it"
                 .to_owned(),
         );
+        rebuilt(&view, &mut report);
     }
     report.files += 1;
     unlisted(disk, &view, &mut report)?;
@@ -130,18 +131,35 @@ fn end_lsn(segment: &SegmentLine) -> Lsn {
     segment.end.map_or(segment.first_lsn, |end| end.lsn)
 }
 
+/// Says what is not known without the manifest.
+fn rebuilt(view: &View, report: &mut Report) {
+    let Some(told) = view.told() else { return };
+    for name in &told.unknown {
+        let text = "the file header is damaged, and there is no manifest that would say what the file holds";
+        report.findings.push(Finding::at(name, 0, text));
+    }
+    if !told.is_end_known {
+        report
+            .remarks
+            .push("whether the log went on behind the last segment nobody knows".to_owned());
+    }
+}
+
 /// Says which files there are that the manifest does not list.
 fn unlisted(disk: &dyn Disk, view: &View, report: &mut Report) -> Result<(), Failure> {
     if view.is_live() {
         return Ok(());
     }
     let dir = view.dir();
-    let listed: Vec<String> = view.manifest().all_names().collect();
+    let mut known: Vec<String> = view.manifest().all_names().collect();
+    known.extend(view.told().into_iter().flat_map(|told| told.unknown.clone()));
+    let what = match view.told() {
+        Some(_) => "belongs to nothing that the headers tell of",
+        None => "is not listed in the manifest; a start removes it",
+    };
     for name in disk.list(dir).map_err(Failure::doing("listing", dir.display()))? {
-        if segment::parse_name(&name).is_some() && !listed.contains(&name) {
-            report
-                .remarks
-                .push(format!("{name} is not listed in the manifest; a start removes it"));
+        if segment::parse_name(&name).is_some() && !known.contains(&name) {
+            report.remarks.push(format!("{name} {what}"));
         }
     }
     Ok(())
