@@ -7,10 +7,10 @@ mod support;
 use data_set::{DataSet, Model, contents, files_below, read};
 use mainstay::disk::RealDisk;
 use mainstay::log::frame::{FrameHeader, FrameKind, HEADER_BYTES};
-use mainstay::log::manifest::{NAME, SegmentLine};
+use mainstay::log::manifest::{BaseLine, NAME, SegmentLine};
 use mainstay::log::reader::FrameReader;
 use mainstay::log::segment::{base_name, segment_name};
-use mainstay::log::{Retention, View};
+use mainstay::log::{Lost, Retention, View};
 use std::fs;
 use std::path::{Path, PathBuf};
 use support::{Server, info, tool_json, tool_says};
@@ -469,4 +469,57 @@ fn without_a_manifest_the_unused_room_of_the_last_segment_shows_that_it_is_the_l
     let said = tool_says(0, &["repair", text(home.path()), "--out", text(&out)]);
     assert!(!said.contains("everything"), "{said}");
     assert_eq!(contents(&read(&out.join("mainstay")).0), model.end().contents);
+}
+
+/// A directory whose base has keys in two databases, each in a block of its own, and a library of functions.
+fn two_blocks(home: &Path, seed: u64) -> (Model, PathBuf, BaseLine) {
+    let dir = home.join("mainstay");
+    fs::create_dir_all(&dir).unwrap();
+    let source = b"#!lua name=f\nredis.register_function('f', function() return 1 end)";
+    let mut set = DataSet::with_function(&dir, DROPPED, seed, source);
+    for (db, word) in [(0, "early"), (3, "later")] {
+        set.line(&format!("SELECT {db}"));
+        (0..20).for_each(|number| set.line(&format!("SET key:{number} {word}:{number}")));
+    }
+    set.pass_ms(1);
+    set.sync();
+    set.compact();
+    set.line("SET behind 1");
+    set.sync();
+    let model = set.close();
+    let base = View::open(&RealDisk, &dir).unwrap().manifest().base.clone().unwrap();
+    (model, dir.join(base_name(base.sequence)), base)
+}
+
+/// Flips a bit of the first place in a file with these bytes.
+fn flip_in(path: &Path, words: &[u8]) -> u64 {
+    let bytes = fs::read(path).unwrap();
+    let at = bytes.windows(words.len()).position(|bytes| bytes == words).unwrap() as u64;
+    flip(path, at + 1);
+    at
+}
+
+/// The first frame of a copy that says that something is lost.
+fn first_lost(dir: &Path) -> Lost {
+    let view = View::open(&RealDisk, dir).unwrap();
+    let line = view.manifest().segments[0].clone();
+    let file = view.file(&segment_name(line.sequence)).unwrap();
+    let mut reader = FrameReader::new(file, line.end.unwrap().bytes, line.identity.seed());
+    let mut payload = Vec::new();
+    let header = reader.frame(FrameReader::FIRST_OFFSET, &mut payload).unwrap();
+    assert_eq!(header.kind, FrameKind::Lost);
+    Lost::decode(&header, &payload)
+}
+
+#[test]
+fn where_the_head_of_a_base_is_lost_the_copy_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, path, _) = two_blocks(home.path(), 24);
+    flip_in(&path, b"register_function");
+    let said = tool_says(1, &["verify", text(home.path())]);
+    assert!(said.contains("functions"), "{said}");
+    let out = home.path().join("out");
+    tool_says(1, &["repair", text(home.path()), "--out", text(&out)]);
+    assert_eq!(first_lost(&out.join("mainstay")).keys, 0);
+    assert_eq!(lost_ranges(&out), "1");
 }

@@ -248,8 +248,9 @@ impl Begin {
                     Ok::<_, io::Error>(tail)
                 });
                 written.map_err(failed())?;
-                let keys = report.lost_keys();
-                if keys > 0 {
+                if report.is_lossy() {
+                    // There may be no keys among what is lost, as in the head: then something may be missing.
+                    let keys = report.lost_keys();
                     let lsn = base.line.lsn;
                     let (from_ms, to_ms) = (0, created_ms);
                     let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys };

@@ -14,10 +14,14 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
     finding.time_ms = Some((None, Some(blocks.created_ms)));
     finding.db = Some(block.db);
     finding.key_count = Some(block.keys.into());
+    let functions = match index {
+        0 => "; functions may lie in it, if there were any",
+        _ => "",
+    };
     let read = match blocks.read(index) {
         Ok(read) => read,
         Err(error) => {
-            finding.damage = format!("a block cannot be read: {error}");
+            finding.damage = format!("a block cannot be read: {error}{functions}");
             findings.push(finding);
             return false;
         }
@@ -36,7 +40,7 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
         (true, Err(error)) => format!("a sound block with a record that cannot be read: {error}"),
         (false, _) => "a block does not match its checksum".to_owned(),
     };
-    finding.damage = damage;
+    finding.damage = damage + functions;
     finding.name_keys(&keys);
     findings.push(finding);
     false
