@@ -499,6 +499,11 @@ fn flip_in(path: &Path, words: &[u8]) -> u64 {
     at
 }
 
+/// Damages the header behind the RDB of a base.
+fn damage_the_header_of(path: &Path, base: &BaseLine) {
+    flip(path, base.preamble_bytes.next_multiple_of(4096) + 40);
+}
+
 /// The first frame of a copy that says that something is lost.
 fn first_lost(dir: &Path) -> Lost {
     let view = View::open(&RealDisk, dir).unwrap();
@@ -522,4 +527,60 @@ fn where_the_head_of_a_base_is_lost_the_copy_says_so() {
     tool_says(1, &["repair", text(home.path()), "--out", text(&out)]);
     assert_eq!(first_lost(&out.join("mainstay")).keys, 0);
     assert_eq!(lost_ranges(&out), "1");
+}
+
+#[test]
+fn blocks_that_nobody_can_verify_are_said_to_be_so() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, path, _) = two_blocks(home.path(), 25);
+    flip_in(&path, b"later:7");
+    let at = flip_in(&path, b"mainstay-blocks");
+    flip(&path, at + 40);
+    let said = tool_says(1, &["verify", text(home.path())]);
+    assert!(said.contains("3 blocks were not checked"), "{said}");
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    assert_eq!((&report["is_unverified"], &report["blocks"]), (&true.into(), &3.into()));
+    let lost = first_lost(&out.join("mainstay"));
+    assert_eq!((lost.keys, lost.from_ms), (0, 0));
+    assert_eq!(lost_ranges(&out), "1");
+}
+
+#[test]
+fn the_index_of_blocks_is_found_without_the_header_of_the_base() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, path, base) = two_blocks(home.path(), 26);
+    damage_the_header_of(&path, &base);
+    let found = tool_json(1, &["verify", text(home.path())]);
+    assert_eq!((files_found(&found).len(), &found["blocks"]), (1, &3.into()), "{found}");
+    let out = home.path().join("out");
+    tool_json(0, &["repair", text(home.path()), "--out", text(&out)]);
+    assert_eq!(contents(&read(&out.join("mainstay")).0), model.end().contents);
+
+    flip_in(&path, b"later:7");
+    let found = tool_json(1, &["verify", text(home.path())]);
+    assert!(found["findings"].as_array().unwrap().iter().any(|it| it["db"] == 3), "{found}");
+    let out = home.path().join("again");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    let blocks = report["lost_blocks"].as_array().unwrap();
+    assert_eq!(blocks.len(), 1, "{report}");
+    assert_eq!((&blocks[0]["db"], &blocks[0]["keys"]), (&3.into(), &20.into()));
+    let lost = first_lost(&out.join("mainstay"));
+    assert_eq!((lost.keys, lost.to_ms), (20, u64::MAX));
+}
+
+#[test]
+fn of_a_base_that_was_cut_what_is_left_cannot_be_verified() {
+    let home = tempfile::tempdir().unwrap();
+    let (_, path, _) = two_blocks(home.path(), 27);
+    let at = flip_in(&path, b"later:7");
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(at).unwrap();
+    flip_in(&path, b"early:7");
+    let said = tool_says(1, &["verify", text(home.path())]);
+    assert!(said.contains("blocks were not checked"), "{said}");
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", text(home.path()), "--out", text(&out)]);
+    assert_eq!(report["is_unverified"], true, "{report}");
+    let said = tool_says(1, &["repair", text(home.path()), "--dry-run"]);
+    assert!(said.contains("cannot be verified"), "{said}");
 }

@@ -19,8 +19,6 @@ use std::sync::Arc;
 
 /// So many keys of a lost block are named.
 const NAMES_MAX: usize = 100;
-/// Bytes of the checksum at the end of an RDB.
-const CHECKSUM_BYTES: u64 = 8;
 
 /// What the copy begins with.
 pub struct Begin {
@@ -39,8 +37,10 @@ struct Base {
     sound: Vec<bool>,
     /// What is lost, so far as there is more to say than which blocks are not sound.
     lost: Vec<LostBlock>,
-    /// The index was not there, so blocks were found by reading.
-    is_scanned: bool,
+    /// The header says where the index of blocks is, and that is sound.
+    is_indexed: bool,
+    /// Of each block it is known whether it is sound.
+    is_verified: bool,
 }
 
 impl Base {
@@ -51,18 +51,20 @@ impl Base {
         let at = frames_header_offset(line.preamble_bytes);
         let header = SegmentHeader::read(&*file, at).ok().and_then(Result::ok);
         let header = header.filter(|header| header.identity == line.identity);
-        let created_ms = header.as_ref().map_or(0, |header| header.created_ms);
+        let created_ms = header.as_ref().map_or(u64::MAX, |header| header.created_ms);
         let preamble = header.and_then(|header| header.preamble);
         let preamble = preamble.filter(|preamble| preamble.bytes == line.preamble_bytes);
         let index_offset = preamble.map(|preamble| preamble.index_offset);
         let opened = preamble.and_then(|it| Blocks::open(&name, &file, &it, created_ms).ok());
-        let (blocks, lost, is_scanned) = match opened {
-            Some(blocks) => (blocks, Vec::new(), false),
-            None => {
-                let (blocks, lost) = scan_blocks(&name, &file, line.preamble_bytes, index_offset)?;
-                (blocks, lost.into_iter().collect(), true)
-            }
+        let is_indexed = opened.is_some();
+        let search = || Blocks::search(&name, &file, line.preamble_bytes);
+        let found = opened.or_else(|| if preamble.is_none() { search() } else { None });
+        let is_found = found.is_some();
+        let (blocks, lost) = match found {
+            Some(blocks) => (blocks, None),
+            None => scan_blocks(&name, &file, line.preamble_bytes, index_offset)?,
         };
+        let lost: Vec<LostBlock> = lost.into_iter().collect();
         let bar = output.bar("checking the base", blocks.end);
         let mut sound = Vec::with_capacity(blocks.blocks.len());
         for (index, block) in blocks.blocks.iter().enumerate() {
@@ -70,12 +72,16 @@ impl Base {
             sound.push(blocks.read(index).is_ok_and(|bytes| block.is_sound(&bytes)));
             bar.advance(range.end - range.start);
         }
+        // An index that was only found is a right one if blocks that are not sound show it to be needed.
+        let is_verified = is_indexed
+            || is_found && sound.contains(&false)
+            || lost.is_empty() && blocks.are_attested(line.preamble_bytes);
         let (line, file) = (line.clone(), file.clone());
-        Some(Self { line, file, blocks, sound, lost, is_scanned })
+        Some(Self { line, file, blocks, sound, lost, is_indexed, is_verified })
     }
 
     fn is_whole(&self) -> bool {
-        self.lost.is_empty() && !self.is_scanned && self.sound.iter().all(|&sound| sound)
+        self.lost.is_empty() && self.is_indexed && self.sound.iter().all(|&sound| sound)
     }
 
     /// Whether any keys can be saved.
@@ -83,8 +89,8 @@ impl Base {
         self.sound.iter().any(|&sound| sound)
     }
 
-    /// Writes the sound blocks as a new RDB. Gives where its index begins, the checksum from there on, and its last bytes.
-    fn copy(&self, sink: &mut Sink<'_>, report: &mut Report) -> io::Result<((u64, u32), Vec<u8>)> {
+    /// Writes the sound blocks as a new RDB. Gives where its index begins, and the checksum from there on.
+    fn copy(&self, sink: &mut Sink<'_>, report: &mut Report) -> io::Result<(u64, u32)> {
         let blocks = &self.blocks;
         let mut head = Vec::new();
         if self.sound.first() == Some(&true) {
@@ -95,11 +101,6 @@ impl Base {
                 "the head of the base is lost, and with it functions, if there were any".to_owned(),
             );
         }
-        let mut last = Vec::new();
-        let mut sink = |bytes: &[u8]| {
-            last = bytes.to_vec();
-            sink(bytes)
-        };
         let mut writer = FileWriter::new(head, &[]);
         report.blocks += u64::from(self.sound.first() == Some(&true));
         for (index, block) in blocks.blocks.iter().enumerate().skip(1) {
@@ -110,12 +111,48 @@ impl Base {
                     let text = format!("a block at {} changes while it is read", block.offset);
                     return Err(io::Error::other(text));
                 }
-                writer.block(block, &bytes, &mut sink)?;
+                writer.block(block, &bytes, sink)?;
                 report.blocks += 1;
             }
         }
-        let tail = writer.end(true, &mut sink).map_err(io::Error::other)?;
-        Ok(((tail.index_offset, tail.checksum), last))
+        let tail = writer.end(true, sink).map_err(io::Error::other)?;
+        Ok((tail.index_offset, tail.checksum))
+    }
+
+    /// Says how it was told which blocks are sound, if not as it should be.
+    fn remark(&self, report: &mut Report) {
+        let name = &self.blocks.name;
+        let end = self.blocks.end;
+        report.is_unverified = !self.is_verified;
+        let text = match (self.is_indexed, self.is_verified) {
+            (true, _) => return,
+            (false, false) => format!(
+                "the index of blocks is damaged and was rebuilt; whether the blocks before offset {end} are sound cannot be verified"
+            ),
+            (false, true) if self.sound.contains(&false) => {
+                "the header is damaged; which blocks are sound the index in the RDB tells"
+                    .to_owned()
+            }
+            (false, true) => {
+                "the index of blocks was rebuilt; the RDB's own checksum is right".to_owned()
+            }
+        };
+        report.remark(format!("{name}: {text}"));
+    }
+
+    /// By when all of it had been written. Without the header that is before the first frame behind it, or before now.
+    fn created_ms(&self) -> u64 {
+        if self.blocks.created_ms < u64::MAX {
+            return self.blocks.created_ms;
+        }
+        let frames = Frames::of_base(self.file.clone(), &self.line);
+        let first = frames.scan().ok().and_then(|mut scan| {
+            scan.find_map(|found| match found {
+                Found::Frame { header, .. } => Some(header.time_ms),
+                Found::Gap(_) => None,
+            })
+        });
+        first.unwrap_or_else(|| output::now_ms().max(0) as u64)
     }
 
     /// The blocks that are lost, with what can be made out of their keys.
@@ -229,59 +266,28 @@ impl Begin {
         report.base_lsn = base.line.lsn;
         report.end_lsn = base.line.lsn;
         report.lost_blocks.extend(base.describe_lost());
+        base.remark(report);
         if is_prefix && report.is_lossy() {
             report.remark("the first gap is in the base".to_owned());
             return Ok(());
         }
-        let created_ms = base.blocks.created_ms;
         let failed = || Failure::doing("copying", &base.blocks.name);
-        let mut last = Vec::new();
-        match writer {
-            None => {
-                let (_, end) = base.copy(&mut |_| Ok(()), report).map_err(failed())?;
-                last = end;
-            }
-            Some(writer) => {
-                let written = writer.base(base.line.lsn, created_ms, |out| {
-                    let (tail, end) = base.copy(&mut |bytes| out.write(bytes), report)?;
-                    last = end;
-                    Ok::<_, io::Error>(tail)
-                });
-                written.map_err(failed())?;
-                if report.is_lossy() {
-                    // There may be no keys among what is lost, as in the head: then something may be missing.
-                    let keys = report.lost_keys();
-                    let lsn = base.line.lsn;
-                    let (from_ms, to_ms) = (0, created_ms);
-                    let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys };
-                    writer.lost(&lost).map_err(failed())?;
-                }
-            }
-        }
-        if base.is_scanned {
-            self.verify_scanned(base, &last, report);
+        let Some(writer) = writer else {
+            base.copy(&mut |_| Ok(()), report).map_err(failed())?;
+            return Ok(());
+        };
+        let written = writer.base(base.line.lsn, base.created_ms(), |out| {
+            base.copy(&mut |bytes| out.write(bytes), report)
+        });
+        written.map_err(failed())?;
+        if report.is_lossy() {
+            // There may be no keys among what is lost, as in the head: then something may be missing.
+            let (lsn, keys) = (base.line.lsn, report.lost_keys());
+            let (from_ms, to_ms) = (0, base.blocks.created_ms);
+            let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys };
+            writer.lost(&lost).map_err(failed())?;
         }
         Ok(())
-    }
-
-    /// Where the index of blocks was lost, the checksum at the end of the RDB shows whether the blocks are what they were: the RDB
-    /// that was written has the same one then.
-    fn verify_scanned(&self, base: &Base, last: &[u8], report: &mut Report) {
-        let mut sum = [0; CHECKSUM_BYTES as usize];
-        let at = base.line.preamble_bytes.saturating_sub(CHECKSUM_BYTES);
-        let read = base.file.read_exact_at(&mut sum, at);
-        let is_same = read.is_ok() && last.ends_with(&sum);
-        let name = &base.blocks.name;
-        if is_same {
-            report.remark(format!(
-                "{name}: the index of blocks was rebuilt; the RDB's own checksum is right"
-            ));
-        } else if base.lost.is_empty() {
-            report.is_unverified = true;
-            report.remark(format!(
-                "{name}: the index of blocks is damaged and was rebuilt; whether the blocks are sound cannot be verified"
-            ));
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A data set: its manifest, the headers of its files, and who checks the rest of them.
 
 use super::Report;
-use super::base::check_block;
+use super::base::{check_block, check_unindexed};
 use super::finding::Finding;
 use super::frames;
 use crate::blocks::Blocks;
@@ -28,6 +28,8 @@ const BLOCKS_AT_ONCE: usize = 16;
 enum Piece {
     /// Some blocks of a base.
     Blocks(Arc<Blocks>, usize),
+    /// The blocks of a base whose index cannot be used: how long the RDB is, and where the index begins if that is known.
+    Unindexed(String, Arc<dyn File>, (u64, Option<u64>)),
     /// All frames of a file.
     Frames(Frames),
     /// All frames of a compressed segment, which has to be decompressed first.
@@ -243,25 +245,37 @@ impl Checker<'_> {
             Some(header) => (header.preamble, header.created_ms),
             None => (None, u64::MAX),
         };
-        match preamble.filter(|it| it.bytes == line.preamble_bytes) {
+        let preamble = preamble.filter(|it| it.bytes == line.preamble_bytes);
+        let blocks = match preamble {
             Some(preamble) => match Blocks::open(&name, &file, &preamble, created_ms) {
-                Ok(blocks) => {
-                    let blocks = Arc::new(blocks);
-                    let firsts = (0..blocks.blocks.len()).step_by(BLOCKS_AT_ONCE);
-                    self.pieces.extend(firsts.map(|first| Piece::Blocks(blocks.clone(), first)));
-                }
+                Ok(blocks) => Some(blocks),
                 Err(damage) => {
                     let text = format!("the index of blocks: {damage}");
                     let mut finding = Finding::at(&name, preamble.index_offset, text);
                     finding.bytes = preamble.bytes - preamble.index_offset.min(preamble.bytes);
                     self.report.findings.push(finding);
+                    None
                 }
             },
-            None if header.is_some() => {
-                let text = "the header does not say the length of the RDB that the manifest says";
-                self.report.findings.push(Finding::at(&name, at, text));
+            None => {
+                if header.is_some() {
+                    let text =
+                        "the header does not say the length of the RDB that the manifest says";
+                    self.report.findings.push(Finding::at(&name, at, text));
+                }
+                Blocks::search(&name, &file, line.preamble_bytes)
             }
-            None => {}
+        };
+        match blocks {
+            Some(blocks) => {
+                let blocks = Arc::new(blocks);
+                let firsts = (0..blocks.blocks.len()).step_by(BLOCKS_AT_ONCE);
+                self.pieces.extend(firsts.map(|first| Piece::Blocks(blocks.clone(), first)));
+            }
+            None => {
+                let places = (line.preamble_bytes, preamble.map(|it| it.index_offset));
+                self.pieces.push(Piece::Unindexed(name, file.clone(), places));
+            }
         }
         self.pieces.push(Piece::Frames(Frames::of_base(file, line)));
     }
@@ -337,6 +351,7 @@ fn run(
         report.frames += done.frames;
         report.blocks += done.blocks;
         report.findings.extend(done.findings);
+        report.remarks.extend(done.remarks);
     }
     Ok(())
 }
@@ -358,6 +373,10 @@ fn check_piece(
                 report.bytes += range.end - range.start;
                 progress(range.end - range.start);
             }
+        }
+        Piece::Unindexed(name, file, places) => {
+            check_unindexed(name, file, *places, report);
+            progress(places.0);
         }
         Piece::Frames(frames) => {
             let counts = check_frames(frames, &mut report.findings)?;
