@@ -584,3 +584,32 @@ fn of_a_base_that_was_cut_what_is_left_cannot_be_verified() {
     let said = tool_says(1, &["repair", text(home.path()), "--dry-run"]);
     assert!(said.contains("cannot be verified"), "{said}");
 }
+
+#[test]
+fn a_manifest_of_a_newer_version_is_not_damaged() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 30);
+    let path = model.dir.join(NAME);
+    let manifest = fs::read_to_string(&path).unwrap();
+    let newer = manifest.replacen("mainstay-manifest 1", "mainstay-manifest 2", 1);
+    let (body, _) = newer.rsplit_once(' ').unwrap();
+    let body = format!("{body} ");
+    let sum = mainstay::log::frame::checksum(0, body.as_bytes());
+    fs::write(&path, format!("{body}{sum:08x}\n")).unwrap();
+    let is_data = |(path, _): &(PathBuf, Vec<u8>)| !path.ends_with("lock");
+    let files = || files_below(home.path()).into_iter().filter(is_data).collect::<Vec<_>>();
+    let before = files();
+    let out = home.path().join("out");
+    for arguments in [
+        &["verify"][..],
+        &["repair", "--dry-run"],
+        &["repair", "--in-place"],
+        &["repair", "--out", text(&out)],
+    ] {
+        let ended = support::tool(&[arguments, &[text(home.path())]].concat());
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains("newer version"), "{arguments:?}: {said}");
+    }
+    assert!(files() == before);
+}

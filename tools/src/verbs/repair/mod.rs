@@ -20,7 +20,6 @@ use clap::Args;
 use mainstay::disk::{Disk, Lock, RealDisk};
 use mainstay::engine::DIR_NAME;
 use mainstay::env::system_random;
-use mainstay::log::manifest::ManifestError;
 use mainstay::log::segment::{NameKind, parse_name};
 use mainstay::log::{LOCK_NAME, OpenError, SalvageWriter, View};
 use report::Report;
@@ -45,7 +44,7 @@ Examples:
 Exit codes:
   0  everything was saved
   1  something is lost, or may be: the report says what
-  2  nothing was saved
+  2  nothing was saved, or a newer version wrote it
 
 With --in-place the damaged directory is kept beside the repaired one, as
 NAME.damaged-TIME.
@@ -144,9 +143,8 @@ fn open(dir: &Path, is_locked: bool, report: &mut Report) -> Result<Option<View>
     };
     match opened {
         Ok(view) => Ok(Some(view)),
-        Err(OpenError::Manifest { source, .. })
-            if !matches!(source, ManifestError::Unreadable(_)) =>
-        {
+        Err(OpenError::Manifest { source, path }) => {
+            verify::refuse_manifest(&path, &source)?;
             report.remark(format!("{source}: what there is was told by the headers of the files"));
             match View::rebuilt(&RealDisk, dir) {
                 Ok(view) => {

@@ -40,12 +40,8 @@ enum Piece {
 pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Failure> {
     let (view, damaged) = match View::open(disk, dir) {
         Ok(view) => (view, None),
-        Err(OpenError::Manifest { source, path })
-            if matches!(source, ManifestError::Unreadable(_)) =>
-        {
-            return Err(Failure::new(format_args!("{}: {source}", path.display())));
-        }
-        Err(OpenError::Manifest { source, .. }) => {
+        Err(OpenError::Manifest { source, path }) => {
+            refuse_manifest(&path, &source)?;
             let finding = Finding::at(manifest::NAME, 0, source);
             match View::rebuilt(disk, dir) {
                 Ok(view) => (view, Some(finding)),
@@ -71,6 +67,18 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
     report.files += 1;
     unlisted(disk, &view, &mut report)?;
     Ok(report)
+}
+
+/// A manifest that cannot be read, or that a later version wrote, is not damaged for that.
+pub fn refuse_manifest(path: &Path, source: &ManifestError) -> Result<(), Failure> {
+    let path = path.display();
+    match source {
+        ManifestError::Unreadable(_) => Err(Failure::new(format_args!("{path}: {source}"))),
+        ManifestError::Version(_) => {
+            Err(Failure::new(format_args!("{path}: written by a newer version: {source}")))
+        }
+        ManifestError::Missing | ManifestError::Damaged(_) => Ok(()),
+    }
 }
 
 /// What cannot be opened is not damaged for that: there may be no permission, or no descriptor left.
