@@ -613,3 +613,21 @@ fn a_manifest_of_a_newer_version_is_not_damaged() {
     }
     assert!(files() == before);
 }
+
+#[test]
+fn without_a_manifest_what_cannot_be_opened_is_not_damaged_either() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, _) = long(home.path(), 34, false);
+    fs::remove_file(model.dir.join(NAME)).unwrap();
+    std::os::unix::fs::symlink("nowhere", model.dir.join(segment_name(900))).unwrap();
+    for verb in ["verify", "repair --dry-run"] {
+        for (limit, cause) in [(6, "Too many open files"), (100, "No such file")] {
+            let tool = env!("CARGO_BIN_EXE_mainstay-tool");
+            let line = format!("ulimit -n {limit}; exec {tool} {verb} {}", text(home.path()));
+            let ended = std::process::Command::new("sh").args(["-c", &line]).output().unwrap();
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(2), "{verb}: {said}");
+            assert!(said.contains(cause), "{verb}: {said}");
+        }
+    }
+}

@@ -45,11 +45,13 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
             let finding = Finding::at(manifest::NAME, 0, source);
             match View::rebuilt(disk, dir) {
                 Ok(view) => (view, Some(finding)),
-                Err(_) => {
+                // No file has a header that can be read.
+                Err(OpenError::Manifest { .. }) => {
                     let kind = "Mainstay data directory".to_owned();
                     let findings = vec![finding];
                     return Ok(Report { kind, files: 1, findings, ..Report::default() });
                 }
+                Err(error) => return Err(Failure::new(error)),
             }
         }
         Err(error) => return Err(Failure::new(error)),
