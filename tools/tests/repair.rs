@@ -5,7 +5,7 @@ mod data_set;
 mod support;
 
 use data_set::{DataSet, Model, contents, files_below, read};
-use mainstay::disk::RealDisk;
+use mainstay::disk::{Disk, RealDisk};
 use mainstay::log::frame::{FrameHeader, FrameKind, HEADER_BYTES};
 use mainstay::log::manifest::{BaseLine, NAME, SegmentLine};
 use mainstay::log::reader::FrameReader;
@@ -612,6 +612,31 @@ fn a_manifest_of_a_newer_version_is_not_damaged() {
         assert!(said.contains("newer version"), "{arguments:?}: {said}");
     }
     assert!(files() == before);
+}
+
+/// Damages the header of the last frame of a killed server's log, so that nothing behind it testifies to anything.
+fn damage_the_last_header(dir: &Path, line: &SegmentLine) -> FrameHeader {
+    let path = dir.join(segment_name(line.sequence));
+    let mut bytes = fs::read(&path).unwrap();
+    let file = RealDisk.hold(&path).unwrap();
+    let mut reader = FrameReader::new(file, bytes.len() as u64, line.identity.seed());
+    let headers = reader.headers((FrameReader::FIRST_OFFSET, line.first_lsn));
+    let is_commands = |(_, header): &(u64, FrameHeader)| header.kind == FrameKind::Commands;
+    let (at, header) = headers.filter(is_commands).last().unwrap();
+    bytes[(at + header.frame_bytes()) as usize..].fill(0);
+    bytes[at as usize + 20] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    header
+}
+
+#[test]
+fn how_much_is_lost_at_an_unfinished_end_nobody_knows() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, segments) = long(home.path(), 32, true);
+    let header = damage_the_last_header(&model.dir, segments.last().unwrap());
+    let said = tool_says(1, &["verify", text(home.path())]);
+    let words = format!("at LSN {}, nobody knows how much is lost", header.lsn);
+    assert!(said.contains(&words) && !said.contains("no command is lost"), "{said}");
 }
 
 #[test]

@@ -128,8 +128,7 @@ impl Saver<'_> {
                         "{}, offset {}, {bytes} bytes: {}",
                         frames.name, gap.offset, gap.damage
                     );
-                    let is_last = gap.is_tail && gap.to_ms == u64::MAX;
-                    if gap.end_lsn <= self.lsn && is_last && gap.header.is_none() {
+                    if gap.end_lsn <= self.lsn && gap.is_unknown() {
                         self.unknown_end(place, gap.from_ms, true)?;
                         continue;
                     }
