@@ -7,7 +7,7 @@ mod support;
 use data_set::{DataSet, Model, contents, files_below, read};
 use mainstay::disk::{Disk, RealDisk};
 use mainstay::log::frame::{FrameHeader, FrameKind, HEADER_BYTES};
-use mainstay::log::manifest::{BaseLine, NAME, SegmentLine};
+use mainstay::log::manifest::{BaseLine, NAME, RetiredFile, SegmentLine};
 use mainstay::log::reader::FrameReader;
 use mainstay::log::segment::{base_name, segment_name};
 use mainstay::log::{Lost, Retention, View};
@@ -614,6 +614,50 @@ fn a_manifest_of_a_newer_version_is_not_damaged() {
     assert!(files() == before);
 }
 
+#[test]
+fn the_longest_history_without_a_gap_is_the_prefix() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("mainstay");
+    fs::create_dir(&dir).unwrap();
+    let kept = Retention { time_s: 1_000_000, bytes: 0 };
+    let mut set = DataSet::create(&dir, kept, 31);
+    for _ in 0..2 {
+        (0..6).for_each(|_| set.batch(10));
+        set.compact();
+    }
+    (0..3).for_each(|_| set.batch(10));
+    let model = set.close();
+    let view = View::open(&RealDisk, &dir).unwrap();
+    let manifest = view.manifest().clone();
+    let base = manifest.base.unwrap();
+    flip(&dir.join(base_name(base.sequence)), base.preamble_bytes / 3);
+    // The last of the retired segments has what was written between the bases, and what came before.
+    let (name, mut reader) = manifest
+        .retired
+        .iter()
+        .rev()
+        .find_map(|line| match &line.file {
+            RetiredFile::Segment(line) => {
+                let (name, end) = (segment_name(line.sequence), line.end.unwrap().bytes);
+                let file = view.file(&name).unwrap();
+                Some((name, FrameReader::new(file, end, line.identity.seed())))
+            }
+            _ => None,
+        })
+        .unwrap();
+    let first = reader.header(FrameReader::FIRST_OFFSET).unwrap();
+    let headers = reader.headers((FrameReader::FIRST_OFFSET, first.lsn));
+    let is_commands = |(_, header): &(u64, FrameHeader)| header.kind == FrameKind::Commands;
+    let (at, lost) = headers.filter(is_commands).nth(2).unwrap();
+    assert!(lost.end_lsn() < base.lsn, "{lost:?}");
+    flip(&dir.join(name), at + HEADER_BYTES as u64);
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", "--prefix", text(home.path()), "--out", text(&out)]);
+    assert_eq!(report["end_lsn"], lost.lsn, "{report}");
+    let (engine, lsn) = read(&out.join("mainstay"));
+    assert_eq!((lsn, contents(&engine)), (lost.lsn, model.at_lsn(lost.lsn).contents.clone()));
+}
+
 /// Damages the header of the last frame of a killed server's log, so that nothing behind it testifies to anything.
 fn damage_the_last_header(dir: &Path, line: &SegmentLine) -> FrameHeader {
     let path = dir.join(segment_name(line.sequence));
@@ -637,6 +681,17 @@ fn how_much_is_lost_at_an_unfinished_end_nobody_knows() {
     let said = tool_says(1, &["verify", text(home.path())]);
     let words = format!("at LSN {}, nobody knows how much is lost", header.lsn);
     assert!(said.contains(&words) && !said.contains("no command is lost"), "{said}");
+}
+
+#[test]
+fn a_prefix_says_of_nothing_that_it_is_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let (model, segments) = long(home.path(), 33, true);
+    let header = damage_the_last_header(&model.dir, segments.last().unwrap());
+    let out = home.path().join("out");
+    let report = tool_json(1, &["repair", "--prefix", text(home.path()), "--out", text(&out)]);
+    assert_eq!(report["end_lsn"], header.lsn);
+    assert_eq!(lost_ranges(&out), "0");
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Base {
     }
 
     fn is_whole(&self) -> bool {
-        self.lost.is_empty() && self.is_indexed && self.sound.iter().all(|&sound| sound)
+        self.lost.is_empty() && self.is_verified && self.sound.iter().all(|&sound| sound)
     }
 
     /// Whether any keys can be saved.
@@ -185,8 +185,14 @@ impl Base {
 
 impl Begin {
     /// Chooses what to begin with: the newest base if it is sound; otherwise an older one, if everything that came behind it
-    /// is still there; otherwise what is left of the newest.
-    pub fn choose(view: &View, output: &Output, report: &mut Report) -> Result<Self, Failure> {
+    /// is still there; otherwise what is left of the newest. Of a prefix nothing is left with a damaged base, so it begins with the
+    /// sound one behind which most is there without a gap.
+    pub fn choose(
+        view: &View,
+        is_prefix: bool,
+        output: &Output,
+        report: &mut Report,
+    ) -> Result<Self, Failure> {
         let mut histories = view.histories();
         let newest = histories.remove(0);
         let Some(line) = newest.base.clone() else {
@@ -197,6 +203,7 @@ impl Begin {
             return Ok(Self { history: newest, base });
         }
         let name = base_name(line.sequence);
+        let mut longest: Option<(Lsn, Manifest, Option<Base>)> = None;
         let mut partial = base.filter(Base::has_any).map(|base| (newest.clone(), Some(base)));
         for history in histories {
             let older = match &history.base {
@@ -207,17 +214,28 @@ impl Begin {
                 },
             };
             let is_whole = older.as_ref().is_none_or(Base::is_whole);
-            if is_whole && is_unbroken(view, &history, line.end_lsn) {
-                let from = match &history.base {
-                    Some(base) => base_name(base.sequence),
-                    None => "the first segment".to_owned(),
-                };
-                report.remark(format!(
-                    "{name} is damaged: what it held is rebuilt from {from} and what came behind"
-                ));
-                return Ok(Self { history, base: older });
+            if is_whole {
+                let reached = reached(view, &history, line.end_lsn);
+                if reached >= line.end_lsn {
+                    let from = begin_name(&history);
+                    report.remark(format!(
+                        "{name} is damaged: what it held is rebuilt from {from} and what came behind"
+                    ));
+                    return Ok(Self { history, base: older });
+                }
+                if is_prefix && longest.as_ref().is_none_or(|(longest, ..)| reached > *longest) {
+                    longest = Some((reached, history, older));
+                    continue;
+                }
             }
             partial = partial.or(Some((history, older)));
+        }
+        if let Some((reached, history, base)) = longest.filter(|(reached, ..)| *reached > 0) {
+            let from = begin_name(&history);
+            report.remark(format!(
+                "{name} is damaged: the prefix begins with {from}, and is not broken before LSN {reached}"
+            ));
+            return Ok(Self { history, base });
         }
         Ok(match partial {
             Some((history, base)) => Self { history, base },
@@ -256,6 +274,7 @@ impl Begin {
         let Some(base) = &self.base else {
             if let Some(writer) = writer
                 && report.is_lossy()
+                && !is_prefix
             {
                 // How many keys there were nobody knows.
                 let lost = Lost { lsn: 0, end_lsn: 0, from_ms: 0, to_ms: u64::MAX, keys: 1 };
@@ -291,36 +310,43 @@ impl Begin {
     }
 }
 
-/// Whether a history has every frame up to `end_lsn`.
-fn is_unbroken(view: &View, history: &Manifest, end_lsn: Lsn) -> bool {
-    let mut lsn = 0;
+/// What a history begins with.
+fn begin_name(history: &Manifest) -> String {
+    match &history.base {
+        Some(base) => base_name(base.sequence),
+        None => "the first segment".to_owned(),
+    }
+}
+
+/// The LSN up to which a history has every frame; it is not looked at beyond `end_lsn`.
+fn reached(view: &View, history: &Manifest, end_lsn: Lsn) -> Lsn {
+    let mut lsn = history.base.as_ref().map_or(0, |line| line.lsn);
+    // Whether the file goes on where the one before ended, without a gap.
     let mut walk = |frames: Frames| -> bool {
         let Ok(mut scan) = frames.scan() else { return false };
-        if frames.first.1 > lsn && lsn > 0 {
+        if frames.first.1 > lsn {
             return false;
         }
         for found in scan.by_ref() {
             match found {
-                Found::Frame { .. } => {}
+                Found::Frame { header, .. } => lsn = lsn.max(header.end_lsn()),
                 Found::Gap(gap) if gap.lsn == gap.end_lsn => {}
-                Found::Gap(gap) => return gap.lsn >= end_lsn,
+                Found::Gap(_) => return false,
             }
         }
-        lsn = scan.lsn();
         true
     };
     if let Some(line) = &history.base {
-        let Ok(file) = view.file(&base_name(line.sequence)) else { return false };
+        let Ok(file) = view.file(&base_name(line.sequence)) else { return 0 };
         if !walk(Frames::of_base(file, line)) {
-            return false;
+            return lsn;
         }
     }
-    let segments = history.segments.iter().filter(|segment| segment.first_lsn < end_lsn);
-    for segment in segments {
-        let Ok(frames) = Frames::find(view, segment) else { return false };
+    for segment in history.segments.iter().filter(|segment| segment.first_lsn < end_lsn) {
+        let Ok(frames) = Frames::find(view, segment) else { break };
         if !walk(frames) {
-            return false;
+            break;
         }
     }
-    lsn >= end_lsn
+    lsn
 }

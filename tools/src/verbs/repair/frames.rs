@@ -175,7 +175,10 @@ impl Saver<'_> {
         from_ms: u64,
         unfinished_write: bool,
     ) -> Result<(), Failure> {
-        if let Some(writer) = &mut self.writer {
+        if self.is_prefix {
+            // What there was at a moment says nothing about what came later.
+            self.stopped = true;
+        } else if let Some(writer) = &mut self.writer {
             let (lsn, to_ms) = (self.lsn, u64::MAX);
             let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys: 0 };
             writer.lost(&lost).map_err(Failure::doing("writing", "the copy"))?;

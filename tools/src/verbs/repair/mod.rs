@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         let identity = (manifest.dataset, &manifest.timelines[..]);
         SalvageWriter::new(Arc::new(RealDisk), dir, identity, system_random(), created_ms)
     });
-    let begin = Begin::choose(&view, output, &mut report)?;
+    let begin = Begin::choose(&view, arguments.prefix, output, &mut report)?;
     begin.write(writer.as_mut(), arguments.prefix, &mut report)?;
     let stopped = arguments.prefix && report.is_lossy();
     if !stopped {
