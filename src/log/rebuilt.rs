@@ -9,6 +9,7 @@ use super::recovery::{OpenError, disk_error};
 use super::segment::{self, FileKind, HeaderError, Identity, NameKind, SegmentHeader};
 use super::{Lsn, base};
 use crate::disk::{self, Disk, File};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,14 +25,51 @@ pub struct Told {
     pub is_end_known: bool,
 }
 
+/// What the files of a data set without a manifest are.
+pub(super) struct Rebuilt {
+    pub(super) manifest: Manifest,
+    pub(super) told: Told,
+    /// The files, by the names that they should have.
+    pub(super) files: BTreeMap<String, Arc<dyn File>>,
+    /// Where those lie that have another one.
+    pub(super) displaced: BTreeMap<String, String>,
+}
+
+/// The header of a file that has the name of a base or segment; `None` if it cannot be read.
+///
+/// # Errors
+/// If it is one of another version.
+pub(super) fn header_of(
+    file: &dyn File,
+    kind: NameKind,
+) -> Result<Option<SegmentHeader>, HeaderError> {
+    if kind == NameKind::Base {
+        return Ok(base::find_header(file).ok().flatten().map(|(_, header)| header));
+    }
+    match SegmentHeader::read(file, 0) {
+        Ok(Err(source @ HeaderError::Version(_))) => Err(source),
+        read => Ok(read.ok().and_then(Result::ok)),
+    }
+}
+
 /// A file whose header can be read, or is known from elsewhere.
 struct Known {
+    /// The name that it has.
+    name: String,
     header: SegmentHeader,
     file: Arc<dyn File>,
     len: u64,
 }
 
 impl Known {
+    /// The name that it should have.
+    fn own_name(&self) -> String {
+        match self.header.kind {
+            FileKind::Segment => segment::segment_name(self.header.sequence),
+            FileKind::Base => segment::base_name(self.header.sequence),
+        }
+    }
+
     /// LSN and offset behind the frames from `offset` on: up to `end_lsn` if they reach it, otherwise up to the first
     /// that has no valid header.
     fn walk(&self, offset: u64, end_lsn: Lsn) -> SegmentEnd {
@@ -126,7 +164,8 @@ impl Unknown {
             preamble: None,
             ..like.clone()
         };
-        Some(Known { header, file: self.file.clone(), len: self.len })
+        let (name, file) = (self.name.clone(), self.file.clone());
+        Some(Known { name, header, file, len: self.len })
     }
 }
 
@@ -150,11 +189,11 @@ fn ends_alike(left: &[u8], manifest: &Manifest) -> bool {
 }
 
 /// A manifest of what is in `dir`, as the headers of the files say, and what they say besides. Its segments may have gaps
-/// between them.
+/// between them. A file is what its header says, whatever its name is.
 ///
 /// # Errors
 /// If there is no file whose header can be read, or one of another version, and those of the disk.
-pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<(Manifest, Told), OpenError> {
+pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError> {
     let (mut bases, mut segments, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for name in disk.list(dir).map_err(disk_error("listing", dir))? {
         let path = dir.join(&name);
@@ -165,25 +204,21 @@ pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<(Manifest, Told), 
         };
         let file = disk.hold(&path).map_err(disk_error("opening", &path))?;
         let len = file.len().map_err(disk_error("measuring", &path))?;
-        let found = match kind {
-            NameKind::Base => base::find_header(&*file).ok().flatten().map(|(_, header)| header),
-            _ => match SegmentHeader::read(&*file, 0) {
-                Ok(Err(source @ HeaderError::Version(_))) => {
-                    return Err(OpenError::Header { path, offset: 0, source, lsn: 0 });
-                }
-                read => read.ok().and_then(Result::ok),
-            },
-        };
+        let found = header_of(&*file, kind).map_err(|source| {
+            let path = path.clone();
+            OpenError::Header { path, offset: 0, source, lsn: 0 }
+        })?;
         let Some(header) = found else {
             unknown.push(Unknown { name, kind, sequence, file, len });
             continue;
         };
-        let known = Known { header, file, len };
-        if kind == NameKind::Base { bases.push(known) } else { segments.push(known) }
+        let known = Known { name, header, file, len };
+        if known.header.kind == FileKind::Base { bases.push(known) } else { segments.push(known) }
     }
-    let sequence = |known: &Known| known.header.sequence;
-    bases.sort_by_key(sequence);
-    segments.sort_by_key(sequence);
+    // Of two with the same number the one that has its name counts.
+    let order = |known: &Known| (known.header.sequence, known.name != known.own_name());
+    bases.sort_by_key(order);
+    segments.sort_by_key(order);
     let newest = segments.last().or(bases.last()).map(|known| &known.header);
     let Some(newest) = newest.cloned() else {
         let (path, source) = (dir.join(manifest::NAME), ManifestError::Missing);
@@ -200,9 +235,19 @@ pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<(Manifest, Told), 
         }
         None => !file.is_blank(),
     });
-    segments.sort_by_key(sequence);
-    bases.retain(|known| known.header.dataset == dataset);
-    segments.retain(|known| known.header.dataset == dataset);
+    segments.sort_by_key(order);
+    let (mut files, mut displaced) = (BTreeMap::new(), BTreeMap::new());
+    for found in [&mut bases, &mut segments] {
+        found.retain(|known| known.header.dataset == dataset);
+        found.dedup_by_key(|known| known.header.sequence);
+        for known in found {
+            let name = known.own_name();
+            if name != known.name {
+                displaced.insert(name.clone(), known.name.clone());
+            }
+            files.insert(name, known.file.clone());
+        }
+    }
 
     let mut retired = Vec::new();
     let mut retire = |file| retired.push(RetiredLine { time_ms: 0, file });
@@ -235,5 +280,6 @@ pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<(Manifest, Told), 
     let has_room = live.iter().find(is_last).is_some_and(|known| known.has_room());
     let is_end_known = has_room || ends_alike(&left, &manifest);
     let unknown = unknown.into_iter().map(|file| file.name).collect();
-    Ok((manifest, Told { unknown, is_end_known }))
+    let told = Told { unknown, is_end_known };
+    Ok(Rebuilt { manifest, told, files, displaced })
 }

@@ -586,6 +586,35 @@ fn of_a_base_that_was_cut_what_is_left_cannot_be_verified() {
 }
 
 #[test]
+fn segments_under_wrong_names_are_found_by_their_headers() {
+    for (seed, has_manifest) in [(28, true), (29, false)] {
+        let home = tempfile::tempdir().unwrap();
+        let (model, segments) = long(home.path(), seed, true);
+        let path = |sequence| model.dir.join(segment_name(sequence));
+        let (first, second) = (path(segments[0].sequence), path(segments[1].sequence));
+        fs::rename(&first, path(900)).unwrap();
+        fs::rename(&second, &first).unwrap();
+        fs::rename(path(900), &second).unwrap();
+        fs::rename(path(segments[2].sequence), path(900)).unwrap();
+        if !has_manifest {
+            fs::remove_file(model.dir.join(NAME)).unwrap();
+        }
+        let found = tool_json(1, &["verify", text(home.path())]);
+        for line in &segments[..3] {
+            let name = segment_name(line.sequence);
+            let findings = found["findings"].as_array().unwrap();
+            let about: Vec<_> = findings.iter().filter(|it| it["file"] == *name).collect();
+            assert_eq!(about.len(), 1, "{found}");
+            assert!(about[0]["damage"].as_str().unwrap().contains("lies under the name"));
+        }
+        let out = home.path().join("out");
+        let report = tool_json(0, &["repair", text(home.path()), "--out", text(&out)]);
+        assert_eq!(report["end_lsn"], model.end().lsn);
+        assert_eq!(contents(&read(&out.join("mainstay")).0), model.end().contents);
+    }
+}
+
+#[test]
 fn a_manifest_of_a_newer_version_is_not_damaged() {
     let home = tempfile::tempdir().unwrap();
     let model = closed(home.path(), 30);

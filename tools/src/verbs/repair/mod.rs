@@ -142,13 +142,18 @@ fn open(dir: &Path, is_locked: bool, report: &mut Report) -> Result<Option<View>
         false => View::open(&RealDisk, dir),
     };
     match opened {
-        Ok(view) => Ok(Some(view)),
+        Ok(mut view) => {
+            view.find_displaced(&RealDisk).map_err(Failure::new)?;
+            displaced(&view, report);
+            Ok(Some(view))
+        }
         Err(OpenError::Manifest { source, path }) => {
             verify::refuse_manifest(&path, &source)?;
             report.remark(format!("{source}: what there is was told by the headers of the files"));
             match View::rebuilt(&RealDisk, dir) {
                 Ok(view) => {
                     report.is_rebuilt = true;
+                    displaced(&view, report);
                     without_a_base(&view, report);
                     Ok(Some(view))
                 }
@@ -160,6 +165,13 @@ fn open(dir: &Path, is_locked: bool, report: &mut Report) -> Result<Option<View>
             }
         }
         Err(error) => Err(Failure::new(error)),
+    }
+}
+
+/// Says which files lie under other names than their own.
+fn displaced(view: &View, report: &mut Report) {
+    for (name, place) in view.displaced() {
+        report.remark(format!("{name} lies under the name {place}, as its header tells"));
     }
 }
 

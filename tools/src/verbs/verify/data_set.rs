@@ -39,7 +39,10 @@ enum Piece {
 /// Checks the data set in `dir`.
 pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Failure> {
     let (view, damaged) = match View::open(disk, dir) {
-        Ok(view) => (view, None),
+        Ok(mut view) => {
+            view.find_displaced(disk).map_err(Failure::new)?;
+            (view, None)
+        }
         Err(OpenError::Manifest { source, path }) => {
             refuse_manifest(&path, &source)?;
             let finding = Finding::at(manifest::NAME, 0, source);
@@ -113,6 +116,12 @@ pub fn check_view(view: &View, kind: &str, output: &Output) -> Result<Report, Fa
         }
     }
     manifest.base.iter().for_each(|base| checker.base(base));
+    for (name, place) in view.displaced() {
+        let damage = format!(
+            "it lies under the name {place}, as its header tells: nothing of it is lost for that"
+        );
+        checker.report.findings.push(Finding::at(name, 0, damage));
+    }
     let mut lsn = manifest.base.as_ref().map_or(0, |base| base.end_lsn);
     for segment in &manifest.segments {
         // Only where the manifest was told by headers, or one segment is looked at by itself.
@@ -164,6 +173,7 @@ fn unlisted(disk: &dyn Disk, view: &View, report: &mut Report) -> Result<(), Fai
     }
     let dir = view.dir();
     let mut known: Vec<String> = view.manifest().all_names().collect();
+    known.extend(view.displaced().values().cloned());
     known.extend(view.told().into_iter().flat_map(|told| told.unknown.clone()));
     let what = match view.told() {
         Some(_) => "belongs to nothing that the headers tell of",
