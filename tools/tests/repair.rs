@@ -204,6 +204,7 @@ fn without_a_manifest_the_headers_tell_what_there_is() {
         assert_eq!(contents(&engine), model.end().contents);
         let said = tool_says(code, &["repair", text(home.path()), "--dry-run"]);
         assert!(!said.contains("everything"), "{said}");
+        assert!(!is_missing || said.contains("something may be lost"), "{said}");
     }
 }
 

@@ -80,6 +80,11 @@ impl Report {
         !self.lost.is_empty() || !self.lost_blocks.is_empty() || self.is_unverified
     }
 
+    /// Whether of nothing it is known that it is lost, only that something may be.
+    fn is_only_unknown(&self) -> bool {
+        self.lost_blocks.is_empty() && self.lost.iter().all(|lost| lost.end_lsn.is_none())
+    }
+
     /// Whether nothing was saved though something is lost.
     pub fn is_nothing(&self) -> bool {
         self.is_lossy() && self.frames == 0 && self.blocks == 0
@@ -142,6 +147,7 @@ impl Report {
         let verdict = match (self.is_lossy() || is_nothing, is_nothing) {
             (false, _) if self.is_rebuilt => output.green("all that was found was saved"),
             (false, _) => output.green("everything was saved"),
+            (true, false) if self.is_only_unknown() => output.red("something may be lost"),
             (true, false) => output.red("something is lost"),
             (true, true) => output.red("nothing can be saved"),
         };
