@@ -87,7 +87,7 @@ impl fmt::Display for Lost {
         } else if end_lsn > lsn {
             write!(f, "LSN {lsn} to {end_lsn}, {} bytes of commands", end_lsn - lsn)?;
         } else {
-            write!(f, "commands behind LSN {lsn}, nobody knows how many")?;
+            write!(f, "something at LSN {lsn}, nobody knows how much")?;
         }
         match (self.from_ms, self.to_ms) {
             (0, u64::MAX) => Ok(()),

@@ -1,4 +1,4 @@
-//! What a data set consists of, without its manifest: told by the headers of its files.
+//! What a data set consists of, without its manifest: told by the headers of its files, and by what is left of the manifest.
 
 use super::frame::{FrameHeader, FrameKind};
 use super::manifest::{
@@ -6,20 +6,70 @@ use super::manifest::{
 };
 use super::reader::FrameReader;
 use super::recovery::{OpenError, disk_error};
-use super::segment::{self, NameKind, SegmentHeader};
+use super::segment::{self, FileKind, HeaderError, Identity, NameKind, SegmentHeader};
 use super::{Lsn, base};
-use crate::disk::{Disk, File};
+use crate::disk::{self, Disk, File};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A file with a header that can be read.
+/// No more of a damaged manifest is looked at.
+const MANIFEST_BYTES_MAX: u64 = 16 << 20;
+
+/// What the files tell besides what the data set consists of.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Files of ours that hold something, and nobody knows what: their headers cannot be read.
+    pub unknown: Vec<String>,
+    /// Something shows that the log ends where the last segment does.
+    pub is_end_known: bool,
+}
+
+/// What the files of a data set without a manifest are.
+pub(super) struct Rebuilt {
+    pub(super) manifest: Manifest,
+    pub(super) told: Told,
+    /// The files, by the names that they should have.
+    pub(super) files: BTreeMap<String, Arc<dyn File>>,
+    /// Where those lie that have another one.
+    pub(super) displaced: BTreeMap<String, String>,
+}
+
+/// The header of a file that has the name of a base or segment; `None` if it cannot be read.
+///
+/// # Errors
+/// If it is one of another version.
+pub(super) fn header_of(
+    file: &dyn File,
+    kind: NameKind,
+) -> Result<Option<SegmentHeader>, HeaderError> {
+    if kind == NameKind::Base {
+        return Ok(base::find_header(file).ok().flatten().map(|(_, header)| header));
+    }
+    match SegmentHeader::read(file, 0) {
+        Ok(Err(source @ HeaderError::Version(_))) => Err(source),
+        read => Ok(read.ok().and_then(Result::ok)),
+    }
+}
+
+/// A file whose header can be read, or is known from elsewhere.
 struct Known {
+    /// The name that it has.
+    name: String,
     header: SegmentHeader,
     file: Arc<dyn File>,
     len: u64,
 }
 
 impl Known {
+    /// The name that it should have.
+    fn own_name(&self) -> String {
+        match self.header.kind {
+            FileKind::Segment => segment::segment_name(self.header.sequence),
+            FileKind::Base => segment::base_name(self.header.sequence),
+        }
+    }
+
     /// LSN and offset behind the frames from `offset` on: up to `end_lsn` if they reach it, otherwise up to the first
     /// that has no valid header.
     fn walk(&self, offset: u64, end_lsn: Lsn) -> SegmentEnd {
@@ -72,42 +122,139 @@ impl Known {
         let SegmentHeader { sequence, identity, first_lsn, .. } = self.header;
         SegmentLine { sequence, identity, first_lsn, end }
     }
+
+    /// Whether there is room behind the last frame, which a segment has only as long as it is the last one.
+    fn has_room(&self) -> bool {
+        let mut reader = FrameReader::new(self.file.clone(), self.len, self.header.identity.seed());
+        let written = reader.written_end(FrameReader::FIRST_OFFSET);
+        self.len.is_multiple_of(segment::HEADER_BYTES as u64) && written < self.len
+    }
 }
 
-/// A manifest of what is in `dir`, as the headers of the files say. Its segments may have gaps between them.
+/// A file of ours whose header cannot be read.
+struct Unknown {
+    name: String,
+    kind: NameKind,
+    sequence: u64,
+    file: Arc<dyn File>,
+    len: u64,
+}
+
+impl Unknown {
+    /// Whether it holds nothing, as a segment that is being prepared: it has its length, and zeros behind the header.
+    fn is_blank(&self) -> bool {
+        let first = FrameReader::FIRST_OFFSET;
+        let is_segment = self.kind == NameKind::Segment;
+        let mut reader = FrameReader::new(self.file.clone(), self.len, 0);
+        is_segment
+            && self.len > first
+            && self.len.is_multiple_of(first)
+            && reader.written_end(first) == first
+    }
+
+    /// What is known of it if what is left of the manifest names it, and its frames agree.
+    fn known(&self, left: &[u8], like: &SegmentHeader) -> Option<Known> {
+        let lines = left.split(|&byte| byte == b'\n');
+        let mut lines = lines.filter_map(|line| hint(std::str::from_utf8(line).ok()?));
+        let (_, identity, first_lsn) = lines
+            .find(|&(sequence, ..)| self.kind == NameKind::Segment && sequence == self.sequence)?;
+        let mut reader = FrameReader::new(self.file.clone(), self.len, identity.seed());
+        let (at, frame) = reader.find_header(FrameReader::FIRST_OFFSET)?;
+        let is_first = at == FrameReader::FIRST_OFFSET;
+        let first_lsn = if is_first { frame.lsn } else { first_lsn.min(frame.lsn) };
+        let sequence = self.sequence;
+        let header = SegmentHeader {
+            kind: FileKind::Segment,
+            identity,
+            sequence,
+            first_lsn,
+            preamble: None,
+            ..like.clone()
+        };
+        let (name, file) = (self.name.clone(), self.file.clone());
+        Some(Known { name, header, file, len: self.len })
+    }
+}
+
+/// Sequence, identity and first LSN in a line of a damaged manifest, if it is that of a segment.
+fn hint(line: &str) -> Option<(u64, Identity, Lsn)> {
+    let mut words = line.strip_prefix("segment ")?.split(' ');
+    let sequence = words.next()?.parse().ok()?;
+    let identity = u128::from_str_radix(words.next()?, 16).ok()?;
+    Some((sequence, Identity(identity.to_be_bytes()), words.next()?.parse().ok()?))
+}
+
+/// Whether what is left of the manifest ends with the same segment, which ends at the same place.
+fn ends_alike(left: &[u8], manifest: &Manifest) -> bool {
+    let bytes = manifest.encode();
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    let (Some(from), Some(to)) = (text.rfind("\nsegment "), text.rfind("checksum ")) else {
+        return false;
+    };
+    let Some(end) = bytes.get(from..to + "checksum ".len()) else { return false };
+    left.windows(end.len()).any(|bytes| bytes == end)
+}
+
+/// A manifest of what is in `dir`, as the headers of the files say, and what they say besides. Its segments may have gaps
+/// between them. A file is what its header says, whatever its name is.
 ///
 /// # Errors
-/// If there is no file whose header can be read, and those of the disk.
-pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<Manifest, OpenError> {
-    let (mut bases, mut segments) = (Vec::new(), Vec::new());
+/// If there is no file whose header can be read, or one of another version, and those of the disk.
+pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError> {
+    let (mut bases, mut segments, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for name in disk.list(dir).map_err(disk_error("listing", dir))? {
         let path = dir.join(&name);
-        let kind = match segment::parse_name(&name) {
+        let (kind, sequence) = match segment::parse_name(&name) {
             // A compressed segment is a retired one.
-            Some((kind, _)) if kind != NameKind::CompressedSegment => kind,
+            Some((kind, sequence)) if kind != NameKind::CompressedSegment => (kind, sequence),
             _ => continue,
         };
         let file = disk.hold(&path).map_err(disk_error("opening", &path))?;
         let len = file.len().map_err(disk_error("measuring", &path))?;
-        let found = match kind {
-            NameKind::Base => base::find_header(&*file).ok().flatten().map(|(_, header)| header),
-            _ => SegmentHeader::read(&*file, 0).ok().and_then(Result::ok),
+        let found = header_of(&*file, kind).map_err(|source| {
+            let path = path.clone();
+            OpenError::Header { path, offset: 0, source, lsn: 0 }
+        })?;
+        let Some(header) = found else {
+            unknown.push(Unknown { name, kind, sequence, file, len });
+            continue;
         };
-        let Some(header) = found else { continue };
-        let known = Known { header, file, len };
-        if kind == NameKind::Base { bases.push(known) } else { segments.push(known) }
+        let known = Known { name, header, file, len };
+        if known.header.kind == FileKind::Base { bases.push(known) } else { segments.push(known) }
     }
-    let sequence = |known: &Known| known.header.sequence;
-    bases.sort_by_key(sequence);
-    segments.sort_by_key(sequence);
+    // Of two with the same number the one that has its name counts.
+    let order = |known: &Known| (known.header.sequence, known.name != known.own_name());
+    bases.sort_by_key(order);
+    segments.sort_by_key(order);
     let newest = segments.last().or(bases.last()).map(|known| &known.header);
-    let Some(newest) = newest else {
+    let Some(newest) = newest.cloned() else {
         let (path, source) = (dir.join(manifest::NAME), ManifestError::Missing);
         return Err(OpenError::Manifest { path, source });
     };
     let (dataset, timelines) = (newest.dataset, vec![newest.timeline]);
-    bases.retain(|known| known.header.dataset == dataset);
-    segments.retain(|known| known.header.dataset == dataset);
+    // Nothing of it is taken for true that the files do not bear out.
+    let left = disk.open_to_read(&dir.join(manifest::NAME));
+    let left = left.and_then(|file| disk::read_all(&*file, MANIFEST_BYTES_MAX)).unwrap_or_default();
+    unknown.retain(|file| match file.known(&left, &newest) {
+        Some(known) => {
+            segments.push(known);
+            false
+        }
+        None => !file.is_blank(),
+    });
+    segments.sort_by_key(order);
+    let (mut files, mut displaced) = (BTreeMap::new(), BTreeMap::new());
+    for found in [&mut bases, &mut segments] {
+        found.retain(|known| known.header.dataset == dataset);
+        found.dedup_by_key(|known| known.header.sequence);
+        for known in found {
+            let name = known.own_name();
+            if name != known.name {
+                displaced.insert(name.clone(), known.name.clone());
+            }
+            files.insert(name, known.file.clone());
+        }
+    }
 
     let mut retired = Vec::new();
     let mut retire = |file| retired.push(RetiredLine { time_ms: 0, file });
@@ -136,5 +283,13 @@ pub(super) fn manifest(disk: &dyn Disk, dir: &Path) -> Result<Manifest, OpenErro
             retire(RetiredFile::Segment(line));
         }
     }
-    Ok(Manifest { dataset, timelines, retired, base, segments })
+    let manifest = Manifest { dataset, timelines, retired, base, segments };
+    let is_last = |known: &&&Known| {
+        manifest.segments.last().is_some_and(|line| line.identity == known.header.identity)
+    };
+    let has_room = live.iter().find(is_last).is_some_and(|known| known.has_room());
+    let is_end_known = has_room || ends_alike(&left, &manifest);
+    let unknown = unknown.into_iter().map(|file| file.name).collect();
+    let told = Told { unknown, is_end_known };
+    Ok(Rebuilt { manifest, told, files, displaced })
 }

@@ -60,6 +60,14 @@ pub struct Gap {
     pub is_tail: bool,
 }
 
+impl Gap {
+    /// Whether nobody knows how many commands are lost: it is the last there is, without a header that says how long it is.
+    pub fn is_unknown(&self) -> bool {
+        let is_last = self.is_tail && self.to_ms == u64::MAX;
+        is_last && self.end_lsn == self.lsn && self.header.is_none()
+    }
+}
+
 /// Goes through the frames of a file.
 pub struct Scan {
     reader: FrameReader,

@@ -6,9 +6,10 @@
 use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentLine};
 use super::read::Reading;
 use super::reader::FrameReader;
+use super::rebuilt::{Rebuilt, Told};
 use super::recovery::{OpenError, Recovery, Replay, disk_error};
 use super::retired::decompressed;
-use super::segment::{self, FileKind, SegmentHeader};
+use super::segment::{self, FileKind, NameKind, SegmentHeader};
 use super::{Lsn, Until, base, open, rebuilt};
 use crate::disk::{Disk, File};
 use std::collections::BTreeMap;
@@ -26,8 +27,12 @@ pub struct View {
     files: BTreeMap<String, Arc<dyn File>>,
     /// Files that cannot be opened, with the disk's answer.
     missing: BTreeMap<String, io::Error>,
+    /// Files that lie under other names than their own, and where.
+    displaced: BTreeMap<String, String>,
     /// Of a data set that a server has open: what lies below is durable.
     durable_lsn: Option<Lsn>,
+    /// Where the manifest was rebuilt: what the files tell besides.
+    told: Option<Told>,
 }
 
 impl View {
@@ -60,8 +65,9 @@ impl View {
             let again = load()?;
             // A file that was recycled or removed while it was opened is not listed any more.
             if again == manifest || missing.is_empty() {
-                let (dir, durable_lsn) = (dir.to_owned(), None);
-                return Ok(Self { dir, manifest, files, missing, durable_lsn });
+                let (dir, displaced, durable_lsn) = (dir.to_owned(), BTreeMap::new(), None);
+                let told = None;
+                return Ok(Self { dir, manifest, files, missing, displaced, durable_lsn, told });
             }
             manifest = again;
         }
@@ -73,11 +79,71 @@ impl View {
     /// files. Nobody may have it open.
     ///
     /// # Errors
-    /// If there is no file whose header can be read, and those of the disk.
+    /// If there is no file whose header can be read, or one of another version, and those of the disk.
     pub fn rebuilt(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
-        let manifest = rebuilt::manifest(disk, dir)?;
-        let (files, missing) = hold_all(disk, dir, &manifest);
-        Ok(Self { dir: dir.to_owned(), manifest, files, missing, durable_lsn: None })
+        let Rebuilt { manifest, told, files, displaced } = rebuilt::rebuild(disk, dir)?;
+        let (dir, missing, told) = (dir.to_owned(), BTreeMap::new(), Some(told));
+        Ok(Self { dir, manifest, files, missing, displaced, durable_lsn: None, told })
+    }
+
+    /// Looks under all other names for files that are missing, or in whose place another one is: a file is known by the identity
+    /// in its header. Compressed segments have none.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn find_displaced(&mut self, disk: &dyn Disk) -> Result<(), OpenError> {
+        let retired = self.manifest.retired.iter().map(|line| line.file.clone());
+        let base = self.manifest.base.iter().cloned().map(RetiredFile::Base);
+        let segments = self.manifest.segments.iter().cloned().map(RetiredFile::Segment);
+        let mut wanted: BTreeMap<[u8; 16], String> = BTreeMap::new();
+        for listed in retired.chain(base).chain(segments) {
+            let (offset, identity) = match &listed {
+                RetiredFile::Base(line) => {
+                    (base::frames_header_offset(line.preamble_bytes), line.identity)
+                }
+                RetiredFile::Segment(line) => (0, line.identity),
+                RetiredFile::CompressedSegment { .. } => continue,
+            };
+            let name = listed.name();
+            let is_elsewhere = match (self.files.get(&name), self.missing.get(&name)) {
+                // One whose header is damaged may well be in its place.
+                (Some(file), _) => SegmentHeader::read(&**file, offset)
+                    .is_ok_and(|read| read.is_ok_and(|header| header.identity != identity)),
+                (None, Some(error)) => error.kind() == io::ErrorKind::NotFound,
+                (None, None) => false,
+            };
+            if is_elsewhere {
+                wanted.insert(identity.0, name);
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for other in disk.list(&self.dir).map_err(disk_error("listing", &self.dir))? {
+            let kind = match segment::parse_name(&other) {
+                Some((kind, _)) if kind != NameKind::CompressedSegment => kind,
+                _ => continue,
+            };
+            let path = self.dir.join(&other);
+            let file = match disk.hold(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(disk_error("opening", &path)(error)),
+            };
+            if let Ok(Some(header)) = rebuilt::header_of(&*file, kind)
+                && let Some(name) = wanted.remove(&header.identity.0)
+            {
+                self.missing.remove(&name);
+                self.files.insert(name.clone(), file);
+                self.displaced.insert(name, other);
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that lie under other names than their own, and where.
+    pub fn displaced(&self) -> &BTreeMap<String, String> {
+        &self.displaced
     }
 
     /// Holds a base by itself, as if it were all of a data set.
@@ -134,7 +200,9 @@ impl View {
             manifest: Manifest { dataset: header.dataset, timelines, retired, base, segments },
             files: BTreeMap::from([(name, file)]),
             missing: BTreeMap::new(),
+            displaced: BTreeMap::new(),
             durable_lsn: None,
+            told: None,
         }
     }
 
@@ -146,6 +214,11 @@ impl View {
     /// The manifest whose files are held.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What the files tell, if the manifest was rebuilt from them.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
     }
 
     /// Whether a server has the data set open.

@@ -4,7 +4,7 @@ use crate::verbs::repair::LostBlock;
 use mainstay::data::{KeyHasher, Limits};
 use mainstay::disk::File;
 use mainstay::log::segment::Preamble;
-use mainstay::rdb::blocks::{Block, INDEX_FIELD, read_index};
+use mainstay::rdb::blocks::{Block, FileWriter, INDEX_FIELD, read_index};
 use mainstay::rdb::file::{Decoding, FileReader, HEADER_BYTES, Record, Version, decode_record};
 use mainstay::rdb::{Dialect, Reader};
 use std::io;
@@ -16,6 +16,11 @@ const AUX: u8 = 250;
 /// The index of blocks of a base is no longer than this.
 const TAIL_BYTES_MAX: u64 = 1 << 30;
 
+/// So much of the end of an RDB is searched for its index first.
+const SEARCHED_BYTES: u64 = 1 << 20;
+/// Bytes of the checksum at the end of an RDB.
+const CHECKSUM_BYTES: u64 = 8;
+
 /// The blocks of a base.
 pub struct Blocks {
     /// The file's name.
@@ -26,7 +31,7 @@ pub struct Blocks {
     pub blocks: Vec<Block>,
     /// Where the last one ends.
     pub end: u64,
-    /// When everything in them had been written, Unix time in ms.
+    /// When everything in them had been written, Unix time in ms; `u64::MAX` if nobody knows.
     pub created_ms: u64,
 }
 
@@ -56,6 +61,56 @@ impl Blocks {
         let blocks = read_index(&tail, preamble.index_offset).map_err(|error| error.to_string())?;
         let (name, file, end) = (name.to_owned(), file.clone(), preamble.index_offset);
         Ok(Self { name, file, blocks, end, created_ms })
+    }
+
+    /// Finds the index in the RDB, just before its end, without the header that says where it begins. It is under no
+    /// checksum then, but the blocks are under those in it.
+    pub fn search(name: &str, file: &Arc<dyn File>, preamble_bytes: u64) -> Option<Self> {
+        if file.len().ok()? < preamble_bytes {
+            return None;
+        }
+        let field = [&[AUX, INDEX_FIELD.len() as u8], INDEX_FIELD.as_bytes()].concat();
+        let most = preamble_bytes.min(TAIL_BYTES_MAX);
+        let mut len = most.min(SEARCHED_BYTES);
+        loop {
+            let from = preamble_bytes - len;
+            let mut tail = vec![0; len as usize];
+            file.read_exact_at(&mut tail, from).ok()?;
+            // The last one: a value may look like an index, but lies before it.
+            if let Some(at) = tail.windows(field.len()).rposition(|bytes| bytes == field) {
+                let end = from + at as u64;
+                let blocks = read_index(&tail[at..], end).ok()?;
+                let (name, file, created_ms) = (name.to_owned(), file.clone(), u64::MAX);
+                return Some(Self { name, file, blocks, end, created_ms });
+            }
+            if len == most {
+                return None;
+            }
+            len = (4 * len).min(most);
+        }
+    }
+
+    /// Whether the checksum at the end of the RDB is that of an RDB with these blocks and their index: then they are
+    /// what they were, wherever they were told from.
+    pub fn are_attested(&self, preamble_bytes: u64) -> bool {
+        let mut sum = [0; CHECKSUM_BYTES as usize];
+        let at = preamble_bytes.saturating_sub(CHECKSUM_BYTES);
+        let mut attested = || -> io::Result<bool> {
+            self.file.read_exact_at(&mut sum, at)?;
+            let mut last = Vec::new();
+            let mut sink = |bytes: &[u8]| {
+                last = bytes.to_vec();
+                Ok(())
+            };
+            let mut writer = FileWriter::new(self.read(0)?, &[]);
+            for (index, block) in self.blocks.iter().enumerate().skip(1) {
+                writer.block(block, &self.read(index)?, &mut sink)?;
+            }
+            writer.end(true, &mut sink).map_err(io::Error::other)?;
+            Ok(last.ends_with(&sum))
+        };
+        // What cannot be read is not attested.
+        attested().unwrap_or(false)
     }
 
     /// Where block `index` lies.
@@ -102,7 +157,8 @@ pub fn scan_blocks(
                 found.last_mut().expect("it has a head").keys += 1;
             }
             Record::ResizeDatabase { keys, .. } => announced += keys,
-            Record::Aux { name, .. } => is_index = name == INDEX_FIELD.as_bytes(),
+            // Behind keys there is no other one, so this is the index, whatever its name has become.
+            Record::Aux { name, .. } => is_index = keys > 0 || name == INDEX_FIELD.as_bytes(),
             Record::End => is_index = true,
             _ => {}
         });
@@ -140,7 +196,7 @@ pub fn scan_blocks(
         return None;
     }
     let (name, file) = (name.to_owned(), file.clone());
-    let mut blocks = Blocks { name, file, blocks: found, end, created_ms: 0 };
+    let mut blocks = Blocks { name, file, blocks: found, end, created_ms: u64::MAX };
     for index in 0..blocks.blocks.len() {
         let bytes = blocks.read(index).ok()?;
         blocks.blocks[index].checksum = Block::checksum_of(&bytes);

@@ -19,8 +19,6 @@ use std::sync::Arc;
 
 /// So many keys of a lost block are named.
 const NAMES_MAX: usize = 100;
-/// Bytes of the checksum at the end of an RDB.
-const CHECKSUM_BYTES: u64 = 8;
 
 /// What the copy begins with.
 pub struct Begin {
@@ -39,8 +37,10 @@ struct Base {
     sound: Vec<bool>,
     /// What is lost, so far as there is more to say than which blocks are not sound.
     lost: Vec<LostBlock>,
-    /// The index was not there, so blocks were found by reading.
-    is_scanned: bool,
+    /// The header says where the index of blocks is, and that is sound.
+    is_indexed: bool,
+    /// Of each block it is known whether it is sound.
+    is_verified: bool,
 }
 
 impl Base {
@@ -51,18 +51,20 @@ impl Base {
         let at = frames_header_offset(line.preamble_bytes);
         let header = SegmentHeader::read(&*file, at).ok().and_then(Result::ok);
         let header = header.filter(|header| header.identity == line.identity);
-        let created_ms = header.as_ref().map_or(0, |header| header.created_ms);
+        let created_ms = header.as_ref().map_or(u64::MAX, |header| header.created_ms);
         let preamble = header.and_then(|header| header.preamble);
         let preamble = preamble.filter(|preamble| preamble.bytes == line.preamble_bytes);
         let index_offset = preamble.map(|preamble| preamble.index_offset);
         let opened = preamble.and_then(|it| Blocks::open(&name, &file, &it, created_ms).ok());
-        let (blocks, lost, is_scanned) = match opened {
-            Some(blocks) => (blocks, Vec::new(), false),
-            None => {
-                let (blocks, lost) = scan_blocks(&name, &file, line.preamble_bytes, index_offset)?;
-                (blocks, lost.into_iter().collect(), true)
-            }
+        let is_indexed = opened.is_some();
+        let search = || Blocks::search(&name, &file, line.preamble_bytes);
+        let found = opened.or_else(|| if preamble.is_none() { search() } else { None });
+        let is_found = found.is_some();
+        let (blocks, lost) = match found {
+            Some(blocks) => (blocks, None),
+            None => scan_blocks(&name, &file, line.preamble_bytes, index_offset)?,
         };
+        let lost: Vec<LostBlock> = lost.into_iter().collect();
         let bar = output.bar("checking the base", blocks.end);
         let mut sound = Vec::with_capacity(blocks.blocks.len());
         for (index, block) in blocks.blocks.iter().enumerate() {
@@ -70,12 +72,16 @@ impl Base {
             sound.push(blocks.read(index).is_ok_and(|bytes| block.is_sound(&bytes)));
             bar.advance(range.end - range.start);
         }
+        // An index that was only found is a right one if blocks that are not sound show it to be needed.
+        let is_verified = is_indexed
+            || is_found && sound.contains(&false)
+            || lost.is_empty() && blocks.are_attested(line.preamble_bytes);
         let (line, file) = (line.clone(), file.clone());
-        Some(Self { line, file, blocks, sound, lost, is_scanned })
+        Some(Self { line, file, blocks, sound, lost, is_indexed, is_verified })
     }
 
     fn is_whole(&self) -> bool {
-        self.lost.is_empty() && !self.is_scanned && self.sound.iter().all(|&sound| sound)
+        self.lost.is_empty() && self.is_verified && self.sound.iter().all(|&sound| sound)
     }
 
     /// Whether any keys can be saved.
@@ -83,8 +89,8 @@ impl Base {
         self.sound.iter().any(|&sound| sound)
     }
 
-    /// Writes the sound blocks as a new RDB. Gives where its index begins, the checksum from there on, and its last bytes.
-    fn copy(&self, sink: &mut Sink<'_>, report: &mut Report) -> io::Result<((u64, u32), Vec<u8>)> {
+    /// Writes the sound blocks as a new RDB. Gives where its index begins, and the checksum from there on.
+    fn copy(&self, sink: &mut Sink<'_>, report: &mut Report) -> io::Result<(u64, u32)> {
         let blocks = &self.blocks;
         let mut head = Vec::new();
         if self.sound.first() == Some(&true) {
@@ -95,11 +101,6 @@ impl Base {
                 "the head of the base is lost, and with it functions, if there were any".to_owned(),
             );
         }
-        let mut last = Vec::new();
-        let mut sink = |bytes: &[u8]| {
-            last = bytes.to_vec();
-            sink(bytes)
-        };
         let mut writer = FileWriter::new(head, &[]);
         report.blocks += u64::from(self.sound.first() == Some(&true));
         for (index, block) in blocks.blocks.iter().enumerate().skip(1) {
@@ -110,12 +111,48 @@ impl Base {
                     let text = format!("a block at {} changes while it is read", block.offset);
                     return Err(io::Error::other(text));
                 }
-                writer.block(block, &bytes, &mut sink)?;
+                writer.block(block, &bytes, sink)?;
                 report.blocks += 1;
             }
         }
-        let tail = writer.end(true, &mut sink).map_err(io::Error::other)?;
-        Ok(((tail.index_offset, tail.checksum), last))
+        let tail = writer.end(true, sink).map_err(io::Error::other)?;
+        Ok((tail.index_offset, tail.checksum))
+    }
+
+    /// Says how it was told which blocks are sound, if not as it should be.
+    fn remark(&self, report: &mut Report) {
+        let name = &self.blocks.name;
+        let end = self.blocks.end;
+        report.is_unverified = !self.is_verified;
+        let text = match (self.is_indexed, self.is_verified) {
+            (true, _) => return,
+            (false, false) => format!(
+                "the index of blocks is damaged and was rebuilt; whether the blocks before offset {end} are sound cannot be verified"
+            ),
+            (false, true) if self.sound.contains(&false) => {
+                "the header is damaged; which blocks are sound the index in the RDB tells"
+                    .to_owned()
+            }
+            (false, true) => {
+                "the index of blocks was rebuilt; the RDB's own checksum is right".to_owned()
+            }
+        };
+        report.remark(format!("{name}: {text}"));
+    }
+
+    /// By when all of it had been written. Without the header that is before the first frame behind it, or before now.
+    fn created_ms(&self) -> u64 {
+        if self.blocks.created_ms < u64::MAX {
+            return self.blocks.created_ms;
+        }
+        let frames = Frames::of_base(self.file.clone(), &self.line);
+        let first = frames.scan().ok().and_then(|mut scan| {
+            scan.find_map(|found| match found {
+                Found::Frame { header, .. } => Some(header.time_ms),
+                Found::Gap(_) => None,
+            })
+        });
+        first.unwrap_or_else(|| output::now_ms().max(0) as u64)
     }
 
     /// The blocks that are lost, with what can be made out of their keys.
@@ -148,8 +185,14 @@ impl Base {
 
 impl Begin {
     /// Chooses what to begin with: the newest base if it is sound; otherwise an older one, if everything that came behind it
-    /// is still there; otherwise what is left of the newest.
-    pub fn choose(view: &View, output: &Output, report: &mut Report) -> Result<Self, Failure> {
+    /// is still there; otherwise what is left of the newest. Of a prefix nothing is left with a damaged base, so it begins with the
+    /// sound one behind which most is there without a gap.
+    pub fn choose(
+        view: &View,
+        is_prefix: bool,
+        output: &Output,
+        report: &mut Report,
+    ) -> Result<Self, Failure> {
         let mut histories = view.histories();
         let newest = histories.remove(0);
         let Some(line) = newest.base.clone() else {
@@ -160,6 +203,7 @@ impl Begin {
             return Ok(Self { history: newest, base });
         }
         let name = base_name(line.sequence);
+        let mut longest: Option<(Lsn, Manifest, Option<Base>)> = None;
         let mut partial = base.filter(Base::has_any).map(|base| (newest.clone(), Some(base)));
         for history in histories {
             let older = match &history.base {
@@ -170,17 +214,28 @@ impl Begin {
                 },
             };
             let is_whole = older.as_ref().is_none_or(Base::is_whole);
-            if is_whole && is_unbroken(view, &history, line.end_lsn) {
-                let from = match &history.base {
-                    Some(base) => base_name(base.sequence),
-                    None => "the first segment".to_owned(),
-                };
-                report.remark(format!(
-                    "{name} is damaged: what it held is rebuilt from {from} and what came behind"
-                ));
-                return Ok(Self { history, base: older });
+            if is_whole {
+                let reached = reached(view, &history, line.end_lsn);
+                if reached >= line.end_lsn {
+                    let from = begin_name(&history);
+                    report.remark(format!(
+                        "{name} is damaged: what it held is rebuilt from {from} and what came behind"
+                    ));
+                    return Ok(Self { history, base: older });
+                }
+                if is_prefix && longest.as_ref().is_none_or(|(longest, ..)| reached > *longest) {
+                    longest = Some((reached, history, older));
+                    continue;
+                }
             }
             partial = partial.or(Some((history, older)));
+        }
+        if let Some((reached, history, base)) = longest.filter(|(reached, ..)| *reached > 0) {
+            let from = begin_name(&history);
+            report.remark(format!(
+                "{name} is damaged: the prefix begins with {from}, and is not broken before LSN {reached}"
+            ));
+            return Ok(Self { history, base });
         }
         Ok(match partial {
             Some((history, base)) => Self { history, base },
@@ -219,6 +274,7 @@ impl Begin {
         let Some(base) = &self.base else {
             if let Some(writer) = writer
                 && report.is_lossy()
+                && !is_prefix
             {
                 // How many keys there were nobody knows.
                 let lost = Lost { lsn: 0, end_lsn: 0, from_ms: 0, to_ms: u64::MAX, keys: 1 };
@@ -229,91 +285,68 @@ impl Begin {
         report.base_lsn = base.line.lsn;
         report.end_lsn = base.line.lsn;
         report.lost_blocks.extend(base.describe_lost());
+        base.remark(report);
         if is_prefix && report.is_lossy() {
             report.remark("the first gap is in the base".to_owned());
             return Ok(());
         }
-        let created_ms = base.blocks.created_ms;
         let failed = || Failure::doing("copying", &base.blocks.name);
-        let mut last = Vec::new();
-        match writer {
-            None => {
-                let (_, end) = base.copy(&mut |_| Ok(()), report).map_err(failed())?;
-                last = end;
-            }
-            Some(writer) => {
-                let written = writer.base(base.line.lsn, created_ms, |out| {
-                    let (tail, end) = base.copy(&mut |bytes| out.write(bytes), report)?;
-                    last = end;
-                    Ok::<_, io::Error>(tail)
-                });
-                written.map_err(failed())?;
-                let keys = report.lost_keys();
-                if keys > 0 {
-                    let lsn = base.line.lsn;
-                    let (from_ms, to_ms) = (0, created_ms);
-                    let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys };
-                    writer.lost(&lost).map_err(failed())?;
-                }
-            }
-        }
-        if base.is_scanned {
-            self.verify_scanned(base, &last, report);
+        let Some(writer) = writer else {
+            base.copy(&mut |_| Ok(()), report).map_err(failed())?;
+            return Ok(());
+        };
+        let written = writer.base(base.line.lsn, base.created_ms(), |out| {
+            base.copy(&mut |bytes| out.write(bytes), report)
+        });
+        written.map_err(failed())?;
+        if report.is_lossy() {
+            // There may be no keys among what is lost, as in the head: then something may be missing.
+            let (lsn, keys) = (base.line.lsn, report.lost_keys());
+            let (from_ms, to_ms) = (0, base.blocks.created_ms);
+            let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys };
+            writer.lost(&lost).map_err(failed())?;
         }
         Ok(())
     }
+}
 
-    /// Where the index of blocks was lost, the checksum at the end of the RDB shows whether the blocks are what they were: the RDB
-    /// that was written has the same one then.
-    fn verify_scanned(&self, base: &Base, last: &[u8], report: &mut Report) {
-        let mut sum = [0; CHECKSUM_BYTES as usize];
-        let at = base.line.preamble_bytes.saturating_sub(CHECKSUM_BYTES);
-        let read = base.file.read_exact_at(&mut sum, at);
-        let is_same = read.is_ok() && last.ends_with(&sum);
-        let name = &base.blocks.name;
-        if is_same {
-            report.remark(format!(
-                "{name}: the index of blocks was rebuilt; the RDB's own checksum is right"
-            ));
-        } else if base.lost.is_empty() {
-            report.is_unverified = true;
-            report.remark(format!(
-                "{name}: the index of blocks is damaged and was rebuilt; whether the blocks are sound cannot be verified"
-            ));
-        }
+/// What a history begins with.
+fn begin_name(history: &Manifest) -> String {
+    match &history.base {
+        Some(base) => base_name(base.sequence),
+        None => "the first segment".to_owned(),
     }
 }
 
-/// Whether a history has every frame up to `end_lsn`.
-fn is_unbroken(view: &View, history: &Manifest, end_lsn: Lsn) -> bool {
-    let mut lsn = 0;
+/// The LSN up to which a history has every frame; it is not looked at beyond `end_lsn`.
+fn reached(view: &View, history: &Manifest, end_lsn: Lsn) -> Lsn {
+    let mut lsn = history.base.as_ref().map_or(0, |line| line.lsn);
+    // Whether the file goes on where the one before ended, without a gap.
     let mut walk = |frames: Frames| -> bool {
         let Ok(mut scan) = frames.scan() else { return false };
-        if frames.first.1 > lsn && lsn > 0 {
+        if frames.first.1 > lsn {
             return false;
         }
         for found in scan.by_ref() {
             match found {
-                Found::Frame { .. } => {}
+                Found::Frame { header, .. } => lsn = lsn.max(header.end_lsn()),
                 Found::Gap(gap) if gap.lsn == gap.end_lsn => {}
-                Found::Gap(gap) => return gap.lsn >= end_lsn,
+                Found::Gap(_) => return false,
             }
         }
-        lsn = scan.lsn();
         true
     };
     if let Some(line) = &history.base {
-        let Ok(file) = view.file(&base_name(line.sequence)) else { return false };
+        let Ok(file) = view.file(&base_name(line.sequence)) else { return 0 };
         if !walk(Frames::of_base(file, line)) {
-            return false;
+            return lsn;
         }
     }
-    let segments = history.segments.iter().filter(|segment| segment.first_lsn < end_lsn);
-    for segment in segments {
-        let Ok(frames) = Frames::find(view, segment) else { return false };
+    for segment in history.segments.iter().filter(|segment| segment.first_lsn < end_lsn) {
+        let Ok(frames) = Frames::find(view, segment) else { break };
         if !walk(frames) {
-            return false;
+            break;
         }
     }
-    lsn >= end_lsn
+    lsn
 }

@@ -7,7 +7,7 @@ use crate::output::{Bar, Failure, Output};
 use mainstay::log::frame::{FrameHeader, FrameKind};
 use mainstay::log::manifest::{RetiredFile, SegmentLine};
 use mainstay::log::scan::{Found, ScanEnd};
-use mainstay::log::segment::{base_name, segment_name};
+use mainstay::log::segment::{NameKind, base_name, parse_name, segment_name};
 use mainstay::log::{Lost, Lsn, SalvageWriter, View};
 use std::io;
 
@@ -59,11 +59,38 @@ pub fn save(
             Err(error) => saver.no_file(segment, &error)?,
         }
     }
+    if !saver.stopped {
+        saver.behind_the_last_file()?;
+    }
     saver.report.end_lsn = saver.lsn;
     Ok(())
 }
 
 impl Saver<'_> {
+    /// Without a manifest more may have come behind the last file than anybody knows.
+    fn behind_the_last_file(&mut self) -> Result<(), Failure> {
+        let Some(told) = self.view.told() else { return Ok(()) };
+        let last = self.begin.history.segments.last().map_or(0, |line| line.sequence);
+        // One before it was made superfluous, or left a gap that is known.
+        let is_behind = |name: &&str| matches!(parse_name(name), Some((NameKind::Segment, sequence)) if sequence > last);
+        let unknown: Vec<&str> =
+            told.unknown.iter().map(String::as_str).filter(is_behind).collect();
+        if !unknown.is_empty() {
+            let place = format!(
+                "{}: the header is damaged, and there is no manifest that would say what the file holds",
+                unknown.join(", ")
+            );
+            return self.unknown_end(place, 0, false);
+        }
+        let lsn = self.lsn;
+        if told.is_end_known {
+            self.report.remark(format!("nothing shows that there was more behind LSN {lsn}"));
+            return Ok(());
+        }
+        let place = format!("without the manifest nobody knows what lay behind LSN {lsn}");
+        self.unknown_end(place, 0, false)
+    }
+
     /// Saves the frames of one file.
     fn file(&mut self, frames: &Frames) -> Result<(), Failure> {
         let reading = || Failure::doing("reading", &frames.name);
@@ -101,8 +128,7 @@ impl Saver<'_> {
                         "{}, offset {}, {bytes} bytes: {}",
                         frames.name, gap.offset, gap.damage
                     );
-                    let is_last = gap.is_tail && gap.to_ms == u64::MAX;
-                    if gap.end_lsn <= self.lsn && is_last && gap.header.is_none() {
+                    if gap.end_lsn <= self.lsn && gap.is_unknown() {
                         self.unknown_end(place, gap.from_ms, true)?;
                         continue;
                     }
@@ -149,7 +175,10 @@ impl Saver<'_> {
         from_ms: u64,
         unfinished_write: bool,
     ) -> Result<(), Failure> {
-        if let Some(writer) = &mut self.writer {
+        if self.is_prefix {
+            // What there was at a moment says nothing about what came later.
+            self.stopped = true;
+        } else if let Some(writer) = &mut self.writer {
             let (lsn, to_ms) = (self.lsn, u64::MAX);
             let lost = Lost { lsn, end_lsn: lsn, from_ms, to_ms, keys: 0 };
             writer.lost(&lost).map_err(Failure::doing("writing", "the copy"))?;

@@ -20,7 +20,7 @@ use clap::Args;
 use mainstay::disk::{Disk, Lock, RealDisk};
 use mainstay::engine::DIR_NAME;
 use mainstay::env::system_random;
-use mainstay::log::manifest::ManifestError;
+use mainstay::log::segment::{NameKind, parse_name};
 use mainstay::log::{LOCK_NAME, OpenError, SalvageWriter, View};
 use report::Report;
 use std::fs;
@@ -43,8 +43,8 @@ Examples:
 
 Exit codes:
   0  everything was saved
-  1  something is lost: the report says what
-  2  nothing was saved
+  1  something is lost, or may be: the report says what
+  2  nothing was saved, or a newer version wrote it
 
 With --in-place the damaged directory is kept beside the repaired one, as
 NAME.damaged-TIME.
@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         let identity = (manifest.dataset, &manifest.timelines[..]);
         SalvageWriter::new(Arc::new(RealDisk), dir, identity, system_random(), created_ms)
     });
-    let begin = Begin::choose(&view, output, &mut report)?;
+    let begin = Begin::choose(&view, arguments.prefix, output, &mut report)?;
     begin.write(writer.as_mut(), arguments.prefix, &mut report)?;
     let stopped = arguments.prefix && report.is_lossy();
     if !stopped {
@@ -142,20 +142,19 @@ fn open(dir: &Path, is_locked: bool, report: &mut Report) -> Result<Option<View>
         false => View::open(&RealDisk, dir),
     };
     match opened {
-        Ok(view) => Ok(Some(view)),
-        Err(OpenError::Manifest { source, .. })
-            if !matches!(source, ManifestError::Unreadable(_)) =>
-        {
+        Ok(mut view) => {
+            view.find_displaced(&RealDisk).map_err(Failure::new)?;
+            displaced(&view, report);
+            Ok(Some(view))
+        }
+        Err(OpenError::Manifest { source, path }) => {
+            verify::refuse_manifest(&path, &source)?;
             report.remark(format!("{source}: what there is was told by the headers of the files"));
             match View::rebuilt(&RealDisk, dir) {
                 Ok(view) => {
-                    let manifest = view.manifest();
-                    let first = manifest.segments.first().map_or(0, |segment| segment.first_lsn);
-                    if manifest.base.is_none() && first == 0 {
-                        report.remark(
-                            "there is no base; whether there was one nobody knows".to_owned(),
-                        );
-                    }
+                    report.is_rebuilt = true;
+                    displaced(&view, report);
+                    without_a_base(&view, report);
                     Ok(Some(view))
                 }
                 Err(OpenError::Manifest { .. }) => {
@@ -166,6 +165,40 @@ fn open(dir: &Path, is_locked: bool, report: &mut Report) -> Result<Option<View>
             }
         }
         Err(error) => Err(Failure::new(error)),
+    }
+}
+
+/// Says which files lie under other names than their own.
+fn displaced(view: &View, report: &mut Report) {
+    for (name, place) in view.displaced() {
+        report.remark(format!("{name} lies under the name {place}, as its header tells"));
+    }
+}
+
+/// Says what is not known about the base where the manifest was rebuilt and no file is one.
+fn without_a_base(view: &View, report: &mut Report) {
+    let manifest = view.manifest();
+    let first = manifest.segments.first();
+    if manifest.base.is_some() || first.is_some_and(|segment| segment.first_lsn > 0) {
+        return;
+    }
+    // One with which a log begins lies before the first segment; a later one is a rewrite that did not come to its end.
+    let before = first.map_or(u64::MAX, |segment| segment.sequence);
+    let unknown = view.told().into_iter().flat_map(|told| &told.unknown);
+    for name in unknown {
+        if matches!(parse_name(name), Some((NameKind::Base, sequence)) if sequence < before) {
+            report.lost_blocks.push(LostBlock {
+                file: name.clone(),
+                offset: 0,
+                bytes: fs::metadata(view.dir().join(name)).map_or(0, |file| file.len()),
+                db: 0,
+                keys: None,
+                names: Vec::new(),
+            });
+        }
+    }
+    if report.lost_blocks.is_empty() {
+        report.remark("there is no base; whether there was one nobody knows".to_owned());
     }
 }
 

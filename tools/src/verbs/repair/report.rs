@@ -63,6 +63,8 @@ pub struct Report {
     pub is_unreadable: bool,
     /// Blocks were saved of which nobody can say whether they are sound.
     pub is_unverified: bool,
+    /// There was no manifest that could be used: what is missing without a trace nobody knows.
+    pub is_rebuilt: bool,
     /// What people should know.
     pub remarks: Vec<String>,
 }
@@ -76,6 +78,11 @@ impl Report {
     /// Whether something is lost.
     pub fn is_lossy(&self) -> bool {
         !self.lost.is_empty() || !self.lost_blocks.is_empty() || self.is_unverified
+    }
+
+    /// Whether of nothing it is known that it is lost, only that something may be.
+    fn is_only_unknown(&self) -> bool {
+        self.lost_blocks.is_empty() && self.lost.iter().all(|lost| lost.end_lsn.is_none())
     }
 
     /// Whether nothing was saved though something is lost.
@@ -138,7 +145,9 @@ impl Report {
         }
         let is_nothing = self.is_nothing() || self.is_unreadable;
         let verdict = match (self.is_lossy() || is_nothing, is_nothing) {
+            (false, _) if self.is_rebuilt => output.green("all that was found was saved"),
             (false, _) => output.green("everything was saved"),
+            (true, false) if self.is_only_unknown() => output.red("something may be lost"),
             (true, false) => output.red("something is lost"),
             (true, true) => output.red("nothing can be saved"),
         };

@@ -1,8 +1,11 @@
 //! The blocks of a base's RDB, each by itself.
 
+use super::Report;
 use super::finding::Finding;
-use crate::blocks::{Blocks, decode_block};
+use crate::blocks::{Blocks, decode_block, scan_blocks};
+use mainstay::disk::File;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Checks block `index`.
 pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -> bool {
@@ -11,13 +14,17 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
     let bytes = range.end - range.start;
     let mut finding = Finding::at(&blocks.name, range.start, "");
     finding.bytes = bytes;
-    finding.time_ms = Some((None, Some(blocks.created_ms)));
+    finding.time_ms = Some((None, Some(blocks.created_ms).filter(|&ms| ms < u64::MAX)));
     finding.db = Some(block.db);
     finding.key_count = Some(block.keys.into());
+    let functions = match index {
+        0 => "; functions may lie in it, if there were any",
+        _ => "",
+    };
     let read = match blocks.read(index) {
         Ok(read) => read,
         Err(error) => {
-            finding.damage = format!("a block cannot be read: {error}");
+            finding.damage = format!("a block cannot be read: {error}{functions}");
             findings.push(finding);
             return false;
         }
@@ -36,8 +43,41 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
         (true, Err(error)) => format!("a sound block with a record that cannot be read: {error}"),
         (false, _) => "a block does not match its checksum".to_owned(),
     };
-    finding.damage = damage;
+    finding.damage = damage + functions;
     finding.name_keys(&keys);
     findings.push(finding);
     false
+}
+
+/// Checks the blocks of a base whose index cannot be used: the checksum of the RDB may testify for all of them together.
+pub fn check_unindexed(
+    name: &str,
+    file: &Arc<dyn File>,
+    (preamble_bytes, index_offset): (u64, Option<u64>),
+    report: &mut Report,
+) {
+    let mut unchecked = |text: String| {
+        let mut finding = Finding::at(name, 0, text);
+        finding.bytes = preamble_bytes;
+        report.findings.push(finding);
+    };
+    let Some((blocks, lost)) = scan_blocks(name, file, preamble_bytes, index_offset) else {
+        return unchecked("the blocks were not checked: they cannot be told apart".to_owned());
+    };
+    let count = blocks.blocks.len() as u64;
+    if let Some(lost) = lost {
+        unchecked(format!(
+            "{count} blocks were not checked, and from offset {} on they cannot be told apart",
+            lost.offset
+        ));
+    } else if blocks.are_attested(preamble_bytes) {
+        report.blocks += count;
+        report.bytes += preamble_bytes;
+        let text = "the RDB's own checksum is right, so its blocks are sound";
+        report.remarks.push(format!("{name}: {text}"));
+    } else {
+        unchecked(format!(
+            "{count} blocks were not checked: neither their index can be used nor the RDB's own checksum"
+        ));
+    }
 }

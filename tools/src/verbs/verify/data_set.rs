@@ -1,7 +1,7 @@
 //! A data set: its manifest, the headers of its files, and who checks the rest of them.
 
 use super::Report;
-use super::base::check_block;
+use super::base::{check_block, check_unindexed};
 use super::finding::Finding;
 use super::frames;
 use crate::blocks::Blocks;
@@ -28,6 +28,8 @@ const BLOCKS_AT_ONCE: usize = 16;
 enum Piece {
     /// Some blocks of a base.
     Blocks(Arc<Blocks>, usize),
+    /// The blocks of a base whose index cannot be used: how long the RDB is, and where the index begins if that is known.
+    Unindexed(String, Arc<dyn File>, (u64, Option<u64>)),
     /// All frames of a file.
     Frames(Frames),
     /// All frames of a compressed segment, which has to be decompressed first.
@@ -37,21 +39,22 @@ enum Piece {
 /// Checks the data set in `dir`.
 pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Failure> {
     let (view, damaged) = match View::open(disk, dir) {
-        Ok(view) => (view, None),
-        Err(OpenError::Manifest { source, path })
-            if matches!(source, ManifestError::Unreadable(_)) =>
-        {
-            return Err(Failure::new(format_args!("{}: {source}", path.display())));
+        Ok(mut view) => {
+            view.find_displaced(disk).map_err(Failure::new)?;
+            (view, None)
         }
-        Err(OpenError::Manifest { source, .. }) => {
+        Err(OpenError::Manifest { source, path }) => {
+            refuse_manifest(&path, &source)?;
             let finding = Finding::at(manifest::NAME, 0, source);
             match View::rebuilt(disk, dir) {
                 Ok(view) => (view, Some(finding)),
-                Err(_) => {
+                // No file has a header that can be read.
+                Err(OpenError::Manifest { .. }) => {
                     let kind = "Mainstay data directory".to_owned();
                     let findings = vec![finding];
                     return Ok(Report { kind, files: 1, findings, ..Report::default() });
                 }
+                Err(error) => return Err(Failure::new(error)),
             }
         }
         Err(error) => return Err(Failure::new(error)),
@@ -64,10 +67,23 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
             "the manifest cannot be used: the rest was checked as the headers of the files tell it"
                 .to_owned(),
         );
+        rebuilt(&view, &mut report);
     }
     report.files += 1;
     unlisted(disk, &view, &mut report)?;
     Ok(report)
+}
+
+/// A manifest that cannot be read, or that a later version wrote, is not damaged for that.
+pub fn refuse_manifest(path: &Path, source: &ManifestError) -> Result<(), Failure> {
+    let path = path.display();
+    match source {
+        ManifestError::Unreadable(_) => Err(Failure::new(format_args!("{path}: {source}"))),
+        ManifestError::Version(_) => {
+            Err(Failure::new(format_args!("{path}: written by a newer version: {source}")))
+        }
+        ManifestError::Missing | ManifestError::Damaged(_) => Ok(()),
+    }
 }
 
 /// What cannot be opened is not damaged for that: there may be no permission, or no descriptor left.
@@ -100,6 +116,12 @@ pub fn check_view(view: &View, kind: &str, output: &Output) -> Result<Report, Fa
         }
     }
     manifest.base.iter().for_each(|base| checker.base(base));
+    for (name, place) in view.displaced() {
+        let damage = format!(
+            "it lies under the name {place}, as its header tells: nothing of it is lost for that"
+        );
+        checker.report.findings.push(Finding::at(name, 0, damage));
+    }
     let mut lsn = manifest.base.as_ref().map_or(0, |base| base.end_lsn);
     for segment in &manifest.segments {
         // Only where the manifest was told by headers, or one segment is looked at by itself.
@@ -130,18 +152,36 @@ fn end_lsn(segment: &SegmentLine) -> Lsn {
     segment.end.map_or(segment.first_lsn, |end| end.lsn)
 }
 
+/// Says what is not known without the manifest.
+fn rebuilt(view: &View, report: &mut Report) {
+    let Some(told) = view.told() else { return };
+    for name in &told.unknown {
+        let text = "the file header is damaged, and there is no manifest that would say what the file holds";
+        report.findings.push(Finding::at(name, 0, text));
+    }
+    if !told.is_end_known {
+        report
+            .remarks
+            .push("whether the log went on behind the last segment nobody knows".to_owned());
+    }
+}
+
 /// Says which files there are that the manifest does not list.
 fn unlisted(disk: &dyn Disk, view: &View, report: &mut Report) -> Result<(), Failure> {
     if view.is_live() {
         return Ok(());
     }
     let dir = view.dir();
-    let listed: Vec<String> = view.manifest().all_names().collect();
+    let mut known: Vec<String> = view.manifest().all_names().collect();
+    known.extend(view.displaced().values().cloned());
+    known.extend(view.told().into_iter().flat_map(|told| told.unknown.clone()));
+    let what = match view.told() {
+        Some(_) => "belongs to nothing that the headers tell of",
+        None => "is not listed in the manifest; a start removes it",
+    };
     for name in disk.list(dir).map_err(Failure::doing("listing", dir.display()))? {
-        if segment::parse_name(&name).is_some() && !listed.contains(&name) {
-            report
-                .remarks
-                .push(format!("{name} is not listed in the manifest; a start removes it"));
+        if segment::parse_name(&name).is_some() && !known.contains(&name) {
+            report.remarks.push(format!("{name} {what}"));
         }
     }
     Ok(())
@@ -225,25 +265,37 @@ impl Checker<'_> {
             Some(header) => (header.preamble, header.created_ms),
             None => (None, u64::MAX),
         };
-        match preamble.filter(|it| it.bytes == line.preamble_bytes) {
+        let preamble = preamble.filter(|it| it.bytes == line.preamble_bytes);
+        let blocks = match preamble {
             Some(preamble) => match Blocks::open(&name, &file, &preamble, created_ms) {
-                Ok(blocks) => {
-                    let blocks = Arc::new(blocks);
-                    let firsts = (0..blocks.blocks.len()).step_by(BLOCKS_AT_ONCE);
-                    self.pieces.extend(firsts.map(|first| Piece::Blocks(blocks.clone(), first)));
-                }
+                Ok(blocks) => Some(blocks),
                 Err(damage) => {
                     let text = format!("the index of blocks: {damage}");
                     let mut finding = Finding::at(&name, preamble.index_offset, text);
                     finding.bytes = preamble.bytes - preamble.index_offset.min(preamble.bytes);
                     self.report.findings.push(finding);
+                    None
                 }
             },
-            None if header.is_some() => {
-                let text = "the header does not say the length of the RDB that the manifest says";
-                self.report.findings.push(Finding::at(&name, at, text));
+            None => {
+                if header.is_some() {
+                    let text =
+                        "the header does not say the length of the RDB that the manifest says";
+                    self.report.findings.push(Finding::at(&name, at, text));
+                }
+                Blocks::search(&name, &file, line.preamble_bytes)
             }
-            None => {}
+        };
+        match blocks {
+            Some(blocks) => {
+                let blocks = Arc::new(blocks);
+                let firsts = (0..blocks.blocks.len()).step_by(BLOCKS_AT_ONCE);
+                self.pieces.extend(firsts.map(|first| Piece::Blocks(blocks.clone(), first)));
+            }
+            None => {
+                let places = (line.preamble_bytes, preamble.map(|it| it.index_offset));
+                self.pieces.push(Piece::Unindexed(name, file.clone(), places));
+            }
         }
         self.pieces.push(Piece::Frames(Frames::of_base(file, line)));
     }
@@ -319,6 +371,7 @@ fn run(
         report.frames += done.frames;
         report.blocks += done.blocks;
         report.findings.extend(done.findings);
+        report.remarks.extend(done.remarks);
     }
     Ok(())
 }
@@ -340,6 +393,10 @@ fn check_piece(
                 report.bytes += range.end - range.start;
                 progress(range.end - range.start);
             }
+        }
+        Piece::Unindexed(name, file, places) => {
+            check_unindexed(name, file, *places, report);
+            progress(places.0);
         }
         Piece::Frames(frames) => {
             let counts = check_frames(frames, &mut report.findings)?;

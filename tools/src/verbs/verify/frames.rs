@@ -102,6 +102,7 @@ fn describe(name: &str, gap: &Gap, scan: &mut Scan) -> Finding {
     let mut finding = Finding::at(name, gap.offset, gap.damage);
     finding.bytes = gap.end_offset.saturating_sub(gap.offset);
     finding.lsn = Some((gap.lsn, gap.end_lsn));
+    finding.unknown_end = gap.is_unknown();
     let (from, to) = match gap.header {
         // Its own header is sound.
         Some(header) if header.end_lsn() == gap.end_lsn => (header.time_ms, header.time_ms),

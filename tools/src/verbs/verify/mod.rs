@@ -13,7 +13,7 @@ mod finding;
 mod frames;
 mod redis;
 
-pub use data_set::refuse_unopened;
+pub use data_set::{refuse_manifest, refuse_unopened};
 pub use finding::Finding;
 
 use crate::output::{self, End, Failure, Output};
@@ -38,7 +38,7 @@ Examples:
 Exit codes:
   0  sound
   1  damaged, or it ends in an unfinished write
-  2  a path cannot be read; the others are checked all the same
+  2  a path cannot be read, or a newer version wrote it; the others are checked all the same
 
 An append-only file has no checksums, nor has an RDB file before version 5: they are
 read to their end, and only what breaks their form is found.
