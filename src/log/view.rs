@@ -3,7 +3,7 @@
 //! All files of one manifest are held, so that they can be read to the end even if they are no longer needed meanwhile:
 //! a file that is removed stays readable as long as it is open, and one that is held is not recycled ([`Disk::hold`]).
 
-use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentLine};
+use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentEnd, SegmentLine};
 use super::read::Reading;
 use super::reader::FrameReader;
 use super::rebuilt::{Rebuilt, Told};
@@ -182,7 +182,16 @@ impl View {
         let file = disk.hold(path).map_err(disk_error("opening", path))?;
         let header = read_header(&*file, path, 0)?;
         let (sequence, identity, first_lsn) = (header.sequence, header.identity, header.first_lsn);
-        let line = SegmentLine { sequence, identity, first_lsn, end: None };
+        // A manifest would say whether it is sealed. Without one, that it ends right behind a frame does: an open one
+        // has room behind its last frame.
+        let len = file.len().map_err(disk_error("measuring", path))?;
+        let mut reader = FrameReader::new(file.clone(), len, identity.seed());
+        let mut headers = reader.headers((FrameReader::FIRST_OFFSET, first_lsn));
+        let last = headers.by_ref().last();
+        let behind = last.map(|(at, frame)| (at + frame.frame_bytes(), frame.end_lsn()));
+        let (bytes, lsn) = behind.unwrap_or((FrameReader::FIRST_OFFSET, first_lsn));
+        let end = (bytes == len).then_some(SegmentEnd { lsn, bytes });
+        let line = SegmentLine { sequence, identity, first_lsn, end };
         let name = segment::segment_name(sequence);
         Ok(Self::of_file(path, &header, name, file, (None, vec![line])))
     }

@@ -152,13 +152,35 @@ fn a_base_of_which_keys_are_lost_is_known_at_every_start_when_nothing_lies_behin
         server.stop();
         tool_says(0, &["verify", text(&out)]);
     }
-    // A repair of what was repaired knows it as well, without the manifest too.
+    // A repair of what was repaired knows it as well, without the manifest too: then nobody knows the end.
     fs::remove_file(out.join("mainstay").join(NAME)).unwrap();
     let again = home.path().join("again");
-    tool_says(0, &["repair", text(&out), "--out", text(&again)]);
+    tool_says(1, &["repair", text(&out), "--out", text(&again)]);
     let server = Server::start(&again, &[]);
     assert_eq!(info(&mut server.client(), "log_lost_keys"), keys.to_string());
     server.stop();
+}
+
+#[test]
+fn a_sealed_segment_by_itself_is_whole() {
+    let home = tempfile::tempdir().unwrap();
+    let model = closed(home.path(), 21);
+    let view = View::open(&RealDisk, &model.dir).unwrap();
+    for line in &view.manifest().segments {
+        let path = model.dir.join(segment_name(line.sequence));
+        tool_says(0, &["verify", text(&path)]);
+        let out = home.path().join(format!("out-{}", line.sequence));
+        // Only what lay before it is missing.
+        let code = i32::from(line.first_lsn > 0);
+        let report = tool_json(code, &["repair", text(&path), "--out", text(&out)]);
+        assert_eq!(report["end_lsn"], line.end.unwrap().lsn);
+        let lost = report["lost"].as_array().unwrap();
+        assert!(lost.iter().all(|lost| lost["end_lsn"] == line.first_lsn), "{report}");
+        // Cut within a frame it is not.
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 8]).unwrap();
+        tool_says(1, &["verify", text(&path)]);
+    }
 }
 
 #[test]
