@@ -91,6 +91,8 @@ fn there_and_back(program: &str) {
     redis.saved();
     // Of both files the append-only one is what a Redis loads, and it is the newer one.
     assert_eq!(redis.client().call("SET text:1 value"), ok());
+    let said = tool_says(0, &["verify", text(&source_dir), "--json"]);
+    assert!(said.contains("dump.rdb is not checked: name it"), "{said}");
     let version = if redis.version >= (7, 4) { "12" } else { "10" };
     let rdb = source_dir.join("dump.rdb");
     let aof = source_dir.join("appendonlydir");
@@ -168,6 +170,23 @@ fn load_into_redis(program: &str, out: &Path, expected: &str) {
     let said = String::from_utf8_lossy(&pipe.stdout).into_owned();
     assert!(said.contains("errors: 0,"), "{said}");
     assert_same(&url(&empty), expected);
+}
+
+#[test]
+fn of_two_files_of_a_redis_the_one_to_be_read_can_be_named() {
+    let home = tempfile::tempdir().unwrap();
+    let (aof, rdb) = (home.path().join("appendonly.aof"), home.path().join("dump.rdb"));
+    let server = Server::start(&home.path().join("data"), &["--appendonly", "no"]);
+    assert_eq!(server.client().call("SET k v"), ok());
+    assert_eq!(server.client().call("SAVE"), ok());
+    std::fs::write(&aof, b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n").unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
+    std::fs::File::options().write(true).open(&aof).unwrap().set_modified(old).unwrap();
+    std::fs::copy(home.path().join("data/dump.rdb"), &rdb).unwrap();
+    let into = home.path().join("ours");
+    let said = tool_says(2, &["import", text(home.path()), "--into", text(&into), "--json"]);
+    assert!(said.contains("name the one that is to be read"), "{said}");
+    tool_says(0, &["import", text(&rdb), "--into", text(&into)]);
 }
 
 #[test]

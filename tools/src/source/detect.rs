@@ -80,7 +80,14 @@ fn find_redis(dir: &Path) -> Result<Option<import::Source>, Failure> {
         aof: aof.to_owned(),
         aof_dir: aof_dir.to_owned(),
     };
-    let find = |names: &Names| import::find(&RealDisk, names).map_err(Failure::new);
+    let find = |names: &Names| {
+        import::find(&RealDisk, names).map_err(|error| match error {
+            import::ImportError::NewerRdb { .. } => {
+                Failure::new(format_args!("{error}; or name the one that is to be read"))
+            }
+            error => Failure::new(error),
+        })
+    };
     let names = RealDisk.list(dir).map_err(Failure::doing("listing", dir.display()))?;
     if let Some(aof) = names.iter().find_map(|name| name.strip_suffix(".manifest")) {
         return find(&named(dir, aof, ".", ""));

@@ -7,7 +7,7 @@ use crate::source::{Kind, Source};
 use mainstay::data::{KeyHasher, Limits};
 use mainstay::disk::{Disk, File, RealDisk};
 use mainstay::rdb::file::FileReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Checks a source that is not ours.
 pub fn check(source: &Source, output: &Output) -> Result<Report, Failure> {
@@ -36,8 +36,26 @@ pub fn check(source: &Source, output: &Output) -> Result<Report, Failure> {
         let text =
             "an append-only file has no checksums: damage that leaves whole commands is not found";
         report.remarks.push(text.to_owned());
+        report.remarks.extend(unread(source)?);
     }
     Ok(report)
+}
+
+/// RDB files beside an append-only file, which a Redis that loads that one does not read.
+fn unread(source: &Source) -> Result<Vec<String>, Failure> {
+    let dir = source.path();
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut names = RealDisk.list(dir).map_err(Failure::doing("listing", dir.display()))?;
+    names.sort();
+    let is_unread = |path: &PathBuf| {
+        path.is_file()
+            && crate::source::is_rdb(path)
+            && source.files().iter().all(|file| file.path != *path)
+    };
+    let paths = names.iter().map(|name| dir.join(name)).filter(is_unread);
+    Ok(paths.map(|path| format!("{} is not checked: name it for that", path.display())).collect())
 }
 
 fn name(path: &Path) -> String {
