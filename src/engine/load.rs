@@ -51,7 +51,15 @@ struct Source<'a> {
 }
 
 fn damage(offset: u64, reason: impl Into<String>) -> PreambleDamage {
-    PreambleDamage { offset, reason: reason.into() }
+    PreambleDamage { offset, reason: reason.into(), is_sound: false }
+}
+
+/// What is said of a database that there is no room for.
+pub(super) fn beyond(db: u32) -> String {
+    format!(
+        "database {db} is beyond the configured number of them: 'databases' must be {} at least",
+        u64::from(db) + 1
+    )
 }
 
 fn unreadable(offset: u64) -> impl FnOnce(io::Error) -> PreambleDamage {
@@ -296,8 +304,7 @@ fn put(state: &mut State, decoded: Decoded) -> Result<(), PreambleDamage> {
         load_functions(&mut state.functions, library, offset)?;
     }
     if db as usize >= state.keyspace.database_count() {
-        let text = format!("database {db} is beyond the configured number of databases");
-        return Err(damage(offset, text));
+        return Err(PreambleDamage { is_sound: true, ..damage(offset, beyond(db)) });
     }
     let database = state.keyspace.database_mut(db as usize);
     let hashes: Vec<u64> = entries.iter().map(|(hash, _)| *hash).collect();

@@ -149,7 +149,7 @@ impl Replay for Replayer<'_> {
     fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
         let db = header.db;
         if db as usize >= self.state.keyspace.database_count() {
-            return Err(format!("database {db} is beyond the configured number of databases"));
+            return Err(load::beyond(db));
         }
         self.db = db as usize;
         self.now_ms = header.time_ms as i64;

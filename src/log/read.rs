@@ -146,8 +146,12 @@ impl<'a> Reading<'a> {
         self.last_time_ms = self.last_time_ms.max(header.created_ms);
         self.recovery.lsn = line.lsn;
         self.replay.preamble(&file, &preamble, line.lsn).map_err(|damage| {
-            let PreambleDamage { offset, reason } = damage;
-            OpenError::Preamble { path: path.clone(), offset, reason, lsn: line.lsn }
+            let PreambleDamage { offset, reason, is_sound } = damage;
+            let (path, lsn) = (path.clone(), line.lsn);
+            match is_sound {
+                true => OpenError::Replay { path, offset, lsn, reason },
+                false => OpenError::Preamble { path, offset, reason, lsn },
+            }
         })?;
         let mut reader = FrameReader::new(file, line.bytes, line.identity.seed());
         let first = header_offset + FrameReader::FIRST_OFFSET;

@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
-/// What is wrong with the RDB at the beginning of a base.
+/// Why the RDB at the beginning of a base cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreambleDamage {
     /// Where.
     pub offset: u64,
-    /// What.
+    /// What is wrong.
     pub reason: String,
+    /// Nothing is damaged: it only does not fit what it is loaded into.
+    pub is_sound: bool,
 }
 
 /// Takes what recovery reads.
@@ -217,8 +219,8 @@ pub enum OpenError {
         /// The LSN as of which it is.
         lsn: Lsn,
     },
-    /// Sound bytes hold a command that cannot be carried out.
-    #[error("{path}, offset {offset}: the commands at LSN {lsn} cannot be replayed: {reason}")]
+    /// Sound bytes hold what cannot be carried out or loaded.
+    #[error("{path}, offset {offset}: what is there at LSN {lsn} cannot be replayed: {reason}")]
     Replay {
         /// The file.
         path: PathBuf,

@@ -222,6 +222,38 @@ fn a_running_server_keeps_its_directory_even_without_the_lock_file() {
 }
 
 #[test]
+fn too_few_databases_are_no_damage() {
+    let mut setup = Setup::new(&["--databases", "32"]);
+    let server = setup.start();
+    let mut client = server.client();
+    client.call_all(["SELECT 20", "SET k v"]);
+    server.kill();
+    let refused = |setup: &mut Setup, cause: &str| {
+        setup.set_directives(&["--databases", "16"]);
+        let said = setup.start_refused();
+        assert!(said.contains(cause), "{said}");
+        assert!(!said.contains("damaged") && !said.contains("repair"), "{said}");
+        setup.set_directives(&["--databases", "21"]);
+    };
+    // In the log, then in a base.
+    refused(&mut setup, "'SELECT' was answered with: ERR DB index is out of range");
+    let server = setup.start();
+    let mut client = server.client();
+    client.call("BGREWRITEAOF");
+    eventually("it is rewritten", || {
+        let base = info(&mut client, "aof_base_size") != "0";
+        (base && info(&mut client, "aof_rewrite_in_progress") == "0").then_some(())
+    });
+    server.stop();
+    refused(
+        &mut setup,
+        "database 20 is beyond the configured number of them: 'databases' must be 21 at least",
+    );
+    let server = setup.start();
+    assert_eq!(server.client().call_all(["SELECT 20", "GET k"])[1], bulk("v"));
+}
+
+#[test]
 fn a_start_that_is_refused_takes_nothing_from_the_server_that_runs() {
     let directives = ["--unixsocket", "s.sock", "--pidfile", "s.pid"];
     let setup = Setup::new(&directives);
