@@ -34,8 +34,15 @@ pub struct LostBlock {
     pub db: u32,
     /// How many keys it had; `null` if nobody knows.
     pub keys: Option<u64>,
-    /// Those that can be made out; escaped.
+    /// Those that can be made out, a hundred at most; escaped.
     pub names: Vec<String>,
+}
+
+impl LostBlock {
+    /// How many keys it had that are not among the names, if anybody knows.
+    fn more(&self) -> u64 {
+        self.keys.unwrap_or(0).saturating_sub(self.names.len() as u64)
+    }
 }
 
 /// What was saved and what is lost.
@@ -130,8 +137,12 @@ impl Report {
         }
         for block in &self.lost_blocks {
             let keys = block.keys.map_or("unknown".to_owned(), output::count);
+            let more = match block.more() {
+                0 => String::new(),
+                more => format!(" and {} more", output::count(more)),
+            };
             output.line(format_args!(
-                "{}: a block of the base, {} offset {} to {}, database {}, keys: {keys} {}",
+                "{}: a block of the base, {} offset {} to {}, database {}, keys: {keys} {}{more}",
                 output.red("lost"),
                 block.file,
                 block.offset,
