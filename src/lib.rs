@@ -170,7 +170,8 @@
 //!
 //! **A base is read back before it takes the place of what lies before** ([`log::Log::finish_base`]), by the code that a start
 //! reads it with. Whatever is wrong with it then costs a rewrite and no data. It takes 0.3 s for 1.3 million keys, beside 1.5 s for
-//! writing them, and a few MiB: of a record above 2 MiB only the checksum is compared.
+//! writing them, and a few MiB, or a few times the longest command behind the RDB: of a record above 2 MiB only the checksum is
+//! compared.
 //!
 //! **A timeline begins at every start that follows no clean close**, not only at one that had to cut: a power cut
 //! can take commands without leaving a trace, and their LSNs must not come to mean other commands.

@@ -147,11 +147,12 @@ impl<'a> Source<'a> {
     }
 
     /// Compares the checksum of block `index`, however long it is.
-    fn sum(&self, index: usize) -> Result<(), PreambleDamage> {
+    fn sum(&self, index: usize, go_on: &mut dyn FnMut() -> bool) -> Result<(), PreambleDamage> {
         let (block, range) = (&self.blocks[index], self.range(index));
         let mut sum = Block::summing();
         let mut at = range.start;
         while at < range.end {
+            ask(at, go_on)?;
             let end = range.end.min(at + CHECKED_BYTES_MAX);
             sum.update(&read(self.file, at..end, CHECKED_BYTES_MAX)?);
             at = end;
@@ -191,6 +192,14 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Asks whether to go on at `offset`.
+fn ask(offset: u64, go_on: &mut dyn FnMut() -> bool) -> Result<(), PreambleDamage> {
+    match go_on() {
+        true => Ok(()),
+        false => Err(damage(offset, "nobody wants to know any more")),
+    }
+}
+
 fn mismatch(block: &Block, offset: u64, bytes: u64) -> PreambleDamage {
     let text = format!(
         "a block of {bytes} bytes with {} keys of database {} does not match its checksum",
@@ -218,7 +227,7 @@ fn blocks_of(file: &dyn File, preamble: &Preamble) -> Result<Vec<Block>, Preambl
     read_index(&tail, at).map_err(|error| damage(at, error.to_string()))
 }
 
-/// Looks whether what `file` begins with could be loaded, without keeping it. `go_on` is asked before each block.
+/// Looks whether what `file` begins with could be loaded, without keeping it. `go_on` is asked now and then.
 pub(super) fn check(
     file: &dyn File,
     preamble: &Preamble,
@@ -230,11 +239,10 @@ pub(super) fn check(
     let source = Source::new(file, preamble, &blocks, 0, limits, &progress);
     for index in 0..blocks.len() {
         let range = source.range(index);
-        if !go_on() {
-            return Err(damage(range.start, "nobody wants to know any more"));
-        }
-        if range.end.saturating_sub(range.start) > CHECKED_BYTES_MAX {
-            source.sum(index)?;
+        ask(range.start, go_on)?;
+        // The first one has the libraries of functions, which are no single record and are loaded whole at a start, too.
+        if index > 0 && range.end.saturating_sub(range.start) > CHECKED_BYTES_MAX {
+            source.sum(index, go_on)?;
             continue;
         }
         let decoded = source.decode(index)?;

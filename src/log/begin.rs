@@ -121,7 +121,16 @@ pub fn begin(
         // It may be in force. Whoever is told that this has failed must not find these data at a later start, when
         // they are old.
         match before.store(&*disk, dir) {
-            Ok(()) => discard(),
+            Ok(()) => {
+                discard();
+                // Nor is one of the earlier attempts in force any more.
+                let kept: Vec<String> = before.all_names().collect();
+                let attempts = left.doubtful.drain(..).map(|doubtful| doubtful.manifest);
+                let names = attempts.flat_map(|manifest| manifest.all_names().collect::<Vec<_>>());
+                for name in names.filter(|name| !kept.contains(name)) {
+                    let _ = disk.remove(&dir.join(name));
+                }
+            }
             Err(again) => {
                 error = io::Error::other(format!(
                     "{error}. What was there before could not be put back either: {again}. The next start \

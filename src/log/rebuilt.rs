@@ -123,10 +123,13 @@ impl Known {
         SegmentLine { sequence, identity, first_lsn, end }
     }
 
-    /// Whether there is room behind the last frame, which a segment has only as long as it is the last one.
+    /// Whether there is room behind the last frame, which a segment has as long as it is the last one. (One that is not
+    /// keeps it only if it could not be cut.)
     fn has_room(&self) -> bool {
+        let first = FrameReader::FIRST_OFFSET;
         let mut reader = FrameReader::new(self.file.clone(), self.len, self.header.identity.seed());
-        let written = reader.written_end(FrameReader::FIRST_OFFSET);
+        // The last frame may end in zeros.
+        let written = reader.written_end(first).max(self.walk(first, Lsn::MAX).bytes);
         self.len.is_multiple_of(segment::HEADER_BYTES as u64) && written < self.len
     }
 }

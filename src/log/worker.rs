@@ -19,6 +19,9 @@ use std::time::Duration;
 /// What a roll is wanted for if no frame waits for room: a compaction is to begin.
 pub(super) const COMPACTION_ROLL: u64 = 1;
 
+/// A roll waits so long for a segment that is being prepared; then it fails, and the log heals as soon as it can.
+const PREPARING_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the log thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -193,7 +196,7 @@ impl Log {
     }
 
     /// Seals the current segment and goes on in the next: the seal's sync, the new header and the
-    /// manifest are durable before the first frame. In between, drains wait in the commit buffer.
+    /// manifest are durable before the first frame. In between, what is to be drained waits in the commit buffer.
     pub fn roll(&self) {
         let busy = self.busy();
         let mut writer = self.writer.lock();
@@ -215,10 +218,15 @@ impl Log {
 
     fn roll_locked(&self, writer: &mut MutexGuard<'_, Writer>, frame_bytes: u64) -> io::Result<()> {
         self.seal(writer)?;
+        let doubtful = writer.doubtful.len();
         match self.begin_next(writer, frame_bytes, |_| Ok(())) {
-            // What is being prepared may have taken the room that another one would need.
-            Err(_) if writer.is_preparing => {
-                self.prepared.wait_while(writer, |writer| writer.is_preparing);
+            // What is being prepared may have taken the room that another one would need. But once a manifest that ends
+            // this segment may be in force, nothing may be written to it while this waits.
+            Err(_) if writer.is_preparing && writer.doubtful.len() == doubtful => {
+                // Nobody waits for what was sealed.
+                MutexGuard::unlocked(writer, || self.notify());
+                let is_preparing = |writer: &mut Writer| writer.is_preparing;
+                self.prepared.wait_while_for(writer, is_preparing, PREPARING_PATIENCE);
                 // A drain that waited for the writer has come in between.
                 self.seal(writer)?;
                 self.begin_next(writer, frame_bytes, |_| Ok(()))

@@ -380,6 +380,43 @@ fn a_segment_that_takes_the_last_room_while_it_is_prepared_is_waited_for() {
 }
 
 #[test]
+fn once_a_manifest_that_ends_the_segment_may_be_in_force_a_roll_waits_for_nothing() {
+    let mut world = World::new(Config::new(16, Durability::EverySec));
+    let (log, disk) = (world.log.clone(), world.disk.clone());
+    let mut begun = false;
+    world.disk.observe(move |operation, _| {
+        let prepares = matches!(operation, Operation::Allocate(path)
+            if path.ends_with("segment-0000000000000002.log"));
+        if prepares && !std::mem::replace(&mut begun, true) {
+            // The manifest is replaced, and then nobody knows whether that is durable.
+            let mut fails = true;
+            let mut renamed = false;
+            disk.inject(move |operation| match operation {
+                Operation::Rename(path) if path.ends_with(manifest::NAME) => {
+                    renamed = true;
+                    None
+                }
+                Operation::SyncDir if renamed && std::mem::take(&mut fails) => Some(injected()),
+                _ => None,
+            });
+            log.roll();
+            assert!(log.has_failed(), "what is drained now would be lost");
+        }
+    });
+    let came = (0..100_000).any(|_| {
+        world.step();
+        world.log.stats().failures > 0
+    });
+    assert!(came, "it was never prepared");
+    world.disk.inject(|_| None);
+    world.settle();
+    world.sync();
+    let disk = Crash::LosesAll.disk(&world.disk.snapshot());
+    let (engine, _) = open(&disk, &world.clock, world.config.options(), 5).unwrap();
+    assert_eq!(digest(engine.lock().keyspace()), world.model.lock().units.last().unwrap().digest);
+}
+
+#[test]
 fn a_reply_is_settled_under_its_own_condition_after_a_change_to_a_laxer_one() {
     let mut world = World::new(Config::new(14, Durability::Always));
     let batch =
