@@ -129,8 +129,11 @@ fn the_log_is_rewritten_by_itself_once_it_has_grown() {
     let mut client = server.client();
     let value = "v".repeat(1000);
     let rewritten = eventually("it is rewritten", || {
-        for number in 0..200 {
-            client.call(&format!("SET key:{number} {value}"));
+        // What is written during a rewrite comes behind the new base's RDB, and a slow one may meet much of it.
+        if info(&mut client, "aof_rewrite_in_progress") == "0" {
+            for number in 0..200 {
+                client.call(&format!("SET key:{number} {value}"));
+            }
         }
         let base: u64 = info(&mut client, "aof_base_size").parse().unwrap();
         (base > 0).then_some(base)
