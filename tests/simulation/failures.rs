@@ -344,6 +344,8 @@ fn a_segment_that_takes_the_last_room_while_it_is_prepared_is_waited_for() {
     let (log, disk) = (world.log.clone(), world.disk.clone());
     let (rolled, has_rolled) = channel();
     let mut begun = false;
+    let was_prepared = Arc::new(AtomicU64::new(0));
+    let prepared = was_prepared.clone();
     world.disk.observe(move |operation, _| {
         // Its room is there, its zeros are not.
         let prepares = matches!(operation, Operation::Allocate(path)
@@ -358,6 +360,7 @@ fn a_segment_that_takes_the_last_room_while_it_is_prepared_is_waited_for() {
                 let _ = rolled.send(());
             });
             let _ = has_started.recv();
+            prepared.store(1, Ordering::Relaxed);
             // It fails at once, or waits for this preparation: then there is nothing to see of it yet.
             for _ in 0..100 {
                 if roll.is_finished() {
@@ -370,9 +373,11 @@ fn a_segment_that_takes_the_last_room_while_it_is_prepared_is_waited_for() {
     let first = world.log.sizes().0;
     let came = (0..100_000).any(|_| {
         world.step();
-        has_rolled.try_recv().is_ok()
+        was_prepared.load(Ordering::Relaxed) > 0
     });
     assert!(came, "it was never prepared");
+    // A limit of a minute only says that it hangs.
+    has_rolled.recv_timeout(Duration::from_secs(60)).expect("the roll ends with the preparation");
     assert_eq!(world.log.stats().failures, 0, "the room was there");
     assert!(world.log.sizes().0 > first);
     world.disk.set_quota(None);
