@@ -107,8 +107,8 @@ impl Log {
     /// base's LSN. Before that, `check` reads the new base as a start would.
     ///
     /// # Errors
-    /// Those of the disk, and `InvalidData` if the new base cannot be read. The old files are in force then; or, if replacing the manifest itself failed, nobody
-    /// knows which, and all stay until the manifest is replaced again.
+    /// Those of the disk, and `InvalidData` if the new base cannot be read. The old files are in force then; or, if
+    /// replacing the manifest itself failed, nobody knows which, and all stay until the manifest is replaced again.
     pub fn finish_base(
         &self,
         mut base: BaseWriter,

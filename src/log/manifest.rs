@@ -14,7 +14,7 @@ pub const NAME: &str = "manifest";
 /// The name under which a new manifest is written before it replaces the old one.
 pub const TEMPORARY_NAME: &str = "manifest.tmp";
 /// The longest manifest that is read, and so the longest that is stored: some 100,000 files.
-const BYTES_MAX: u64 = 16 << 20;
+pub(super) const BYTES_MAX: u64 = 16 << 20;
 /// So much of that is left to starts, closes and compactions when the log begins no further segment for commands: what was
 /// acknowledged must be within reach, and a compaction is the way out.
 pub(super) const ROOM_BYTES: u64 = 1 << 20;

@@ -13,9 +13,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// No more of a damaged manifest is looked at.
-const MANIFEST_BYTES_MAX: u64 = 16 << 20;
-
 /// What the files tell besides what the data set consists of.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -237,7 +234,8 @@ pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError>
     let (dataset, timelines) = (newest.dataset, vec![newest.timeline]);
     // Nothing of it is taken for true that the files do not bear out.
     let left = disk.open_to_read(&dir.join(manifest::NAME));
-    let left = left.and_then(|file| disk::read_all(&*file, MANIFEST_BYTES_MAX)).unwrap_or_default();
+    let left =
+        left.and_then(|file| disk::read_all(&*file, manifest::BYTES_MAX)).unwrap_or_default();
     unknown.retain(|file| match file.known(&left, &newest) {
         Some(known) => {
             segments.push(known);

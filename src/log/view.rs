@@ -186,8 +186,7 @@ impl View {
         // has room behind its last frame.
         let len = file.len().map_err(disk_error("measuring", path))?;
         let mut reader = FrameReader::new(file.clone(), len, identity.seed());
-        let mut headers = reader.headers((FrameReader::FIRST_OFFSET, first_lsn));
-        let last = headers.by_ref().last();
+        let last = reader.headers((FrameReader::FIRST_OFFSET, first_lsn)).last();
         let behind = last.map(|(at, frame)| (at + frame.frame_bytes(), frame.end_lsn()));
         let (bytes, lsn) = behind.unwrap_or((FrameReader::FIRST_OFFSET, first_lsn));
         let end = (bytes == len).then_some(SegmentEnd { lsn, bytes });
