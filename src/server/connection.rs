@@ -14,6 +14,7 @@ use crate::engine::{Session, UNBLOCKED, Unserved, WaitReply, Waiter};
 use crate::log::{Durability, Gate, Log, Lsn, Passage};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
+use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -72,7 +73,8 @@ pub struct Connection<S> {
     next_request: usize,
     /// What is wrong with the bytes behind `requests`.
     broken: Option<Broken>,
-    input: Vec<u8>,
+    /// What was read and is not executed. A batch moves its beginning on, and no byte.
+    input: BytesMut,
     /// Bytes at the start of the input that `requests` take.
     consumed: usize,
     /// The input may hold whole requests that were not executed yet.
@@ -148,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             requests: Vec::new(),
             next_request: 0,
             broken: None,
-            input: Vec::new(),
+            input: BytesMut::new(),
             consumed: 0,
             more: false,
             output: Vec::new(),
@@ -305,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // A long batch was divided; what is left keeps its place in the input.
             self.more = !self.closing;
         } else {
-            self.input.drain(..std::mem::take(&mut self.consumed));
+            self.input.advance(std::mem::take(&mut self.consumed));
             // A command that waits before it gets its reply first.
             if self.state.block.is_none()
                 && let Some(broken) = self.broken.take()
@@ -324,8 +326,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Broken::Http => self.shared.http_reports.report(&self.client.info.addr),
                 }
             }
-            if self.input.is_empty() && self.input.capacity() > KEPT_BYTES_MAX {
-                self.input = Vec::new();
+            // Room behind the beginning does not count as capacity until it is reclaimed.
+            if self.input.is_empty() && self.input.try_reclaim(KEPT_BYTES_MAX + 1) {
+                self.input = BytesMut::new();
             }
         }
         self.publish();
@@ -761,6 +764,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The engine may be poisoned.
+            return;
+        }
         if self.session.watched() > 0 {
             self.shared.engine.lock().forget_transaction(&mut self.session);
         }
