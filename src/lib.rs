@@ -92,9 +92,10 @@
 //! | `log-compress` | compresses retired segments ([`log::Log::compress_retired`]); with a low priority |
 //! | `snapshot` | while one is taken: compresses and writes it; with a low priority |
 //! | at start | one fewer than there are cores decode the blocks of a base, the main one fills the keyspace |
+//! | `logger` | writes the server's own log, so that what logs under a lock does not wait for a file |
 //!
-//! A panic of `load`, `log` or `log-prepare` aborts the process ([`server::shared::start_vital`]); one of `log-compress` or
-//! `snapshot` only ends what that was doing.
+//! A panic in any of them ends the process ([`server::panic`]). In a program that embeds the engine, a guard that a panic
+//! drops poisons it: nothing more is executed or logged.
 //!
 //! # Locks
 //!

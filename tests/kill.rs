@@ -1,4 +1,4 @@
-//! `kill -9` while clients write, again and again on the same directory: what was acknowledged is
+//! `kill -9`, or a panic within a transaction, while clients write, again and again on the same directory: what was acknowledged is
 //! there after the restart, with exact values; nothing is there that nobody sent; and what survives is
 //! a prefix of the order in which it was executed.
 //!
@@ -214,7 +214,29 @@ fn check(client: &mut Client, round: u64, written: &[Written]) -> Survived {
     Survived { journal, keys: survived }
 }
 
-fn kill_repeatedly(mode: &str) {
+/// How a server ends in the middle of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// `kill -9`.
+    Kill,
+    /// A panic between two writes of a transaction, which must leave nothing.
+    Panic,
+}
+
+impl End {
+    fn carry_out(self, server: Server) {
+        match self {
+            End::Kill => server.kill(),
+            End::Panic => {
+                let log =
+                    server.panic(&["MULTI", "SET half:1 x", "DEBUG PANIC", "SET half:2 x", "EXEC"]);
+                assert!(log.contains("has panicked at src/"), "{log}");
+            }
+        }
+    }
+}
+
+fn kill_repeatedly(mode: &str, end: End) {
     let kills = if full_scale() { 100 } else { 10 };
     let mut random = Random(seed(7));
     let mut acknowledged = 0;
@@ -226,6 +248,7 @@ fn kill_repeatedly(mode: &str) {
         if round == 0 {
             history.clear();
             let directives = ["--appendfsync", mode, "--log-segment-size", "64kb"];
+            let directives = [&directives[..], &["--enable-debug-command", "yes"]].concat();
             setup = Some(Setup::new(&directives));
         }
         let setup: &Setup = setup.as_ref().expect("begun with the first round");
@@ -234,7 +257,7 @@ fn kill_repeatedly(mode: &str) {
         let writers: Vec<_> =
             (0..WRITERS).map(|id| std::thread::spawn(move || write(port, round, id))).collect();
         std::thread::sleep(Duration::from_millis(30 + random.below(120)));
-        server.kill();
+        end.carry_out(server);
         let written: Vec<Written> = writers.into_iter().map(|w| w.join().expect("wrote")).collect();
         acknowledged += written.iter().map(|w| w.journal_len.len()).sum::<usize>();
         if kill % 3 == 1 {
@@ -283,20 +306,37 @@ fn kill_repeatedly(mode: &str) {
     // Otherwise this has tested nothing.
     assert!(acknowledged as u64 > kills, "only {acknowledged} steps were acknowledged");
     assert!(segments_max > 5, "only {segments_max} segments");
-    eprintln!("{mode}: {kills} kills, {acknowledged} acknowledged steps, {segments_max} segments");
+    eprintln!(
+        "{mode}, {end:?}: {kills} ends, {acknowledged} acknowledged steps, {segments_max} segments"
+    );
 }
 
 #[test]
 fn a_killed_server_loses_nothing_acknowledged_under_always() {
-    kill_repeatedly("always");
+    kill_repeatedly("always", End::Kill);
 }
 
 #[test]
 fn a_killed_server_loses_nothing_acknowledged_under_everysec() {
-    kill_repeatedly("everysec");
+    kill_repeatedly("everysec", End::Kill);
 }
 
 #[test]
 fn a_killed_server_loses_nothing_acknowledged_under_no() {
-    kill_repeatedly("no");
+    kill_repeatedly("no", End::Kill);
+}
+
+#[test]
+fn a_panicked_server_loses_nothing_acknowledged_under_always() {
+    kill_repeatedly("always", End::Panic);
+}
+
+#[test]
+fn a_panicked_server_loses_nothing_acknowledged_under_everysec() {
+    kill_repeatedly("everysec", End::Panic);
+}
+
+#[test]
+fn a_panicked_server_loses_nothing_acknowledged_under_no() {
+    kill_repeatedly("no", End::Panic);
 }

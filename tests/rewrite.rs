@@ -191,3 +191,39 @@ fn replaced_files_are_kept_as_long_as_retention_says() {
     eventually("they are removed", || (files(&setup.log_dir(), "base-").len() == 1).then_some(()));
     eventually("compressed ones too", || (compressed() == 0).then_some(()));
 }
+
+#[test]
+fn after_a_panic_amid_a_rewrite_none_begins_by_itself_until_one_that_was_asked_for_succeeds() {
+    let mut setup = Setup::new(&["--enable-debug-command", "yes"]);
+    let server = setup.start();
+    let mut client = server.client();
+    (0..3).for_each(|part| fill(&mut client, part));
+    let before = contents(&mut client);
+    // In one batch, so that the rewrite has not come far.
+    server.panic(&["BGREWRITEAOF", "DEBUG PANIC"]);
+
+    setup.set_directives(&[
+        "--auto-aof-rewrite-min-size",
+        "1kb",
+        "--auto-aof-rewrite-percentage",
+        "1",
+    ]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_same_contents(&contents(&mut client), &before);
+    assert_eq!(info(&mut client, "background_suspended"), "1");
+    eventually("a rewrite would have begun by itself", || {
+        (info(&mut client, "uptime_in_seconds").parse::<u64>().expect("a number") >= 2)
+            .then_some(())
+    });
+    assert!(!server.log().contains(STARTED), "{}", server.log());
+    assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+    rewritten(&mut client);
+    assert_eq!(info(&mut client, "background_suspended"), "0");
+    (3..6).for_each(|part| fill(&mut client, part));
+    eventually("a rewrite begins by itself", || {
+        (server.log().matches(STARTED).count() > 1).then_some(())
+    });
+    server.kill();
+    assert_eq!(setup.start().info("background_suspended"), "0");
+}

@@ -125,6 +125,8 @@ struct State {
     waiters: HashMap<u64, Arc<Waiter>>,
     /// The number of the last one.
     next_waiter: u64,
+    /// Set while a guard is out. It stays set when a panic drops the guard, with a unit half done.
+    poisoned: bool,
     /// The snapshot at hand.
     snapshot: Option<snapshot::Running>,
     snapshot_stats: snapshot::SnapshotStats,
@@ -221,8 +223,13 @@ impl Engine {
 
     /// Takes the engine, to execute a bounded batch. What was executed goes to the log when the guard
     /// is dropped. Only connection threads do this.
+    ///
+    /// # Panics
+    /// After a panic while a guard was out: the keyspace may hold a part of a unit, which no log has.
     pub fn lock(&self) -> Guard<'_> {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        assert!(!state.poisoned, "the engine is poisoned: a panic left a unit half done");
+        state.poisoned = true;
         let now_ms = self.machine.clock.unix_ms();
         let mark_us = self.machine.clock.monotonic_us();
         Guard {
@@ -262,6 +269,7 @@ impl State {
             loading: false,
             waiters: HashMap::new(),
             next_waiter: 0,
+            poisoned: false,
             snapshot: None,
             snapshot_stats: snapshot::SnapshotStats::default(),
         }
@@ -435,8 +443,10 @@ impl Guard<'_> {
         match &state.log {
             Some(log) => {
                 let db = state.unit.stream_db.expect("an effect selects a database");
-                let lsn = log.append(&mut state.unit.effects, db as u32);
-                debug_assert_eq!(lsn, state.lsn);
+                // Gates open by the engine's LSN: were the log's behind it, replies would leave too early.
+                let end = log.appended_lsn() + state.unit.effects.len() as u64;
+                assert_eq!(end, state.lsn, "the log's LSN is not the engine's");
+                log.append(&mut state.unit.effects, db as u32);
             }
             None => state.unit.effects.clear(),
         }
@@ -449,7 +459,13 @@ impl Guard<'_> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A part of a unit is not logged, and nothing behind it.
+            self.state.unit.effects.clear();
+            return;
+        }
         self.flush_effects();
+        self.state.poisoned = false;
     }
 }
 

@@ -11,6 +11,7 @@ use crate::env::SimClock;
 use crate::log::Log;
 use crate::resp::{Args, Reply};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// A server for which `LASTSAVE` is the moment at which something happens to the log.
@@ -136,4 +137,24 @@ fn a_transaction_in_which_the_log_heals_leaves_expired_keys_to_its_end() {
     // The next unit asks anew.
     assert!(run(&engine, nothing, &["GET old_read"]).0.wrote);
     assert_eq!(contents(&engine, false).len(), count - 1);
+}
+
+fn panics(_: &Log) {
+    panic!("on purpose");
+}
+
+#[test]
+fn a_panic_within_a_transaction_discards_it_and_poisons_the_engine() {
+    let (disk, clock, engine) = with_expired_keys();
+    let before = contents(&engine, true);
+    let log = engine.log().expect("there is one");
+    let appended = log.appended_lsn();
+    let lines = ["MULTI", "SET half x", "LASTSAVE", "SET other x", "EXEC"];
+    catch_unwind(AssertUnwindSafe(|| run(&engine, panics, &lines))).expect_err("a panic");
+    catch_unwind(AssertUnwindSafe(|| engine.lock().lsn())).expect_err("the engine is poisoned");
+    assert_eq!(log.appended_lsn(), appended, "nothing was logged");
+    log.submit();
+    drop((engine, log));
+    let again = open(&disk, &clock, 0).0;
+    assert_eq!(contents(&again, true), before);
 }

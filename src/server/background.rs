@@ -3,6 +3,7 @@
 //! A thread of its own writes; what it writes is encoded by the I/O threads, in slices behind their batches, and by
 //! [`save_slices`] while nobody sends commands.
 
+use super::panic::{self, OwnWork};
 use super::saves;
 use super::shared::Shared;
 use crate::commands::{CommandError, CommandResult};
@@ -12,7 +13,7 @@ use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
 use crate::log::{CompressError, Compressed, Log};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -26,6 +27,9 @@ const IDLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// After the disk has refused a compressed segment, so long until it is tried again.
 const COMPRESSION_PAUSE: Duration = Duration::from_secs(60);
+
+/// While nothing begins by itself, so long until the thread that compresses looks whether that has ended.
+const SUSPENDED_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,7 @@ impl Default for Outcome {
 
 struct Running {
     task: Task,
+    _work: OwnWork,
     parts: Arc<Parts>,
     started: Instant,
 }
@@ -78,6 +83,8 @@ pub struct Background {
     begun: Notify,
     /// So much is kept for the snapshot at hand that writers wait.
     crowded: AtomicBool,
+    /// An earlier server has panicked amid such work: none begins by itself.
+    suspended: Arc<AtomicBool>,
 }
 
 /// What `INFO` shows.
@@ -104,6 +111,44 @@ impl Background {
         }
     }
 
+    /// Whether snapshots begin by themselves, and retired segments are compressed.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Relaxed)
+    }
+
+    /// Lets nothing begin by itself if an earlier server has left a mark in `dir`.
+    pub fn suspend_if_marked(&self, dir: &Path) {
+        if panic::is_marked(dir) {
+            self.suspended.store(true, Ordering::Relaxed);
+            log_warning!(
+                "A panic has ended the server while a snapshot was being taken or a retired segment compressed \
+                 (see {}). Neither begins by itself until a BGREWRITEAOF or BGSAVE has succeeded",
+                dir.join(panic::MARK_NAME).display()
+            );
+        }
+    }
+
+    /// A snapshot has succeeded: whatever has panicked does not any more.
+    fn resume(&self, dir: &Path) {
+        if !self.is_suspended() {
+            return;
+        }
+        match panic::unmark(dir) {
+            Ok(()) => log_notice!("Snapshots begin by themselves again"),
+            Err(error) => {
+                let path = dir.join(panic::MARK_NAME);
+                log_warning!("{} could not be removed: {error}", path.display());
+            }
+        }
+        self.suspended.store(false, Ordering::Relaxed);
+    }
+
+    /// What the thread that compresses retired segments of `log` does until that is closed.
+    pub fn compression(&self, log: Arc<Log>) -> impl FnOnce() + Send + 'static {
+        let suspended = self.suspended.clone();
+        move || compress_retired(&log, &suspended)
+    }
+
     /// Whether commands that write are to wait before they take the engine.
     pub fn is_crowded(&self) -> bool {
         self.crowded.load(Ordering::Relaxed)
@@ -127,7 +172,6 @@ impl Background {
             }
             state.thread.take()
         };
-        // A thread that panicked has already said so.
         let _ = thread.map(JoinHandle::join);
     }
 }
@@ -219,7 +263,8 @@ fn begin(shared: &Arc<Shared>, engine: &mut Guard<'_>, task: Task) -> bool {
     };
     let Some(begun) = engine.begin_snapshot(format) else { return false };
     let parts = begun.parts.clone();
-    state.running = Some(Running { task, parts: parts.clone(), started: Instant::now() });
+    let (started, _work) = (Instant::now(), OwnWork::begin());
+    state.running = Some(Running { task, _work, parts: parts.clone(), started });
     // The one before has ended; only its handle is left.
     let before = state.thread.take();
     let shared_there = shared.clone();
@@ -227,16 +272,13 @@ fn begin(shared: &Arc<Shared>, engine: &mut Guard<'_>, task: Task) -> bool {
     let work = move || {
         let _ = before.map(JoinHandle::join);
         yield_to_others();
-        // A panic must not leave a snapshot behind that nobody takes: writers would wait for it for ever.
-        let result = catch_unwind(AssertUnwindSafe(|| match (task, log) {
+        let result = match (task, log) {
             (Task::Rewrite, Some(log)) => {
                 compact(&log, &begun, &mut || begun.parts.wait(WRITER_PATIENCE))
             }
             (Task::Rewrite, None) => Err(SnapshotError::Aborted),
             (Task::Save, _) => save(&shared_there, &begun),
-        }));
-        let panicked = |_| Err(SnapshotError::Disk(std::io::Error::other("its thread panicked")));
-        let result = result.unwrap_or_else(panicked);
+        };
         if result.is_err() {
             begun.parts.abort();
         }
@@ -281,11 +323,19 @@ fn save(shared: &Shared, begun: &Begun) -> Result<(), SnapshotError> {
     shared.engine.dump(begun, &path, &mut || begun.parts.wait(WRITER_PATIENCE)).map(|_| ())
 }
 
-/// The thread that compresses retired segments of `log` until that is closed.
-pub fn compress_retired(log: &Log) {
+fn compress_retired(log: &Log, suspended: &AtomicBool) {
     yield_to_others();
     loop {
-        let patience = match log.compress_retired() {
+        if suspended.load(Ordering::Relaxed) {
+            if !log.wait_for_retired(Some(SUSPENDED_PAUSE)) {
+                return;
+            }
+            continue;
+        }
+        let work = OwnWork::begin();
+        let compressed = log.compress_retired();
+        drop(work);
+        let patience = match compressed {
             Ok(Some(Compressed { name, raw_bytes, bytes })) => {
                 log_notice!(
                     "Compressed {raw_bytes} bytes of a retired segment to {name}, {bytes} bytes"
@@ -317,6 +367,7 @@ fn ended(shared: &Shared, task: Task, result: Result<(), SnapshotError>) {
         Ok(()) => {
             state.failures = 0;
             state.failed_at = None;
+            shared.background.resume(Path::new(&shared.config.read().dir.0));
             log_notice!("{} succeeded, {:.3} seconds", name(task), took.as_secs_f64());
         }
         Err(SnapshotError::Aborted) => {
@@ -402,8 +453,9 @@ pub fn tick(shared: &Arc<Shared>) {
             return;
         }
         let pause = Duration::from_secs(u64::from(state.failures.min(60)));
-        let waits = state.failed_at.is_some_and(|at| at.elapsed() < pause);
-        let due = shared.saves.due(&config.save, changes);
+        let suspended = shared.background.is_suspended();
+        let waits = suspended || state.failed_at.is_some_and(|at| at.elapsed() < pause);
+        let due = shared.saves.due(&config.save, changes).filter(|_| !suspended);
         if let Some((changes, seconds)) = due {
             log_notice!("{changes} changes in {seconds} seconds. Saving...");
         }

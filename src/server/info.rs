@@ -235,6 +235,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "aof_last_rewrite_time_sec", status.last_rewrite.took_s);
     field(out, "aof_current_rewrite_time_sec", rewrite_s.unwrap_or(-1));
     field(out, "aof_last_bgrewrite_status", word(status.last_rewrite));
+    field(out, "background_suspended", u8::from(shared.background.is_suspended()));
     for (name, value) in background::fields(&engine.snapshot_stats()) {
         field(out, name, value);
     }

@@ -1,18 +1,22 @@
 //! The server's own log: one line for each message, in the form that tools for Redis read.
 //!
 //! `PID:role DD Mon YYYY HH:MM:SS.mmm level message`, to standard output or to a file that is opened for
-//! every line, so that it can be moved away at any time. Logging never fails and never panics: a message
+//! every group of lines, so that it can be moved away at any time. Logging never fails and never panics: a message
 //! that cannot be written is lost, and the server goes on.
+//!
+//! Once the server runs, lines are written by a [`Thread`] of their own, so that no caller waits for a file or a pipe:
+//! many of them hold the engine. What waits for it is bounded; beyond, lines are dropped and counted.
 
 use super::config::values::SyslogFacility;
 use super::config::{Config, LogLevel};
-use parking_lot::RwLock;
+use parking_lot::{Condvar, Mutex, RwLock};
 use std::ffi::CString;
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 use thiserror::Error;
 
@@ -38,6 +42,11 @@ pub enum Role {
     Replica,
 }
 
+/// While more than this waits for the thread, lines are dropped.
+const WAITING_BYTES_MAX: usize = 1 << 20;
+/// A process that aborts waits this long for what is being written.
+const ABORT_PATIENCE: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 struct Target {
     file: Option<PathBuf>,
@@ -47,6 +56,110 @@ struct Target {
 static THRESHOLD: AtomicU8 = AtomicU8::new(LogLevel::Notice as u8);
 static ROLE: AtomicU8 = AtomicU8::new(b'M');
 static TARGET: RwLock<Target> = RwLock::new(Target { file: None, syslog: false });
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting::NONE);
+static ADDED: Condvar = Condvar::new();
+/// Held while lines are written, so that they keep their order.
+static WRITING: Mutex<()> = Mutex::new(());
+
+/// One message, as a line and by itself.
+struct Line {
+    level: LogLevel,
+    text: String,
+    message: String,
+}
+
+/// Lines on their way to the thread.
+struct Waiting {
+    lines: Vec<Line>,
+    bytes: usize,
+    /// Lines that had no room.
+    dropped: u64,
+    /// Whether there is a thread; otherwise the caller writes.
+    has_thread: bool,
+}
+
+impl Waiting {
+    const NONE: Self = Self { lines: Vec::new(), bytes: 0, dropped: 0, has_thread: false };
+
+    /// Takes what waits, and a line about what was dropped behind it.
+    fn take(&mut self) -> Vec<Line> {
+        let mut lines = std::mem::take(&mut self.lines);
+        self.bytes = 0;
+        if self.dropped > 0 {
+            let dropped = std::mem::take(&mut self.dropped);
+            lines.push(Line::new(
+                LogLevel::Warning,
+                format!("{dropped} lines were dropped here: the log is not written fast enough"),
+            ));
+        }
+        lines
+    }
+}
+
+impl Line {
+    fn new(level: LogLevel, message: String) -> Self {
+        let role = char::from(ROLE.load(Ordering::Relaxed));
+        let text = format_line(std::process::id(), role, SystemTime::now(), level, &message);
+        Self { level, text, message }
+    }
+}
+
+/// The thread that writes lines, until this is dropped. What is logged then is written by the caller again.
+pub struct Thread(Option<JoinHandle<()>>);
+
+impl Thread {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the system starts no thread.
+    pub fn start() -> io::Result<Self> {
+        WAITING.lock().has_thread = true;
+        match std::thread::Builder::new().name("logger".into()).spawn(write_until_ended) {
+            Ok(thread) => Ok(Self(Some(thread))),
+            Err(error) => {
+                WAITING.lock().has_thread = false;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        WAITING.lock().has_thread = false;
+        ADDED.notify_all();
+        // It writes what waits, and ends.
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
+
+fn write_until_ended() {
+    loop {
+        let ended = {
+            let mut waiting = WAITING.lock();
+            ADDED
+                .wait_while(&mut waiting, |waiting| waiting.lines.is_empty() && waiting.has_thread);
+            !waiting.has_thread
+        };
+        let writing = WRITING.lock();
+        let lines = WAITING.lock().take();
+        write(&lines);
+        drop(writing);
+        if ended {
+            return;
+        }
+    }
+}
+
+/// Writes what waits for the thread, before a process that ends without warning. If the thread itself is held up, its
+/// lines are lost.
+pub fn flush_before_abort() {
+    let Some(_writing) = WRITING.try_lock_for(ABORT_PATIENCE) else { return };
+    let Some(mut waiting) = WAITING.try_lock_for(ABORT_PATIENCE) else { return };
+    let lines = waiting.take();
+    drop(waiting);
+    write(&lines);
+}
 
 /// Directs the log where the configuration says. To be called once the data directory is entered, to
 /// which a relative path refers; until then, messages go to standard output.
@@ -92,17 +205,38 @@ pub fn log(level: LogLevel, message: fmt::Arguments<'_>) {
     if !is_enabled(level) {
         return;
     }
-    let message = message.to_string();
-    let role = char::from(ROLE.load(Ordering::Relaxed));
-    let line = format_line(std::process::id(), role, SystemTime::now(), level, &message);
+    let line = Line::new(level, message.to_string());
+    let mut waiting = WAITING.lock();
+    if !waiting.has_thread {
+        drop(waiting);
+        let _writing = WRITING.lock();
+        write(&[line]);
+        return;
+    }
+    let bytes = waiting.bytes + line.text.len();
+    if bytes > WAITING_BYTES_MAX {
+        waiting.dropped += 1;
+        return;
+    }
+    waiting.bytes = bytes;
+    waiting.lines.push(line);
+    drop(waiting);
+    ADDED.notify_one();
+}
+
+fn write(lines: &[Line]) {
+    if lines.is_empty() {
+        return;
+    }
     let target = TARGET.read();
+    let text: String = lines.iter().map(|line| line.text.as_str()).collect();
     // There is no better place to report a failure to log.
     let _ = match &target.file {
-        None => io::stdout().lock().write_all(line.as_bytes()).and_then(|()| io::stdout().flush()),
-        Some(path) => open(path).and_then(|mut file| file.write_all(line.as_bytes())),
+        None => io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()),
+        Some(path) => open(path).and_then(|mut file| file.write_all(text.as_bytes())),
     };
     if target.syslog {
-        write_syslog(level, &message);
+        lines.iter().for_each(|line| write_syslog(line.level, &line.message));
     }
 }
 

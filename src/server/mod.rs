@@ -21,6 +21,7 @@ pub mod load;
 pub mod logger;
 pub mod memory;
 pub mod migrate;
+pub mod panic;
 pub mod run;
 pub mod saves;
 pub mod shared;

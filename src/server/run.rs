@@ -5,9 +5,9 @@ use super::daemon::{self, PidFile, Supervisor};
 use super::listener::{IoThread, Listeners};
 use super::load;
 use super::saves;
-use super::shared::{Shared, start_vital};
+use super::shared::Shared;
 use super::waiters::Waiters;
-use super::{args, logger};
+use super::{args, logger, panic};
 use crate::commands::Settings;
 use crate::data::{KeyHasher, Limits};
 use crate::disk::RealDisk;
@@ -110,7 +110,9 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     if in_background {
         daemon::daemonize()?;
     }
-    // Threads do not survive a fork, so the allocator's begin after it.
+    // Threads do not survive a fork, so they begin after it.
+    let _logging = logger::Thread::start()?;
+    panic::install_hook(Path::new(&config.dir.0));
     set_allocator_thread(config.jemalloc_bg_thread);
     log_notice!("{}", args::version());
     log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
@@ -135,6 +137,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let shared = Arc::new(Shared { config_file: loaded.file, started, ..shared });
     let exit_asked = shared.exit.subscribe();
     shared.counters.memory_at_start_bytes.store(super::memory::used(), Ordering::Relaxed);
+    shared.background.suspend_if_marked(Path::new(&shared.config.read().dir.0));
     log_notice!("Server initialized");
     Listeners::start(&shared, threads.clone())?;
     // Who cannot listen does not take the file from another one.
@@ -194,7 +197,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     {
         let (shared, supervisor) = (shared.clone(), supervisor.clone());
         // Not joined: whoever ends the server while it loads does not wait for that.
-        start_vital("load", move || load_data(&shared, &supervisor))?;
+        let work = move || load_data(&shared, &supervisor);
+        std::thread::Builder::new().name("load".into()).spawn(work)?;
     }
     let status = wait_for_exit(exit_asked);
     let status = end(&shared, &supervisor, status);

@@ -5,7 +5,6 @@ use super::config::Config;
 use super::waiters::Waiters;
 use crate::engine::Engine;
 use parking_lot::{Mutex, RwLock};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -135,13 +134,11 @@ impl Shared {
             ("log-prepare", crate::log::Log::run_prepare),
         ] {
             let log = log.clone();
-            let thread = start_vital(name, move || run(&log));
+            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&log));
             threads.push(thread.expect("the system starts threads"));
         }
-        // The server goes on without this one, and would panic again after a restart: its files stay as they are.
-        let (log, name) = (log.clone(), "log-compress".into());
-        let work = move || super::background::compress_retired(&log);
-        let thread = std::thread::Builder::new().name(name).spawn(work);
+        let work = self.background.compression(log.clone());
+        let thread = std::thread::Builder::new().name("log-compress".into()).spawn(work);
         threads.push(thread.expect("the system starts threads"));
     }
 
@@ -151,7 +148,6 @@ impl Shared {
     /// Those of the disk.
     pub fn close_log(&self, log: &crate::log::Log) -> std::io::Result<()> {
         log.begin_close();
-        // The one that may have panicked is not needed here, and has already said so.
         self.log_threads.lock().drain(..).for_each(|thread| drop(thread.join()));
         log.close()
     }
@@ -171,50 +167,5 @@ impl Shared {
     /// Adds to a counter.
     pub fn count(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
-    }
-}
-
-/// Starts a thread without which nothing goes on: if it panics, the process is aborted.
-///
-/// Otherwise the others would go on around it, with clients that are told for ever that the data are being loaded, or
-/// writes that wait for a sync without a word. Nothing acknowledged is lost, and whoever supervises the process
-/// sees its end.
-///
-/// # Errors
-/// If the system starts no thread.
-pub fn start_vital(
-    name: &'static str,
-    work: impl FnOnce() + Send + 'static,
-) -> std::io::Result<std::thread::JoinHandle<()>> {
-    std::thread::Builder::new().name(name.into()).spawn(move || {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing");
-            crate::log_warning!("The thread '{name}' has panicked: {text}. The process is aborted");
-            std::process::abort();
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::Command;
-
-    #[test]
-    fn a_panic_of_a_vital_thread_ends_the_process() {
-        const CHILD: &str = "MAINSTAY_TEST_PANICS";
-        if std::env::var_os(CHILD).is_some() {
-            let _ = start_vital("log", || panic!("on purpose")).expect("started").join();
-            return;
-        }
-        let mut child = Command::new(std::env::current_exe().expect("a path"));
-        let name = "server::shared::tests::a_panic_of_a_vital_thread_ends_the_process";
-        let output = child.args(["--exact", "--nocapture", name]).env(CHILD, "1").output();
-        let output = output.expect("it ran");
-        assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{output:?}");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(said.contains("The thread 'log' has panicked: on purpose"), "{said}");
     }
 }

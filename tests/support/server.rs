@@ -2,6 +2,7 @@
 
 use super::{Client, PATIENCE, eventually, free_port, info};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -218,6 +219,16 @@ impl Server {
             let _ = self.child.kill();
         }
         self.wait();
+    }
+
+    /// Sends it commands, the last of which ends it by a panic; gives its log.
+    pub fn panic(mut self, lines: &[&str]) -> String {
+        let mut client = self.client();
+        client.send_all(lines.iter().copied());
+        let status = self.wait();
+        self.readers.drain(..).for_each(|reader| reader.join().expect("read"));
+        assert_eq!(status.signal(), Some(libc::SIGABRT), "{status}:\n{}", self.log());
+        self.log()
     }
 
     fn wait(&mut self) -> ExitStatus {
