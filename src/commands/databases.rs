@@ -2,7 +2,7 @@
 
 use super::numbers::int32;
 use super::spec::{Flags, Spec};
-use super::{CommandError, CommandResult, Context, lazyfree};
+use super::{CommandError, CommandResult, Context};
 use crate::resp::Args;
 
 /// This family's part of the table.
@@ -46,12 +46,7 @@ fn flush(ctx: &mut Context<'_>, db: usize, waits: bool) -> bool {
     if ctx.store.len(db) == 0 {
         return false;
     }
-    let database = ctx.store.flush(db);
-    if waits {
-        drop(database)
-    } else {
-        lazyfree::discard(database)
-    }
+    ctx.store.flush(db, waits);
     true
 }
 

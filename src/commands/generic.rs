@@ -1,8 +1,8 @@
 //! Keys, whatever they hold: `DEL`, `EXISTS`, `RENAME`, `MOVE`, `COPY` and their kin.
 
 use super::spec::{Flags, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context, lazyfree};
-use crate::keyspace::{EntryBox, Removed};
+use super::{CommandError, CommandResult, Context};
+use crate::keyspace::EntryBox;
 use crate::resp::Args;
 
 const FAST_READ: Flags = Flags::READONLY.with(Flags::FAST);
@@ -20,7 +20,7 @@ pub static COMMANDS: [Spec; 8] = [
         .keys(&[KeySpec::range(1, -1, 1, "RM delete")])
         .doc("generic", "1.0.0", "O(N) in the keys and their elements", "Deletes keys.")
         .tips(SUM_OF_SHARDS),
-    Spec::data("unlink", -2, unlink)
+    Spec::data("unlink", -2, del)
         .flags(FAST_WRITE, "keyspace")
         .keys(&[KeySpec::range(1, -1, 1, "RM delete")])
         .doc("generic", "4.0.0", "O(1) a key", "Deletes keys and frees them in the background.")
@@ -49,29 +49,12 @@ pub static COMMANDS: [Spec; 8] = [
         .tips(SUM_OF_SHARDS),
 ];
 
-/// `DEL key [key …]`
+/// `DEL key [key …]` and `UNLINK key [key …]`, which free in the same way.
 fn del(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    delete_each(ctx, args, drop)
-}
-
-/// `UNLINK key [key …]`
-fn unlink(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    delete_each(ctx, args, |removed| {
-        let _ = removed.into_entry().map(lazyfree::discard_entry);
-    })
-}
-
-/// Deletes all keys in `args`; `free` takes what they held.
-fn delete_each(ctx: &mut Context<'_>, args: Args<'_>, free: impl Fn(Removed)) -> CommandResult {
     let mut deleted = 0;
     for name in args.from(1).iter() {
         let key = ctx.store.key(name);
-        if ctx.store.exists(&key)
-            && let Some(removed) = ctx.store.unlink(&key)
-        {
-            free(removed);
-            deleted += 1;
-        }
+        deleted += i64::from(ctx.store.delete(&key));
     }
     if deleted > 0 {
         ctx.store.effect_verbatim(args);

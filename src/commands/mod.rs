@@ -19,7 +19,6 @@ pub mod glob;
 pub mod hashes;
 pub mod hyperloglog;
 pub mod keys;
-mod lazyfree;
 pub mod lists;
 pub mod long_double;
 pub mod memory;

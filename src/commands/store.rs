@@ -8,7 +8,7 @@ use super::CommandError;
 use crate::data::{Buffer, Hash};
 use crate::keyspace::entry::{Collection, NewValue};
 pub use crate::keyspace::waited::Wants;
-use crate::keyspace::{Database, Entry, EntryBox, EntryMut, Gate, Keyspace, Removed, Value};
+use crate::keyspace::{Entry, EntryBox, EntryMut, Garbage, Gate, Keyspace, Value};
 use crate::resp::{Args, OwnedArgs, write_command};
 
 /// What happens to a key whose time has come.
@@ -57,6 +57,8 @@ pub struct Unit {
     pub(crate) seen_lsn: u64,
     /// Whether a reply says something about all keys.
     pub(crate) seen_all: bool,
+    /// What was taken out of the keyspace. Whoever holds the engine drops it once that is free.
+    pub(crate) garbage: Garbage,
     /// The command wants to wait.
     pub(crate) block: Option<BlockRequest>,
     /// Whether the command may wait: not in a transaction.
@@ -246,7 +248,9 @@ impl<'a> Store<'a> {
 
     /// Deletes a key because its time has come, and states that as an effect.
     pub fn expire(&mut self, key: &Key<'_>) {
-        self.keyspace.database_mut(key.db).remove(key.hash, key.bytes);
+        if let Some(old) = self.keyspace.database_mut(key.db).remove(key.hash, key.bytes) {
+            self.unit.garbage.add(old);
+        }
         self.expired(key);
     }
 
@@ -508,19 +512,18 @@ impl<'a> Store<'a> {
     pub fn insert(&mut self, key: &Key<'_>, entry: EntryBox) {
         debug_assert_eq!(entry.view().key(), key.bytes);
         self.touch(key);
-        self.keyspace.database_mut(key.db).insert(key.hash, entry);
+        let old = self.keyspace.database_mut(key.db).insert(key.hash, entry);
+        self.unit.garbage.add(old);
     }
 
     /// Removes a key, live or not; the caller has looked, and states the effect. False if there was none.
     pub fn remove(&mut self, key: &Key<'_>) -> bool {
-        self.unlink(key).is_some()
-    }
-
-    /// As [`Store::remove`], and gives what the key held to be freed elsewhere.
-    pub fn unlink(&mut self, key: &Key<'_>) -> Option<Removed> {
-        let old = self.keyspace.database_mut(key.db).remove(key.hash, key.bytes)?;
+        let Some(old) = self.keyspace.database_mut(key.db).remove(key.hash, key.bytes) else {
+            return false;
+        };
+        self.unit.garbage.add(old);
         self.touch(key);
-        Some(old)
+        true
     }
 
     /// Puts the value of one key, with its expiry time, in place of another's. The caller has looked, and
@@ -531,7 +534,8 @@ impl<'a> Store<'a> {
         let expiry_ms = moving.view().expiry_ms();
         self.touch(from);
         self.touch(to);
-        self.keyspace.database_mut(to.db).attach(to.hash, to.bytes, moving, expiry_ms);
+        let old = self.keyspace.database_mut(to.db).attach(to.hash, to.bytes, moving, expiry_ms);
+        self.unit.garbage.add(old);
     }
 
     /// Deletes a live key. False if there was none. The caller states the effect.
@@ -579,15 +583,15 @@ impl<'a> Store<'a> {
         Some((entry, self.is_expired(entry.expiry_ms())))
     }
 
-    /// Empties a database and gives back what it held, for freeing elsewhere. The caller states the
-    /// effect.
-    pub fn flush(&mut self, db: usize) -> Database {
+    /// Empties a database. With `waits`, what it held is freed before the reply leaves. The caller states the effect.
+    pub fn flush(&mut self, db: usize, waits: bool) {
         self.unit.touched_all = true;
         let database = self.keyspace.database(db);
         let hasher = self.keyspace.hasher();
         self.keyspace.watches.touch_where(db, |key| database.find(hasher.hash(key), key).is_some());
         self.keyspace.waited.touch_all(db);
-        self.keyspace.take(db)
+        let database = self.keyspace.take(db);
+        self.unit.garbage.add_database(database, waits);
     }
 
     /// Exchanges two databases. The caller states the effect.

@@ -26,7 +26,11 @@ impl Guard<'_> {
             0
         } else {
             let fields_due = |key: &[u8]| hashes.push(key.to_vec());
-            let removed = |key: &[u8]| due.push(key.to_vec());
+            let garbage = &mut state.unit.garbage;
+            let removed = |key, old| {
+                due.push(key);
+                garbage.add(old);
+            };
             database.remove_due(cursor, now_ms, SLICE_KEYS, removed, fields_due)
         };
         let mode = ExpiryMode::Delete;

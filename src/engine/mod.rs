@@ -49,7 +49,7 @@ use crate::commands::context::Settings;
 use crate::commands::store::Unit;
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
-use crate::keyspace::Keyspace;
+use crate::keyspace::{Garbage, Keyspace};
 use crate::log::{self, Durability, Log, Lsn, OpenError, Options, Recovery};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -240,6 +240,7 @@ impl Engine {
             refusing: false,
             in_exec: false,
             paused: false,
+            garbage: Garbage::default(),
         }
     }
 }
@@ -288,6 +289,8 @@ pub struct Guard<'a> {
     in_exec: bool,
     /// Whether clients were paused when the unit at hand began.
     paused: bool,
+    /// What was taken out of the keyspace. It is freed last: the engine is free by then.
+    garbage: Garbage,
 }
 
 impl Guard<'_> {
@@ -465,6 +468,7 @@ impl Drop for Guard<'_> {
             return;
         }
         self.flush_effects();
+        self.garbage = std::mem::take(&mut self.state.unit.garbage);
         self.state.poisoned = false;
     }
 }

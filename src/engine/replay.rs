@@ -117,6 +117,7 @@ impl<'a> Replayer<'a> {
         self.reply.clear();
         self.unit.effects.clear();
         self.unit.touched.clear();
+        drop(std::mem::take(&mut self.unit.garbage));
         let state = &mut *self.state;
         let (keyspace, unit) = (&mut state.keyspace, &mut self.unit);
         let mode = ExpiryMode::Ignore;

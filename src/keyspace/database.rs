@@ -339,8 +339,8 @@ impl Database {
         Some(unsafe { EntryMut::from_raw(found.raw()) })
     }
 
-    /// Inserts an entry in place of the one of the same key.
-    pub fn insert(&mut self, hash: u64, mut entry: EntryBox) {
+    /// Inserts an entry in place of the one of the same key, which it gives back.
+    pub fn insert(&mut self, hash: u64, mut entry: EntryBox) -> Removed {
         self.keep(hash, entry.view().key());
         entry.view_mut().set_epoch(self.epoch);
         if self.entries.is_empty() {
@@ -354,6 +354,7 @@ impl Database {
         match self.entries.find_mut(self.place(hash), |known| known.key() == key.key()) {
             None => {
                 self.entries.insert_unique(self.place(hash), entry, deadline);
+                Removed(None)
             }
             Some(mut found) => {
                 if deadline.is_some() || found.is_marked() {
@@ -361,7 +362,7 @@ impl Database {
                 }
                 let old = found.replace(entry);
                 self.expiring -= usize::from(old.view().expiry_ms().is_some());
-                drop(self.adopted(old));
+                self.adopted(old)
             }
         }
     }
@@ -400,13 +401,20 @@ impl Database {
         Some(Moving { entry, big })
     }
 
-    /// Puts such an entry here, in place of the one of the same key.
-    pub fn attach(&mut self, hash: u64, key: &[u8], moving: Moving, expiry_ms: Option<i64>) {
+    /// Puts such an entry here, in place of the one of the same key, which it gives back.
+    pub fn attach(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        moving: Moving,
+        expiry_ms: Option<i64>,
+    ) -> Removed {
         let Moving { entry, big } = moving;
-        self.insert(hash, entry.rebuilt(Some(key), expiry_ms));
+        let old = self.insert(hash, entry.rebuilt(Some(key), expiry_ms));
         if let (Some(big), Some(capture)) = (big, self.capture.as_deref_mut()) {
             capture.join(key, big);
         }
+        old
     }
 
     /// Sets or clears the expiry time of a key; false if there is no such key.
@@ -452,13 +460,13 @@ impl Database {
 
     /// Takes out entries whose time has come by `now_ms`, from `cursor` on, and gives the cursor to go
     /// on with, 0 at the end. Ends soon after `limit` entries of which something expires were looked at.
-    /// `removed` is told their keys, `fields_due` those of hashes of which a field's time may have come.
+    /// `removed` is given their keys and what they held, `fields_due` those of hashes of which a field's time may have come.
     pub fn remove_due(
         &mut self,
         cursor: u64,
         now_ms: i64,
         limit: usize,
-        mut removed: impl FnMut(&[u8]),
+        mut removed: impl FnMut(Box<[u8]>, Removed),
         mut fields_due: impl FnMut(&[u8]),
     ) -> u64 {
         let limits = SweepLimits { segments: SWEEP_SEGMENTS_MAX, items: limit };
@@ -480,13 +488,17 @@ impl Database {
             },
             |mut entry| {
                 count += 1;
-                removed(entry.view().key());
-                if let Some(capture) = &mut capture {
-                    if entry.view().epoch() != epoch {
-                        capture.keep(entry.view_mut());
+                let key = entry.view().key().into();
+                let rest = match &mut capture {
+                    Some(capture) => {
+                        if entry.view().epoch() != epoch {
+                            capture.keep(entry.view_mut());
+                        }
+                        capture.adopt(entry)
                     }
-                    drop(capture.adopt(entry));
-                }
+                    None => Some(entry),
+                };
+                removed(key, Removed(rest));
             },
         );
         self.expiring -= count;

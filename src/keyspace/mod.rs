@@ -5,6 +5,7 @@
 mod capture;
 pub mod database;
 pub mod entry;
+pub mod garbage;
 pub mod gate;
 mod pieces;
 pub mod snapshot;
@@ -15,6 +16,7 @@ pub use crate::data::Value;
 pub use capture::Orphan;
 pub use database::{Database, Moving, Removed, Saved};
 pub use entry::{Entry, EntryBox, EntryMut};
+pub use garbage::Garbage;
 pub use gate::Gate;
 pub use waited::Waited;
 pub use watch::{WatchFlag, Watches};

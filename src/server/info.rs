@@ -124,6 +124,7 @@ pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut R
 /// `CONFIG RESETSTAT`
 pub fn reset(shared: &Shared, engine: &mut Guard<'_>) {
     engine.reset_stats();
+    crate::keyspace::garbage::reset_counts();
     let counters = &shared.counters;
     for counter in [
         &counters.connections,

@@ -6,9 +6,8 @@ use crate::engine::Guard;
 use std::sync::atomic::Ordering;
 use tikv_jemalloc_ctl::{epoch, stats};
 
-/// Scripts, replication, clusters, defragmentation, muzzy pages (which the allocator makes none of), values that
-/// others free.
-const ZEROS: [&str; 19] = [
+/// Scripts, replication, clusters, defragmentation, muzzy pages (which the allocator makes none of).
+const ZEROS: [&str; 17] = [
     "allocator_muzzy",
     "used_memory_lua",
     "used_memory_vm_eval",
@@ -26,8 +25,6 @@ const ZEROS: [&str; 19] = [
     "mem_cluster_links",
     "mem_overhead_db_hashtable_rehashing",
     "active_defrag_running",
-    "lazyfree_pending_objects",
-    "lazyfreed_objects",
 ];
 
 fn human(bytes: usize) -> String {
@@ -115,6 +112,9 @@ pub fn info(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     {
         field(out, name, human(0));
     }
+    let (waiting, freed) = crate::keyspace::garbage::counts();
+    field(out, "lazyfree_pending_objects", waiting);
+    field(out, "lazyfreed_objects", freed);
     zeros(out, &ZEROS);
 }
 

@@ -16,8 +16,7 @@ pub mod reason {
     pub const REHASH: &str =
         "the table of keys grows in bounded steps and is never rehashed as a whole";
     /// Freeing in the background.
-    pub const LAZYFREE: &str =
-        "how memory is freed is not configurable yet; commands behave the same";
+    pub const LAZYFREE: &str = "what is big is always freed in the background";
     /// Defragmentation.
     pub const DEFRAG: &str =
         "there is no active defragmentation; the allocator returns memory by itself";
