@@ -386,6 +386,7 @@ impl<'a> Store<'a> {
     /// effect, and clients that wait for the key are looked at. The caller states the effect.
     pub fn changed(&mut self, key: &Key<'_>) {
         self.touch(key);
+        self.keyspace.database_mut(key.db).note_changed_fields(key.hash, key.bytes);
     }
 
     /// As [`Store::changed`], but watchers are not told: what consumer groups remember of a stream is
@@ -424,7 +425,7 @@ impl<'a> Store<'a> {
             return;
         }
         self.keyspace.stats.expired_fields += names.len() as u64;
-        self.touch(key);
+        self.changed(key);
         self.delete_if_empty::<Hash>(key);
         let mut words: Vec<&[u8]> = vec![b"HDEL", key.bytes];
         words.extend(names.iter().map(AsRef::as_ref));

@@ -194,6 +194,9 @@ impl Guard<'_> {
             Unserved::Unblocked => Err(CommandError::fixed(UNBLOCKED)),
         };
         self.count(waiter.spec, &result);
+        if let Err(error) = &result {
+            self.state.stats.error(error.code());
+        }
         // That nothing is there may be the doing of a command which is not yet durable.
         let outcome =
             Outcome { lsn: self.state.lsn, wrote: false, failed: why == Unserved::Unblocked };

@@ -239,7 +239,7 @@ impl Guard<'_> {
 
     /// While the log has failed, nothing shows a value that is not durable and may never be.
     pub(super) fn hide_undurable(
-        &self,
+        &mut self,
         protocol: Protocol,
         start: usize,
         lsn: Lsn,
@@ -248,8 +248,10 @@ impl Guard<'_> {
         let Some(log) = &self.state.log else { return };
         if log.has_failed() && lsn > log.durable_lsn() && reply.get(start) != Some(&b'-') {
             let cause = log.refusal().unwrap_or_default();
+            let error = misconf(&cause);
             reply.truncate(start);
-            Reply::new(reply, protocol).error(misconf(&cause).bytes());
+            Reply::new(reply, protocol).error(error.bytes());
+            self.state.stats.error(error.code());
         }
     }
 

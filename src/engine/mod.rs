@@ -37,7 +37,7 @@ pub use execute::{LOADING, NoServer, Outcome, ServerCommands};
 pub use progress::Progress;
 pub use reload::{Reload, ReloadError};
 pub use session::Session;
-pub use stats::{CommandStat, Stats};
+pub use stats::{CommandStat, Latency, Stats};
 pub use transfer::{Departed, Departure};
 
 use functions::Functions;

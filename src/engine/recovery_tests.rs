@@ -63,6 +63,7 @@ pub(super) fn contents(engine: &Engine, encodings: bool) -> Vec<String> {
     let guard = engine.lock();
     let mut all = Vec::new();
     for (db, database) in guard.keyspace().databases() {
+        database.assert_counts();
         for entry in database.iter() {
             let value = entry.value();
             let (key, sum) = (String::from_utf8_lossy(entry.key()), digest(value));

@@ -2,8 +2,6 @@
 
 use super::Guard;
 use super::compact::SnapshotError;
-use crate::data::Value;
-use crate::keyspace::Entry;
 use crate::rdb::{Format, Target};
 use std::path::Path;
 
@@ -14,13 +12,8 @@ impl Guard<'_> {
     /// For which servers a file is to be that holds what is there now, if nobody says so: version 11, or 12 if
     /// there is a hash of which fields expire.
     pub fn rdb_target(&self) -> Target {
-        let mut databases = self.state.keyspace.databases().map(|(_, database)| database);
-        let expires = |entry: Entry<'_>| match entry.value() {
-            Value::Hash(hash) => hash.next_expiry_ms().is_some(),
-            _ => false,
-        };
-        match databases.any(|database| database.fields_may_expire() && database.iter().any(expires))
-        {
+        let mut databases = self.state.keyspace.databases();
+        match databases.any(|(_, database)| database.hashes_expiring() > 0) {
             true => Target::V12,
             false => Target::V11,
         }

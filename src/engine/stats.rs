@@ -53,6 +53,7 @@ pub struct Stats {
     /// By the address of the command's declaration, which is static.
     commands: HashMap<usize, Counted, BuildHasherDefault<AddressHasher>>,
     errors: BTreeMap<String, u64>,
+    error_count: u64,
 }
 
 /// Spreads addresses; they are ours, so nobody chooses them to collide.
@@ -102,6 +103,7 @@ impl Stats {
 
     /// Notes an error reply with this code.
     pub(super) fn error(&mut self, code: &str) {
+        self.error_count += 1;
         if let Some(count) = self.errors.get_mut(code) {
             *count += 1;
         } else if self.errors.len() < ERROR_CODES_MAX {
@@ -128,8 +130,13 @@ impl Stats {
     }
 
     /// Error replies by code.
-    pub fn errors(&self) -> &BTreeMap<String, u64> {
-        &self.errors
+    pub fn errors(&self) -> Vec<(String, u64)> {
+        self.errors.iter().map(|(code, &count)| (code.clone(), count)).collect()
+    }
+
+    /// Error replies of all codes, those within transactions included.
+    pub fn error_count(&self) -> u64 {
+        self.error_count
     }
 }
 
@@ -157,6 +164,8 @@ mod tests {
             stats.error(&number.to_string());
         }
         stats.error("0");
-        assert_eq!((stats.errors().len(), stats.errors()["0"]), (ERROR_CODES_MAX, 2));
+        assert_eq!(stats.errors().len(), ERROR_CODES_MAX);
+        assert_eq!(stats.errors()[0], ("0".to_owned(), 2));
+        assert_eq!(stats.error_count(), 2 * ERROR_CODES_MAX as u64 + 1);
     }
 }

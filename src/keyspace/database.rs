@@ -9,6 +9,7 @@ use crate::data::salted::SaltedHasher;
 use crate::data::table::{Rehash, SweepLimits, Table, Verdict};
 use crate::env::Clock;
 use crate::rdb::{Chunk, Format};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Segments of the table that one step of expiry passes at most.
@@ -27,9 +28,12 @@ pub struct Database {
     /// Each database has its keys in an order of its own, so that to copy keys from one to another as they come
     /// is not to insert in order.
     entries: Table<EntryBox, SaltedHasher>,
+    /// Keys that expire.
     expiring: usize,
-    /// Whether there may be hashes with fields that expire.
-    fields_may_expire: bool,
+    /// The sum of their expiry times, Unix times in ms.
+    expiry_sum_ms: i128,
+    /// The hashes of keys that hold a hash of which fields expire.
+    fields_expiring: HashSet<u64>,
     /// What is born now is marked with this.
     epoch: u8,
     /// What this database was when the snapshot at hand began.
@@ -44,7 +48,7 @@ pub enum Saved {
     Orphan(Orphan),
     /// A database that was emptied at once: all that is left of it. If the last chunk ended amid a record,
     /// that goes on in it.
-    Flushed(Database),
+    Flushed(Box<Database>),
 }
 
 /// What was taken out of a database: the entry, unless a snapshot needs it yet and has taken it.
@@ -91,13 +95,28 @@ fn next_field_expiry_ms(entry: Entry<'_>) -> Option<i64> {
     }
 }
 
+/// What of an entry the database counts.
+#[derive(Clone, Copy)]
+struct Times {
+    expiry_ms: Option<i64>,
+    fields_expire: bool,
+}
+
+impl Times {
+    fn of(entry: Entry<'_>) -> Self {
+        let fields_expire = next_field_expiry_ms(entry).is_some();
+        Self { expiry_ms: entry.expiry_ms(), fields_expire }
+    }
+}
+
 impl Database {
     /// An empty database whose keys are hashed by `hasher`.
     pub fn new(hasher: KeyHasher) -> Self {
         Self {
             entries: Table::new(SaltedHasher::new(hasher, 0)),
             expiring: 0,
-            fields_may_expire: false,
+            expiry_sum_ms: 0,
+            fields_expiring: HashSet::new(),
             epoch: 0,
             capture: None,
         }
@@ -300,12 +319,17 @@ impl Database {
 
     /// Whether any key or field may expire.
     pub fn may_expire(&self) -> bool {
-        self.expiring > 0 || self.fields_may_expire
+        self.expiring > 0 || !self.fields_expiring.is_empty()
     }
 
-    /// Whether there may be hashes with fields that expire.
-    pub fn fields_may_expire(&self) -> bool {
-        self.fields_may_expire
+    /// When keys that expire do so on average, as Unix time in ms; `None` if there is none.
+    pub fn average_expiry_ms(&self) -> Option<i64> {
+        (self.expiring > 0).then(|| (self.expiry_sum_ms / self.expiring as i128) as i64)
+    }
+
+    /// How many keys hold a hash of which fields expire.
+    pub fn hashes_expiring(&self) -> usize {
+        self.fields_expiring.len()
     }
 
     /// Notes that a field of the hash at `key` was given an expiry time.
@@ -314,9 +338,52 @@ impl Database {
         else {
             return;
         };
-        self.fields_may_expire |= next_field_expiry_ms(found.get()).is_some();
+        if next_field_expiry_ms(found.get()).is_some() {
+            self.fields_expiring.insert(hash);
+        }
         let deadline = deadline(found.get());
         found.set_deadline(deadline);
+    }
+
+    /// Notes that fields of the hash at `key` may have lost their expiry times.
+    pub fn note_changed_fields(&mut self, hash: u64, key: &[u8]) {
+        if self.fields_expiring.contains(&hash)
+            && self.find(hash, key).and_then(next_field_expiry_ms).is_none()
+        {
+            self.fields_expiring.remove(&hash);
+        }
+    }
+
+    /// Counts the expiry times of an entry that comes.
+    fn enter(&mut self, hash: u64, times: Times) {
+        if let Some(at) = times.expiry_ms {
+            self.expiring += 1;
+            self.expiry_sum_ms += i128::from(at);
+        }
+        if times.fields_expire {
+            self.fields_expiring.insert(hash);
+        }
+    }
+
+    /// Checks what is counted against what is there.
+    #[cfg(test)]
+    pub fn assert_counts(&self) {
+        let times = || self.iter().map(Times::of);
+        let sum = times().filter_map(|times| times.expiry_ms).map(i128::from).sum::<i128>();
+        assert_eq!(self.expiring, times().filter(|times| times.expiry_ms.is_some()).count());
+        assert_eq!(self.expiry_sum_ms, sum);
+        assert_eq!(self.hashes_expiring(), times().filter(|times| times.fields_expire).count());
+    }
+
+    /// Takes the expiry times of an entry that goes out of the count.
+    fn leave(&mut self, hash: u64, entry: Entry<'_>) {
+        if let Some(at) = entry.expiry_ms() {
+            self.expiring -= 1;
+            self.expiry_sum_ms -= i128::from(at);
+        }
+        if !self.fields_expiring.is_empty() {
+            self.fields_expiring.remove(&hash);
+        }
     }
 
     /// The entry of `key`, whose hash is `hash`.
@@ -348,12 +415,12 @@ impl Database {
             self.entries = Table::new(SaltedHasher::new(hasher, hash));
         }
         let deadline = deadline(entry.view());
-        self.expiring += usize::from(entry.view().expiry_ms().is_some());
-        self.fields_may_expire |= next_field_expiry_ms(entry.view()).is_some();
+        let times = Times::of(entry.view());
         let key = entry.view();
         match self.entries.find_mut(self.place(hash), |known| known.key() == key.key()) {
             None => {
                 self.entries.insert_unique(self.place(hash), entry, deadline);
+                self.enter(hash, times);
                 Removed(None)
             }
             Some(mut found) => {
@@ -361,7 +428,8 @@ impl Database {
                     found.set_deadline(deadline);
                 }
                 let old = found.replace(entry);
-                self.expiring -= usize::from(old.view().expiry_ms().is_some());
+                self.leave(hash, old.view());
+                self.enter(hash, times);
                 self.adopted(old)
             }
         }
@@ -390,7 +458,7 @@ impl Database {
     fn take_out(&mut self, hash: u64, key: &[u8]) -> Option<EntryBox> {
         self.keep(hash, key);
         let old = self.entries.remove(self.place(hash), |entry| entry.key() == key)?;
-        self.expiring -= usize::from(old.view().expiry_ms().is_some());
+        self.leave(hash, old.view());
         Some(old)
     }
 
@@ -427,7 +495,9 @@ impl Database {
         if let Some(at) = expiry_ms {
             // SAFETY: as in `find_mut`.
             let mut entry = unsafe { EntryMut::from_raw(found.raw()) };
+            let old_ms = entry.view().expiry_ms().unwrap_or(0);
             if entry.set_expiry_in_place(at) {
+                self.expiry_sum_ms += i128::from(at) - i128::from(old_ms);
                 let deadline = deadline(found.get());
                 found.set_deadline(deadline);
                 return true;
@@ -470,7 +540,9 @@ impl Database {
         mut fields_due: impl FnMut(&[u8]),
     ) -> u64 {
         let limits = SweepLimits { segments: SWEEP_SEGMENTS_MAX, items: limit };
-        let mut count = 0;
+        let (mut count, mut sum_ms) = (0, 0);
+        let hasher = self.entries.hasher().hasher();
+        let fields_expiring = &mut self.fields_expiring;
         let epoch = self.epoch;
         let mut capture = self.capture.as_deref_mut();
         let next = self.entries.sweep(
@@ -488,6 +560,10 @@ impl Database {
             },
             |mut entry| {
                 count += 1;
+                sum_ms += i128::from(entry.view().expiry_ms().unwrap_or(0));
+                if !fields_expiring.is_empty() {
+                    fields_expiring.remove(&hasher.hash(entry.view().key()));
+                }
                 let key = entry.view().key().into();
                 let rest = match &mut capture {
                     Some(capture) => {
@@ -502,9 +578,7 @@ impl Database {
             },
         );
         self.expiring -= count;
-        if next == 0 && self.expiring == 0 {
-            self.fields_may_expire = self.entries.next_deadline_ms().is_some();
-        }
+        self.expiry_sum_ms -= sum_ms;
         next
     }
 }

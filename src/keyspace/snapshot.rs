@@ -71,13 +71,13 @@ impl Keyspace {
     pub fn next_saved(&mut self, more: &mut dyn FnMut() -> bool) -> Option<Saved> {
         let flushed = &mut self.snapshot.flushed;
         if let Some(at) = flushed.iter().position(Database::is_amid_record) {
-            return flushed.remove(at).map(Saved::Flushed);
+            return flushed.remove(at).map(Box::new).map(Saved::Flushed);
         }
         if let Some(at) = self.databases.iter().position(Database::is_amid_record) {
             return self.databases[at].next_saved(false, more);
         }
         if let Some(database) = flushed.pop_front() {
-            return Some(Saved::Flushed(database));
+            return Some(Saved::Flushed(Box::new(database)));
         }
         for last in [false, true] {
             for database in &mut self.databases {

@@ -4,8 +4,9 @@
 use super::background;
 use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
+use super::late::Late;
 use super::shared::Shared;
-use super::{client, info, logger, migrate, run, saves};
+use super::{client, descriptors, info, logger, migrate, run, saves};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
@@ -90,6 +91,8 @@ pub struct ServerState {
     /// The command at hand waits.
     pub block: Option<Block>,
     pub(super) reply_mode: ReplyMode,
+    /// Replies that are made once the engine is free.
+    pub(super) late: Late,
     /// Where in the output begins what is not sent of the reply at hand.
     pub muted_from: Option<usize>,
 }
@@ -106,6 +109,7 @@ impl ServerState {
             close: false,
             block: None,
             reply_mode: ReplyMode::On,
+            late: Late::default(),
             muted_from: None,
         }
     }
@@ -155,18 +159,22 @@ impl ServerCommands for ServerState {
             C::ConfigGet => self.config_get(args, &mut out),
             C::ConfigSet => self.config_set(engine, args, &mut out)?,
             C::ConfigRewrite => {
-                let config = self.shared.config.read();
-                config::rewrite_file(self.shared.config_file.as_deref(), &config)
-                    .map_err(|error| CommandError::new(format!("ERR {error}")))?;
-                crate::log_notice!("CONFIG REWRITE executed with success.");
-                out.ok();
+                let config = self.shared.config.read().clone();
+                let rewrite = move |state: &mut Self, out: &mut Reply<'_>| {
+                    config::rewrite_file(state.shared.config_file.as_deref(), &config)
+                        .map_err(|error| CommandError::new(format!("ERR {error}")))?;
+                    crate::log_notice!("CONFIG REWRITE executed with success.");
+                    out.ok();
+                    Ok(())
+                };
+                self.late.add("config|rewrite", out.position(), protocol, rewrite);
             }
             C::ConfigResetStat => {
                 info::reset(&self.shared, engine);
                 out.ok();
             }
             C::ConfigHelp => help(&mut out, "CONFIG", CONFIG_HELP),
-            C::Info => info::info(&self.shared, engine, args, &mut out),
+            C::Info => info::info(self, engine, args, out.position(), protocol),
             C::LastSave => out.integer(self.shared.saves.status().last_s as i64),
             C::Save => {
                 engine.look_at_all();
@@ -309,8 +317,10 @@ impl ServerState {
             Effect::None => {}
             Effect::Listen => {
                 let listened = self.shared.listeners.lock().apply(&self.shared, config);
-                listened
-                    .map_err(|_| "Unable to listen on this port. Check server logs.".to_owned())?;
+                listened.map_err(|error| {
+                    crate::log_warning!("Could not listen: {error}");
+                    "Unable to listen on this port. Check server logs.".to_owned()
+                })?;
             }
             Effect::Appendfsync => {
                 engine.set_durability(run::durability(config.appendfsync));
@@ -322,11 +332,12 @@ impl ServerState {
             }
             Effect::Appendonly => self.switch_log(engine, config)?,
             Effect::Maxclients => {
-                if !run::raise_descriptor_limit(config) {
-                    return Err(Failure::Refused(
-                        "The operating system is not able to handle the specified number of clients"
-                            .to_owned(),
-                    ));
+                let room = descriptors::room_for_clients(config);
+                if room < u64::from(config.maxclients) {
+                    return Err(Failure::Refused(format!(
+                        "The operating system is not able to handle the specified number of clients, try \
+                         with {room}"
+                    )));
                 }
             }
             Effect::Loglevel => logger::set_level(config.loglevel),

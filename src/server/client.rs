@@ -7,6 +7,7 @@ use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::engine::{Guard, Session, Unserved};
 use crate::resp::{Args, Protocol, Reply};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The version of Redis whose behaviour clients may expect.
@@ -94,9 +95,14 @@ pub(super) fn run(
         }
         C::ClientList => {
             publish(state, session);
-            let clients = select_for_list(state, args.from(2))?;
-            let text: String = clients.iter().map(|client| client.line() + "\n").collect();
-            out.verbatim("txt", text.as_bytes());
+            let listed = Listed::parse(args.from(2))?;
+            let list = move |state: &mut ServerState, out: &mut Reply<'_>| {
+                let clients = listed.select(state.shared.clients.list());
+                let text: String = clients.iter().map(|client| client.line() + "\n").collect();
+                out.verbatim("txt", text.as_bytes());
+                Ok(())
+            };
+            state.late.add("client|list", out.position(), session.protocol, list);
         }
         C::ClientGetName => match state.client.state.lock().name.as_str() {
             "" => out.null(),
@@ -110,7 +116,11 @@ pub(super) fn run(
             set_info(state, args)?;
             out.ok();
         }
-        C::ClientKill => kill(state, args, &mut out)?,
+        C::ClientKill => {
+            let (at, killed) = (out.position(), Killed::parse(args.from(2))?);
+            let kill = move |state: &mut ServerState, out: &mut Reply<'_>| killed.kill(state, out);
+            state.late.add("client|kill", at, session.protocol, kill);
+        }
         C::ClientPause => {
             let all = match args.get(3) {
                 None => true,
@@ -311,28 +321,36 @@ fn is_normal(kind: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-fn select_for_list(
-    state: &ServerState,
-    args: Args<'_>,
-) -> Result<Vec<Arc<ClientInfo>>, CommandError> {
-    let mut clients = state.shared.clients.list();
-    let Some(option) = args.get(0) else { return Ok(clients) };
-    match (&option.to_ascii_lowercase()[..], args.len()) {
-        (b"type", 2) => {
-            if !is_normal(args.at(1))? {
-                clients.clear();
+/// What `CLIENT LIST` shows.
+enum Listed {
+    All,
+    None,
+    Ids(HashSet<i64>),
+}
+
+impl Listed {
+    fn parse(args: Args<'_>) -> Result<Self, CommandError> {
+        let Some(option) = args.get(0) else { return Ok(Self::All) };
+        match (&option.to_ascii_lowercase()[..], args.len()) {
+            (b"type", 2) => Ok(if is_normal(args.at(1))? { Self::All } else { Self::None }),
+            (b"id", 2..) => {
+                const INVALID: CommandError = CommandError::fixed("ERR Invalid client ID");
+                let ids = args.from(1).iter().map(|arg| numbers::integer(arg).map_err(|_| INVALID));
+                // Numbers that no client can have are not found, like those that none has.
+                Ok(Self::Ids(ids.collect::<Result<_, _>>()?))
             }
+            _ => Err(CommandError::SYNTAX),
         }
-        (b"id", 2..) => {
-            const INVALID: CommandError = CommandError::fixed("ERR Invalid client ID");
-            let ids = args.from(1).iter().map(|arg| numbers::integer(arg).map_err(|_| INVALID));
-            // Numbers that no client can have are not found, like those that none has.
-            let ids = ids.collect::<Result<Vec<_>, _>>()?;
-            clients.retain(|client| ids.contains(&(client.id as i64)));
-        }
-        _ => return Err(CommandError::SYNTAX),
     }
-    Ok(clients)
+
+    fn select(&self, mut clients: Vec<Arc<ClientInfo>>) -> Vec<Arc<ClientInfo>> {
+        match self {
+            Self::All => {}
+            Self::None => clients.clear(),
+            Self::Ids(ids) => clients.retain(|client| ids.contains(&(client.id as i64))),
+        }
+        clients
+    }
 }
 
 /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
@@ -353,36 +371,45 @@ fn unblock(
         }
     };
     let id = numbers::integer(args.at(2))?;
-    let clients = state.shared.clients.list();
-    let client = clients.iter().find(|client| client.id as i64 == id);
+    let client = u64::try_from(id).ok().and_then(|id| state.shared.clients.get(id));
     let blocked = client.and_then(|client| client.state.lock().blocked.clone());
     out.integer(i64::from(blocked.is_some_and(|blocked| blocked.end(engine, why))));
     Ok(())
 }
 
-fn kill(state: &mut ServerState, args: Args<'_>, out: &mut Reply<'_>) -> CommandResult {
-    let mut clients = state.shared.clients.list();
-    let by_address_only = args.len() == 3;
-    let mut skip_me = !by_address_only;
-    if by_address_only {
-        let addr = args.at(2);
-        clients.retain(|client| client.addr.as_bytes() == addr);
-    } else {
-        let options = args.from(2);
+/// Which connections `CLIENT KILL` closes: those that every filter fits.
+#[derive(Default)]
+struct Killed {
+    /// The form with nothing but an address.
+    is_old_form: bool,
+    id: Option<u64>,
+    age_s_min: u64,
+    addr: Option<Vec<u8>>,
+    laddr: Option<Vec<u8>>,
+    /// None is of the type asked for.
+    none: bool,
+    spares_itself: bool,
+}
+
+impl Killed {
+    fn parse(options: Args<'_>) -> Result<Self, CommandError> {
+        if options.len() == 1 {
+            let addr = Some(options.at(0).to_vec());
+            return Ok(Self { is_old_form: true, addr, ..Self::default() });
+        }
         if !options.len().is_multiple_of(2) {
             return Err(CommandError::SYNTAX);
         }
+        let mut killed = Self { spares_itself: true, ..Self::default() };
         for at in (0..options.len()).step_by(2) {
             let value = options.at(at + 1);
             match &options.at(at).to_ascii_lowercase()[..] {
                 b"id" => match numbers::integer(value) {
-                    Ok(id) if id > 0 => clients.retain(|client| client.id == id as u64),
+                    Ok(id) if id > 0 => killed.id = Some(id as u64),
                     _ => return Err(CommandError::fixed("ERR client-id should be greater than 0")),
                 },
                 b"maxage" => match numbers::integer(value) {
-                    Ok(age) if age > 0 => {
-                        clients.retain(|client| client.since.elapsed().as_secs() >= age as u64);
-                    }
+                    Ok(age) if age > 0 => killed.age_s_min = age as u64,
                     Ok(_) => {
                         return Err(CommandError::fixed("ERR maxage should be greater than 0"));
                     }
@@ -391,44 +418,56 @@ fn kill(state: &mut ServerState, args: Args<'_>, out: &mut Reply<'_>) -> Command
                         return Err(CommandError::fixed(text));
                     }
                 },
-                b"type" => {
-                    if !is_normal(value)? {
-                        clients.clear();
-                    }
-                }
-                b"addr" => clients.retain(|client| client.addr.as_bytes() == value),
-                b"laddr" => clients.retain(|client| client.laddr.as_bytes() == value),
+                b"type" => killed.none |= !is_normal(value)?,
+                b"addr" => killed.addr = Some(value.to_vec()),
+                b"laddr" => killed.laddr = Some(value.to_vec()),
                 b"user" => {
                     if value != b"default" {
                         return Err(CommandError::quoting("ERR No such user '", value, "'"));
                     }
                 }
                 b"skipme" => match &value.to_ascii_lowercase()[..] {
-                    b"yes" => skip_me = true,
-                    b"no" => skip_me = false,
+                    b"yes" => killed.spares_itself = true,
+                    b"no" => killed.spares_itself = false,
                     _ => return Err(CommandError::SYNTAX),
                 },
                 _ => return Err(CommandError::SYNTAX),
             }
         }
+        Ok(killed)
     }
-    let mut killed = 0;
-    for client in clients {
-        if client.id == state.client.id {
-            if skip_me {
+
+    fn fits(&self, client: &ClientInfo) -> bool {
+        let is = |wanted: &Option<Vec<u8>>, found: &str| {
+            wanted.as_ref().is_none_or(|wanted| *wanted == found.as_bytes())
+        };
+        !self.none
+            && self.id.is_none_or(|id| id == client.id)
+            && client.since.elapsed().as_secs() >= self.age_s_min
+            && is(&self.addr, &client.addr)
+            && is(&self.laddr, &client.laddr)
+    }
+
+    fn kill(self, state: &mut ServerState, out: &mut Reply<'_>) -> CommandResult {
+        let mut killed = 0;
+        for client in state.shared.clients.list() {
+            let is_itself = client.id == state.client.id;
+            if !self.fits(&client) || (is_itself && self.spares_itself) {
                 continue;
             }
-            // This connection ends after the reply.
-            state.close = true;
-        } else {
-            client.kill();
+            if is_itself {
+                // This connection ends after the reply.
+                state.close = true;
+            } else {
+                client.kill();
+            }
+            killed += 1;
         }
-        killed += 1;
+        match (self.is_old_form, killed) {
+            (true, 0) => return Err(CommandError::fixed("ERR No such client")),
+            (true, _) => out.ok(),
+            (false, _) => out.integer(killed),
+        }
+        Ok(())
     }
-    match (by_address_only, killed) {
-        (true, 0) => return Err(CommandError::fixed("ERR No such client")),
-        (true, _) => out.ok(),
-        (false, _) => out.integer(killed),
-    }
-    Ok(())
 }

@@ -214,12 +214,16 @@ impl Clients {
         self.next_id.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Registers a client until the returned value is dropped.
-    pub fn register(self: &Arc<Self>, info: ClientInfo) -> Registered {
-        let info = Arc::new(info);
-        self.by_id.lock().insert(info.id, info.clone());
-        self.count.fetch_add(1, Ordering::Relaxed);
-        Registered { clients: self.clone(), info }
+    /// Takes one of `max` places, if one is free.
+    pub fn admit(self: &Arc<Self>, max: usize) -> Option<Place> {
+        let more = |count| (count < max).then_some(count + 1);
+        let taken = self.count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then(|| Place(self.clone()))
+    }
+
+    /// The client with this number.
+    pub fn get(&self, id: u64) -> Option<Arc<ClientInfo>> {
+        self.by_id.lock().get(&id).cloned()
     }
 
     /// All clients in the order of their numbers.
@@ -228,16 +232,33 @@ impl Clients {
     }
 }
 
+/// A client's place among `maxclients`, from the moment at which it is accepted.
+pub struct Place(Arc<Clients>);
+
+impl Place {
+    /// Registers a client until the returned value is dropped.
+    pub fn register(self, info: ClientInfo) -> Registered {
+        let info = Arc::new(info);
+        self.0.by_id.lock().insert(info.id, info.clone());
+        Registered { place: self, info }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A registered client.
 pub struct Registered {
-    clients: Arc<Clients>,
+    place: Place,
     /// What others may know of it.
     pub info: Arc<ClientInfo>,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.clients.by_id.lock().remove(&self.info.id);
-        self.clients.count.fetch_sub(1, Ordering::Relaxed);
+        self.place.0.by_id.lock().remove(&self.info.id);
     }
 }

@@ -7,8 +7,10 @@ use super::admin::{Block, LogBlock, ServerState};
 use super::clients::{Blocked, Registered};
 use super::cross_protocol;
 use super::migrate;
+use super::names;
 use super::shared::Shared;
 use super::waiters::{Registration, Waiters};
+use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, Handler, Spec, table};
 use crate::engine::{Session, UNBLOCKED, Unserved, WaitReply, Waiter};
 use crate::log::{Durability, Gate, Log, Lsn, Passage};
@@ -17,7 +19,6 @@ use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -71,6 +72,8 @@ pub struct Connection<S> {
     requests: Vec<Request>,
     /// The first of `requests` that was not executed yet.
     next_request: usize,
+    /// Names that are looked up before they are executed.
+    names: Vec<String>,
     /// What is wrong with the bytes behind `requests`.
     broken: Option<Broken>,
     /// What was read and is not executed. A batch moves its beginning on, and no byte.
@@ -149,6 +152,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             ranges: Vec::new(),
             requests: Vec::new(),
             next_request: 0,
+            names: Vec::new(),
             broken: None,
             input: BytesMut::new(),
             consumed: 0,
@@ -298,7 +302,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.room = self.missing_room();
         self.room_registered = None;
         self.paused = None;
-        if self.shared.background.is_crowded() && self.writes() {
+        if !self.names.is_empty() {
+            let (shared, names) = (self.shared.clone(), std::mem::take(&mut self.names));
+            let config = shared.config.read().clone();
+            self.paused = Some(Box::pin(async move { shared.names.look_up(names, &config).await }));
+        } else if self.shared.background.is_crowded() && self.writes() {
             self.paused = Some(paused(&self.shared, CROWDED_PAUSE_MS));
         } else if self.room.is_none() && self.next_request < self.requests.len() {
             self.execute_parsed();
@@ -386,6 +394,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                             self.broken = Some(Broken::Http);
                             return;
                         }
+                        if let Ok(spec) = &resolved
+                            && matches!(spec.handler, Handler::Server(ServerCommand::ConfigSet))
+                        {
+                            self.names.extend(names::in_config_set(args));
+                        }
                         self.requests.push(Request { resolved, first, count });
                     }
                 }
@@ -454,17 +467,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             lsn = lsn.max(outcome.lsn);
             wrote |= outcome.wrote;
-            if outcome.failed {
-                self.state.count_error();
-            }
             self.state.end_reply();
-            if let Some(muted_from) = self.state.muted_from {
-                // An error stands in the place of the whole reply, of which nothing is left then.
-                self.output.truncate(if outcome.failed { before } else { muted_from });
+            // An error stands in the place of the whole reply, of which nothing is left then.
+            let muted_from = self.state.muted_from;
+            if outcome.failed {
+                self.state.late.mute(before);
             }
-            replies += usize::from(self.output.len() > before);
+            if let Some(muted_from) =
+                muted_from.map(|from| if outcome.failed { before } else { from })
+            {
+                self.output.truncate(muted_from);
+                self.state.late.mute(muted_from);
+            }
+            replies += usize::from(self.output.len() > before || self.state.late.is_sent());
             let same_log = engine.log().map(Arc::as_ptr) == log.as_ref().map(Arc::as_ptr);
-            if self.state.close || self.state.block.is_some() || !same_log {
+            let is_late = !self.state.late.is_empty();
+            if self.state.close || self.state.block.is_some() || is_late || !same_log {
                 break;
             }
             // A look at the clock costs as much as a small command: only now and then.
@@ -477,6 +495,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let durability = durability.stricter(engine.durability());
         self.shared.background.save_slice(&mut engine);
         drop(engine);
+        self.make_late();
         self.state.commands += done as u64;
         self.next_request += done;
         self.closing |= self.state.close;
@@ -488,6 +507,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.output.clear();
             (self.written, self.ready, self.closing) = (0, 0, true);
             self.held.clear();
+        }
+    }
+
+    /// Makes the replies that were put off until the engine is free.
+    fn make_late(&mut self) {
+        if self.state.late.is_empty() {
+            return;
+        }
+        let late = std::mem::take(&mut self.state.late);
+        let errors = late.make(&mut self.state, &mut self.output);
+        if !errors.is_empty() {
+            let mut engine = self.shared.engine.lock();
+            for (name, error) in &errors {
+                if let Some(spec) = table::by_full_name(name.as_bytes()) {
+                    engine.count_late_error(spec, error);
+                }
+            }
         }
     }
 
@@ -663,9 +699,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return false;
         }
         let Some(finished) = finished else { return false };
-        if finished.result.is_err() {
-            self.state.count_error();
-        }
         let replies = usize::from(self.state.end_reply());
         if replies > 0 {
             let mut reply = Reply::new(&mut self.output, self.session.protocol);
@@ -686,9 +719,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.waiting = None;
         let reply = self.shared.engine.lock().take_wait_reply(waiter);
-        if reply.outcome.failed {
-            self.state.count_error();
-        }
         let replies = usize::from(self.state.end_reply());
         if replies > 0 {
             self.output.extend_from_slice(&reply.bytes);
@@ -784,10 +814,4 @@ fn paused(shared: &Shared, wait_ms: u64) -> Pin<Box<dyn Future<Output = ()> + Se
     Box::pin(async move {
         let _ = tokio::time::timeout(Duration::from_millis(wait_ms), unpaused).await;
     })
-}
-
-/// Tells a client why it is not served.
-pub async fn refuse(mut stream: impl AsyncWrite + Unpin, text: &str) -> io::Result<()> {
-    use tokio::io::AsyncWriteExt;
-    stream.write_all(format!("-{text}\r\n").as_bytes()).await
 }

@@ -64,7 +64,7 @@ impl Server {
         let waiters = self.shared.threads[thread].clone();
         let clients = &self.shared.clients;
         let info = ClientInfo::new(clients.next_id(), "here".into(), "there".into(), 0);
-        let client = clients.register(info);
+        let client = clients.admit(usize::MAX).expect("a place").register(info);
         let connection = Connection::new(other, self.shared.clone(), waiters, client, true);
         tokio::spawn(connection.serve());
         Client { stream: BufReader::new(stream) }

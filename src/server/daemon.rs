@@ -184,7 +184,8 @@ impl Supervisor {
                 supervisor
             }
             Err(error) => {
-                log_warning!("systemd supervision: NOTIFY_SOCKET {socket:?} is unusable: {error}");
+                let socket = socket.unwrap_or_default().display();
+                log_warning!("systemd supervision: NOTIFY_SOCKET '{socket}' is unusable: {error}");
                 Self::NONE
             }
         }

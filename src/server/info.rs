@@ -1,15 +1,17 @@
 //! `INFO`: sections and fields as Redis names them, and our own about the log.
 
+use super::admin::ServerState;
 use super::background::{self, Outcome, Task};
 use super::client::REDIS_VERSION;
+use super::facts::{Facts, Wanted};
 use super::run::unix_s;
 use super::shared::Shared;
 use crate::engine::Guard;
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Protocol, Reply};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
-type Section = (&'static str, &'static str, fn(&Shared, &Guard<'_>, &mut String));
+type Section = (&'static str, &'static str, fn(&Shared, &Facts, &mut String));
 
 /// Sections in the order in which they are shown.
 const SECTIONS: [Section; 13] = [
@@ -92,33 +94,55 @@ pub(super) fn zeros(out: &mut String, names: &[&str]) {
 }
 
 /// `INFO [section …]`
-pub fn info(shared: &Shared, engine: &mut Guard<'_>, args: Args<'_>, out: &mut Reply<'_>) {
-    let wanted: Vec<Vec<u8>> = args.from(1).iter().map(<[u8]>::to_ascii_lowercase).collect();
-    let asked = |name: &str| wanted.iter().any(|wanted| wanted == name.as_bytes());
+///
+/// Of the engine it takes [`Facts`]; the text is made once the engine is free.
+pub(super) fn info(
+    state: &mut ServerState,
+    engine: &mut Guard<'_>,
+    args: Args<'_>,
+    at: usize,
+    protocol: Protocol,
+) {
+    let asked: Vec<Vec<u8>> = args.from(1).iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let asked = |name: &str| asked.iter().any(|asked| asked == name.as_bytes());
     let all = asked("all") || asked("everything");
-    let default = wanted.is_empty() || asked("default");
-    let mut text = String::new();
-    for (name, title, write) in SECTIONS {
-        // Numbers of keys say what was written. While the log has failed that may be taken back, so
-        // they are shown only to who asks for them, and all the rest to everybody.
-        let failed = engine.log().is_some_and(|log| log.has_failed());
-        if name == "keyspace" && failed && !asked(name) {
-            continue;
-        }
+    let default = args.len() == 1 || asked("default");
+    // Numbers of keys tell what was written. While the log has failed that may be taken back, so
+    // they are shown only to who asks for them, and all the rest to everybody.
+    let failed = engine.log().is_some_and(|log| log.has_failed());
+    let is_shown = |name: &str| match name {
+        "keyspace" if failed => asked(name),
         // As in Redis, what is counted of every command is shown only to who asks for it.
-        let is_default = !matches!(name, "commandstats" | "latencystats");
-        if all || (default && is_default) || asked(name) {
+        "commandstats" | "latencystats" => all || asked(name),
+        _ => all || default || asked(name),
+    };
+    let shown: Vec<Section> = SECTIONS.into_iter().filter(|(name, ..)| is_shown(name)).collect();
+    if is_shown("keyspace") {
+        engine.look_at_all();
+    }
+    let facts = {
+        let config = state.shared.config.read();
+        let is_timed = config.latency_tracking && is_shown("latencystats");
+        let wanted = Wanted {
+            command_stats: is_shown("commandstats"),
+            percentiles: is_timed.then_some(&config.latency_tracking_info_percentiles.0[..]),
+            error_codes: is_shown("errorstats"),
+        };
+        Facts::take(engine, wanted)
+    };
+    let make = move |state: &mut ServerState, out: &mut Reply<'_>| {
+        let mut text = String::new();
+        for (_, title, write) in shown {
             if !text.is_empty() {
                 text.push_str("\r\n");
             }
             let _ = write!(text, "# {title}\r\n");
-            write(shared, engine, &mut text);
-            if name == "keyspace" {
-                engine.look_at_all();
-            }
+            write(&state.shared, &facts, &mut text);
         }
-    }
-    out.verbatim("txt", text.as_bytes());
+        out.verbatim("txt", text.as_bytes());
+        Ok(())
+    };
+    state.late.add("info", at, protocol, make);
 }
 
 /// `CONFIG RESETSTAT`
@@ -136,6 +160,7 @@ pub fn reset(shared: &Shared, engine: &mut Guard<'_>) {
         &counters.input_limits,
         &counters.output_limits,
         &counters.errors,
+        &counters.expire_us,
     ] {
         counter.store(0, Ordering::Relaxed);
     }
@@ -145,7 +170,7 @@ pub fn reset(shared: &Shared, engine: &mut Guard<'_>) {
     }
 }
 
-fn server(shared: &Shared, _: &Guard<'_>, out: &mut String) {
+fn server(shared: &Shared, _: &Facts, out: &mut String) {
     let config = shared.config.read();
     let uname = rustix::system::uname();
     field(out, "redis_version", REDIS_VERSION);
@@ -186,35 +211,39 @@ fn server(shared: &Shared, _: &Guard<'_>, out: &mut String) {
     });
 }
 
-fn clients(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
+fn clients(shared: &Shared, facts: &Facts, out: &mut String) {
     let clients = shared.clients.list();
-    let states: Vec<_> = clients.iter().map(|client| client.state.lock().clone()).collect();
-    let largest = |value: fn(&super::clients::ClientState) -> usize| {
-        states.iter().map(value).max().unwrap_or(0)
-    };
+    let (mut input_max, mut output_max, mut blocked, mut watching, mut watched) = (0, 0, 0, 0, 0);
+    for client in &clients {
+        let state = client.state.lock();
+        input_max = input_max.max(state.input_bytes);
+        output_max = output_max.max(state.output_bytes);
+        blocked += usize::from(state.blocked.is_some());
+        watching += usize::from(state.watched > 0);
+        watched += state.watched;
+    }
     field(out, "connected_clients", clients.len());
     field(out, "cluster_connections", 0);
     field(out, "maxclients", shared.config.read().maxclients);
-    field(out, "client_recent_max_input_buffer", largest(|state| state.input_bytes));
-    field(out, "client_recent_max_output_buffer", largest(|state| state.output_bytes));
-    field(out, "blocked_clients", states.iter().filter(|state| state.blocked.is_some()).count());
+    field(out, "client_recent_max_input_buffer", input_max);
+    field(out, "client_recent_max_output_buffer", output_max);
+    field(out, "blocked_clients", blocked);
     field(out, "tracking_clients", 0);
     field(out, "pubsub_clients", 0);
-    field(out, "watching_clients", states.iter().filter(|state| state.watched > 0).count());
+    field(out, "watching_clients", watching);
     field(out, "clients_in_timeout_table", 0);
-    let watched: usize = states.iter().map(|state| state.watched).sum();
     field(out, "total_watched_keys", watched);
-    let (waited, told) = engine.waited_keys();
+    let (waited, told) = facts.waited_keys;
     field(out, "total_blocking_keys", waited);
     field(out, "total_blocking_keys_on_nokey", told);
 }
 
-fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
-    let is_loading = engine.is_loading();
+fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
+    let is_loading = facts.is_loading;
     field(out, "loading", u8::from(is_loading));
     field(out, "async_loading", 0);
     let saves = shared.saves.status();
-    let unsaved = saves.unsaved_changes(engine.changes());
+    let unsaved = saves.unsaved_changes(facts.changes);
     field(out, "rdb_changes_since_last_save", unsaved);
     let status = shared.background.status();
     let seconds = |task| status.running.filter(|&(running, _)| running == task).map(|(_, s)| s);
@@ -229,7 +258,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     zeros(out, &PERSISTENCE_ZEROS);
     field(out, "rdb_last_load_keys_expired", shared.loading.expired.load(Ordering::Relaxed));
     field(out, "rdb_last_load_keys_loaded", shared.loading.keys.load(Ordering::Relaxed));
-    let is_enabled = engine.log().is_some() || is_loading && shared.config.read().appendonly;
+    let is_enabled = facts.log.is_some() || is_loading && shared.config.read().appendonly;
     field(out, "aof_enabled", u8::from(is_enabled));
     field(out, "aof_rewrite_in_progress", u8::from(rewrite_s.is_some()));
     field(out, "aof_rewrite_scheduled", u8::from(status.rewrite_scheduled));
@@ -237,7 +266,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "aof_current_rewrite_time_sec", rewrite_s.unwrap_or(-1));
     field(out, "aof_last_bgrewrite_status", word(status.last_rewrite));
     field(out, "background_suspended", u8::from(shared.background.is_suspended()));
-    for (name, value) in background::fields(&engine.snapshot_stats()) {
+    for (name, value) in background::fields(&facts.snapshot) {
         field(out, name, value);
     }
     if is_loading {
@@ -249,7 +278,7 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
         field(out, "loading_loaded_perc", format_args!("{:.2}", loading.percent()));
         field(out, "loading_eta_seconds", loading.eta_s());
     }
-    let Some(log) = engine.log() else { return };
+    let Some(log) = &facts.log else { return };
     let failure = log.refusal();
     let (segments, bytes) = log.sizes();
     let stats = log.stats();
@@ -284,11 +313,11 @@ fn persistence(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "log_prepare_failure", log.unprepared().as_deref().unwrap_or(""));
 }
 
-fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
+fn stats(shared: &Shared, facts: &Facts, out: &mut String) {
     let counters = &shared.counters;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let commands = engine.commands() - read(&counters.commands_at_reset);
-    let keyspace = &engine.keyspace().stats;
+    let commands = facts.commands - read(&counters.commands_at_reset);
+    let keyspace = &facts.keyspace;
     field(out, "total_connections_received", read(&counters.connections));
     field(out, "total_commands_processed", commands);
     field(out, "instantaneous_ops_per_sec", read(&counters.commands_per_s));
@@ -308,19 +337,21 @@ fn stats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "keyspace_hits", keyspace.hits);
     field(out, "keyspace_misses", keyspace.misses);
     field(out, "migrate_cached_sockets", shared.peers.len());
-    field(out, "total_error_replies", read(&counters.errors));
+    field(out, "total_error_replies", facts.errors + read(&counters.errors));
+    let expire_us = read(&counters.expire_us);
+    field(out, "expire_cycle_cpu_milliseconds", expire_us / 1000);
     zeros(out, &STATS_ZEROS);
 }
 
-fn replication(_: &Shared, engine: &Guard<'_>, out: &mut String) {
+fn replication(_: &Shared, facts: &Facts, out: &mut String) {
     field(out, "role", "master");
     field(out, "connected_slaves", 0);
     field(out, "master_failover_state", "no-failover");
     let zeros = "0".repeat(40);
-    let id = engine.log().map_or(zeros.clone(), |log| log.timeline().id.to_string());
+    let id = facts.log.as_ref().map_or(zeros.clone(), |log| log.timeline().id.to_string());
     field(out, "master_replid", id);
     field(out, "master_replid2", zeros);
-    field(out, "master_repl_offset", engine.lsn());
+    field(out, "master_repl_offset", facts.lsn);
     field(out, "second_repl_offset", -1);
     field(out, "repl_backlog_active", 0);
     field(out, "repl_backlog_size", 0);
@@ -328,7 +359,7 @@ fn replication(_: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "repl_backlog_histlen", 0);
 }
 
-fn cpu(_: &Shared, _: &Guard<'_>, out: &mut String) {
+fn cpu(_: &Shared, _: &Facts, out: &mut String) {
     // SAFETY: `getrusage` only writes into the zeroed structure it is given.
     let usage = unsafe {
         let mut usage = std::mem::zeroed::<libc::rusage>();
@@ -342,17 +373,22 @@ fn cpu(_: &Shared, _: &Guard<'_>, out: &mut String) {
     field(out, "used_cpu_user_children", "0.000000");
 }
 
-fn keyspace(_: &Shared, engine: &Guard<'_>, out: &mut String) {
-    for (db, database) in engine.keyspace().databases() {
-        if !database.is_empty() {
-            let (keys, expires) = (database.len(), database.expiring());
-            let _ = write!(out, "db{db}:keys={keys},expires={expires},avg_ttl=0\r\n");
-        }
+fn keyspace(_: &Shared, facts: &Facts, out: &mut String) {
+    for database in &facts.databases {
+        let _ = write!(
+            out,
+            "db{}:keys={},expires={},avg_ttl={},subexpiry={}\r\n",
+            database.db,
+            database.keys,
+            database.expiring,
+            database.ttl_ms,
+            database.hashes_expiring
+        );
     }
 }
 
-fn commandstats(_: &Shared, engine: &Guard<'_>, out: &mut String) {
-    for (name, stat) in engine.command_stats().commands() {
+fn commandstats(_: &Shared, facts: &Facts, out: &mut String) {
+    for (name, stat) in &facts.command_stats {
         let per_call = if stat.calls > 0 { stat.us as f64 / stat.calls as f64 } else { 0.0 };
         let _ = write!(
             out,
@@ -363,23 +399,20 @@ fn commandstats(_: &Shared, engine: &Guard<'_>, out: &mut String) {
     }
 }
 
-fn latencystats(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
-    let config = shared.config.read();
-    if !config.latency_tracking {
-        return;
-    }
-    for (name, latency) in engine.command_stats().latencies() {
+fn latencystats(shared: &Shared, facts: &Facts, out: &mut String) {
+    let percentiles = shared.config.read().latency_tracking_info_percentiles.clone();
+    for (name, latencies_us) in &facts.latencies_us {
         let _ = write!(out, "latency_percentiles_usec_{name}:");
-        for (index, &percent) in config.latency_tracking_info_percentiles.0.iter().enumerate() {
+        for (index, (percent, us)) in percentiles.0.iter().zip(latencies_us).enumerate() {
             let separator = if index > 0 { "," } else { "" };
-            let _ = write!(out, "{separator}p{percent}={:.3}", latency.percentile_us(percent));
+            let _ = write!(out, "{separator}p{percent}={us:.3}");
         }
         out.push_str("\r\n");
     }
 }
 
-fn errorstats(_: &Shared, engine: &Guard<'_>, out: &mut String) {
-    for (code, count) in engine.command_stats().errors() {
+fn errorstats(_: &Shared, facts: &Facts, out: &mut String) {
+    for (code, count) in &facts.error_codes {
         let _ = write!(out, "errorstat_{code}:count={count}\r\n");
     }
 }

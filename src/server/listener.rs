@@ -1,13 +1,14 @@
 //! Listening sockets, and handing accepted connections to I/O threads.
 
-use super::clients::ClientInfo;
+use super::clients::{ClientInfo, Place};
 use super::config::Config;
-use super::connection::{Connection, refuse};
+use super::connection::Connection;
+use super::names::Names;
 use super::shared::Shared;
 use super::waiters::Waiters;
 use rustix::net::sockopt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -39,29 +40,16 @@ struct Listening {
 }
 
 /// The addresses that `bind` and `port` mean; optional ones (`-` before them) may fail.
-fn addresses(config: &Config) -> io::Result<Vec<(SocketAddr, bool)>> {
+fn addresses(names: &Names, config: &Config) -> io::Result<Vec<(SocketAddr, bool)>> {
     let mut addresses = Vec::new();
     if config.port == 0 {
         return Ok(addresses);
     }
     for bind in config.bind.iter() {
-        let ip = match bind.host {
-            "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            "::*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            host => match host.parse() {
-                Ok(ip) => ip,
-                Err(_) => resolve(host, config.port)?,
-            },
-        };
+        let ip = names.address(bind.host)?;
         addresses.push((SocketAddr::new(ip, config.port), bind.optional));
     }
     Ok(addresses)
-}
-
-fn resolve(host: &str, port: u16) -> io::Result<IpAddr> {
-    use std::net::ToSocketAddrs;
-    let mut found = (host, port).to_socket_addrs()?;
-    found.next().map(|address| address.ip()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
@@ -90,6 +78,7 @@ impl Listeners {
         let mut listeners = shared.listeners.lock();
         listeners.threads = threads;
         let config = shared.config.read().clone();
+        shared.names.look_up_all(&config);
         listeners.apply(shared, &config)?;
         if let Some(path) = &config.unixsocket {
             listeners.listen_unix(shared, path, config.unixsocketperm)?;
@@ -102,7 +91,7 @@ impl Listeners {
     /// # Errors
     /// As [`Listeners::start`]; then the server goes on listening where it did.
     pub fn apply(&mut self, shared: &Arc<Shared>, config: &Config) -> io::Result<()> {
-        let wanted = addresses(config)?;
+        let wanted = addresses(&shared.names, config)?;
         let (kept, mut old): (Vec<_>, Vec<_>) = std::mem::take(&mut self.open)
             .into_iter()
             .partition(|open| wanted.iter().any(|(address, _)| *address == open.address));
@@ -221,17 +210,25 @@ async fn accept_tcp(
         };
         let thread = threads[turn % threads.len()].clone();
         let shared = shared.clone();
+        let is_local = peer.ip().to_canonical().is_loopback();
+        let place = match admit(&shared, is_local) {
+            Ok(place) => place,
+            Err(text) => {
+                // What does not fit into the socket's empty buffer at once is not worth a wait.
+                let _ = stream.try_write(text.as_bytes());
+                continue;
+            }
+        };
         let _ = stream.set_nodelay(true);
         keep_alive(&stream, shared.config.read().tcp_keepalive);
         let local = stream.local_addr().unwrap_or(peer);
-        let is_local = peer.ip().to_canonical().is_loopback();
         let descriptor = stream.as_raw_fd();
         let Ok(stream) = stream.into_std() else { continue };
         let waiters = thread.waiters.clone();
         thread.runtime.spawn(async move {
             let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
             let names = (peer.to_string(), local.to_string());
-            admit(shared, waiters, stream, names, descriptor, is_local).await;
+            serve(shared, waiters, stream, place, names, descriptor, is_local);
         });
     }
 }
@@ -253,12 +250,19 @@ async fn accept_unix(
         };
         let thread = threads[turn % threads.len()].clone();
         let (shared, waiters) = (shared.clone(), thread.waiters.clone());
+        let place = match admit(&shared, true) {
+            Ok(place) => place,
+            Err(text) => {
+                let _ = stream.try_write(text.as_bytes());
+                continue;
+            }
+        };
         let descriptor = stream.as_raw_fd();
         let names = (format!("{path}:0"), format!("{path}:0"));
         let Ok(stream) = stream.into_std() else { continue };
         thread.runtime.spawn(async move {
             let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
-            admit(shared, waiters, stream, names, descriptor, true).await;
+            serve(shared, waiters, stream, place, names, descriptor, true);
         });
     }
 }
@@ -275,37 +279,42 @@ fn keep_alive(stream: &tokio::net::TcpStream, seconds: i32) {
     let _ = sockopt::set_tcp_keepcnt(stream, 3);
 }
 
-/// Serves a connection, or says why not.
-async fn admit<S>(
+/// A place for a connection that was accepted, or the reply that it is refused with. That is decided before the next
+/// one is accepted, so that those who are refused take one descriptor in all.
+fn admit(shared: &Shared, is_local: bool) -> Result<Place, String> {
+    Shared::count(&shared.counters.connections, 1);
+    let (protected, clients_max) = {
+        let config = shared.config.read();
+        (config.protected_mode, config.maxclients as usize)
+    };
+    let place = if protected && !is_local {
+        Err(PROTECTED)
+    } else {
+        shared.clients.admit(clients_max).ok_or("ERR max number of clients reached")
+    };
+    place.map_err(|text| {
+        Shared::count(&shared.counters.rejected, 1);
+        format!("-{text}\r\n")
+    })
+}
+
+/// Begins to serve a connection.
+fn serve<S>(
     shared: Arc<Shared>,
     waiters: Arc<Waiters>,
     stream: S,
+    place: Place,
     (peer, local): (String, String),
     descriptor: i32,
     is_local: bool,
 ) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
-    Shared::count(&shared.counters.connections, 1);
-    let (protected, clients_max) = {
-        let config = shared.config.read();
-        (config.protected_mode, config.maxclients as usize)
-    };
-    if shared.clients.count() >= clients_max {
-        Shared::count(&shared.counters.rejected, 1);
-        let _ = refuse(stream, "ERR max number of clients reached").await;
-        return;
-    }
-    if protected && !is_local {
-        Shared::count(&shared.counters.rejected, 1);
-        let _ = refuse(stream, PROTECTED).await;
-        return;
-    }
     if shared.ending.load(Ordering::Acquire) {
         return;
     }
     let id = shared.clients.next_id();
-    let client = shared.clients.register(ClientInfo::new(id, peer, local, descriptor));
+    let client = place.register(ClientInfo::new(id, peer, local, descriptor));
     let info = client.info.clone();
     let connection = Connection::new(stream, shared, waiters, client, is_local);
     let task = tokio::spawn(connection.serve());

@@ -1,8 +1,8 @@
 //! How much memory the process takes, and what `INFO memory` says of it.
 
+use super::facts::Facts;
 use super::info::{field, zeros};
 use super::shared::Shared;
-use crate::engine::Guard;
 use std::sync::atomic::Ordering;
 use tikv_jemalloc_ctl::{epoch, stats};
 
@@ -54,7 +54,7 @@ fn resident() -> Option<usize> {
 }
 
 /// `INFO memory`
-pub fn info(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
+pub fn info(shared: &Shared, facts: &Facts, out: &mut String) {
     let used = used();
     let allocator_resident = stats::resident::read().unwrap_or(0);
     let active = stats::active::read().unwrap_or(0);
@@ -79,8 +79,8 @@ pub fn info(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
         .map(|client| client.state.lock())
         .map(|state| state.input_bytes + state.output_bytes)
         .sum();
-    let log = engine.log();
-    let log_bytes = log.map_or(0, |log| log.appended_lsn().saturating_sub(log.durable_lsn()));
+    let log_bytes =
+        facts.log.as_ref().map_or(0, |log| log.appended_lsn().saturating_sub(log.durable_lsn()));
     let overhead = at_start + clients + log_bytes as usize;
     let data = used.saturating_sub(overhead);
     field(out, "used_memory_overhead", overhead);
@@ -107,7 +107,7 @@ pub fn info(shared: &Shared, engine: &Guard<'_>, out: &mut String) {
     field(out, "mem_clients_normal", clients);
     field(out, "mem_aof_buffer", log_bytes);
     field(out, "mem_allocator", "jemalloc");
-    field(out, "number_of_libraries", engine.functions().sources().count());
+    field(out, "number_of_libraries", facts.libraries);
     for name in ["used_memory_lua_human", "used_memory_vm_total_human", "used_memory_scripts_human"]
     {
         field(out, name, human(0));

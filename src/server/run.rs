@@ -2,6 +2,7 @@
 
 use super::config::{AppendFsync, Config, Loaded, LogCompression, RetentionCompression};
 use super::daemon::{self, PidFile, Supervisor};
+use super::descriptors;
 use super::listener::{IoThread, Listeners};
 use super::load;
 use super::saves;
@@ -99,7 +100,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     // Before anything is begun that a signal could leave half done; a process in the background inherits it.
     daemon::ignore_signals();
     daemon::enter_data_dir(&mut loaded.config)?;
-    let config = loaded.config;
+    let mut config = loaded.config;
     logger::init(&config)?;
     if config.appendonly {
         // Before anything is taken from a server that runs: its socket, its pid file.
@@ -121,7 +122,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let supervisor = Arc::new(supervisor);
     let (databases, settings) = (config.databases as usize, settings(&config));
     let engine = Engine::loading(Machine::real(), databases, settings);
-    raise_descriptor_limit(&config);
+    descriptors::fit(&mut config)?;
     let runtimes = (0..io_threads(&config))
         .map(|_| tokio::runtime::Builder::new_current_thread().enable_all().build())
         .collect::<Result<Vec<_>, _>>()?;
@@ -296,30 +297,6 @@ pub fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Allows as many descriptors as `maxclients` needs, if the system does.
-pub fn raise_descriptor_limit(config: &Config) -> bool {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    // Listening sockets, the log's files, and some to spare.
-    let needed = u64::from(config.maxclients) + 32;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return true;
-    }
-    let maximum = limit.maximum.map(|maximum| maximum.max(needed));
-    let raised = Rlimit { current: Some(needed), maximum };
-    if setrlimit(Resource::Nofile, raised).is_ok() {
-        return true;
-    }
-    let within = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let _ = setrlimit(Resource::Nofile, within);
-    log_warning!(
-        "maxclients {} needs {needed} descriptors, but the system allows {:?}",
-        config.maxclients,
-        limit.maximum
-    );
-    false
-}
-
 /// Expires keys that nobody asks for, in slices between which connections get their turn.
 async fn expire(shared: Arc<Shared>) {
     loop {
@@ -336,8 +313,10 @@ async fn expire(shared: Arc<Shared>) {
                 if shared.ending.load(Ordering::Acquire) {
                     return;
                 }
-                let before = engine.lsn();
+                let (before, begun) = (engine.lsn(), Instant::now());
                 let more = engine.expire_slice();
+                let took_us = begun.elapsed().as_micros() as u64;
+                Shared::count(&shared.counters.expire_us, took_us);
                 (more, engine.lsn() > before)
             };
             if deleted {

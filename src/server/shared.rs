@@ -30,8 +30,11 @@ pub struct Counters {
     pub input_limits: AtomicU64,
     /// Clients disconnected because their replies took too much memory.
     pub output_limits: AtomicU64,
-    /// Error replies.
+    /// Error replies that the engine does not know of: to what is not RESP, and to commands that were still to be
+    /// answered when they left it.
     pub errors: AtomicU64,
+    /// How long keys were expired without being asked for, in µs.
+    pub expire_us: AtomicU64,
     /// The most memory in use at any full second.
     pub memory_peak_bytes: AtomicUsize,
     /// Memory in use before any data was there.
@@ -74,6 +77,8 @@ pub struct Shared {
     pub exit: tokio::sync::watch::Sender<Option<i32>>,
     /// Set once the server is ending.
     pub ending: AtomicBool,
+    /// Names in `bind`.
+    pub names: super::names::Names,
     /// Listening sockets.
     pub listeners: Mutex<super::listener::Listeners>,
     /// `proto-max-bulk-len`, for whoever parses.
@@ -113,6 +118,7 @@ impl Shared {
             log_threads: Mutex::new(Vec::new()),
             exit: tokio::sync::watch::Sender::new(None),
             ending: false.into(),
+            names: Default::default(),
             listeners: Default::default(),
             active_expiry: true.into(),
             peers: Default::default(),

@@ -20,6 +20,60 @@ fn more_clients_than_maxclients_are_told_why() {
 }
 
 #[test]
+fn maxclients_is_lowered_to_what_the_limit_of_open_files_allows() {
+    let mut setup = Setup::new(&["--log-segment-size", "64kb"]);
+    setup.limit_files(256);
+    let server = setup.start();
+    let mut first = server.client();
+    let max: usize = info(&mut first, "maxclients").parse().unwrap();
+    assert!((100..200).contains(&max), "{max}");
+    server.wait_for_log(&format!("the system allows 256: it is {max} now"));
+    let mut clients: Vec<Client> = (0..300).map(|_| server.client()).collect();
+    for client in clients.drain(..).skip(max - 1).collect::<Vec<_>>().iter_mut() {
+        assert_eq!(client.read(), error("ERR max number of clients reached"));
+        assert!(client.is_closed());
+    }
+    assert_eq!(info(&mut first, "rejected_connections"), (301 - max).to_string());
+    let refused = first.call("CONFIG SET maxclients 1000");
+    assert!(refused.is_error("ERR CONFIG SET failed"), "{refused:?}");
+    assert!(!server.log().contains("Some("), "{}", server.log());
+}
+
+#[test]
+fn the_log_rolls_and_is_rewritten_while_clients_have_all_descriptors() {
+    let mut setup = Setup::new(&["--log-segment-size", "64kb"]);
+    setup.limit_files(256);
+    let server = setup.start();
+    let mut client = server.client();
+    let max: usize = info(&mut client, "maxclients").parse().unwrap();
+    let idle: Vec<Client> = (0..300).map(|_| server.client()).collect();
+    for n in 0..200 {
+        let reply = client.call_args(&[&b"SET"[..], n.to_string().as_bytes(), &noise(2000, n)]);
+        assert_eq!(reply, ok());
+    }
+    assert!(info(&mut client, "log_segments").parse::<u32>().unwrap() > 3);
+    for (command, running) in
+        [("BGREWRITEAOF", "aof_rewrite_in_progress"), ("BGSAVE", "rdb_bgsave_in_progress")]
+    {
+        client.call(command);
+        eventually("it ends", || (info(&mut client, running) == "0").then_some(()));
+    }
+    assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok");
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
+    assert_eq!(info(&mut client, "connected_clients"), max.to_string());
+    assert_eq!(info(&mut client, "log_failure"), "");
+    drop(idle);
+}
+
+#[test]
+fn a_server_without_descriptors_for_clients_does_not_start() {
+    let mut setup = Setup::new(&[]);
+    setup.limit_files(64);
+    let log = setup.start_refused();
+    assert!(log.contains("the limit of 64 open files leaves none for clients"), "{log}");
+}
+
+#[test]
 fn idle_clients_are_disconnected_after_timeout() {
     let setup = Setup::new(&["--timeout", "1"]);
     let server = setup.start();

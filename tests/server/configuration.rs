@@ -137,3 +137,36 @@ fn configuring_the_log_within_a_transaction_does_not_divide_it() {
     let server = setup.start();
     assert_eq!(server.client().call("GET n"), bulk("3"));
 }
+
+#[test]
+fn config_rewrite_in_a_transaction_takes_the_configuration_of_its_place() {
+    let mut setup = Setup::new(&[]);
+    let file = setup.home().join("mainstay.conf");
+    std::fs::write(&file, "hz 10\n").unwrap();
+    setup.set_file(&file.display().to_string());
+    let server = setup.start();
+    let mut client = server.client();
+    let lines = ["MULTI", "CONFIG SET hz 20", "CONFIG REWRITE", "CONFIG SET hz 30", "EXEC"];
+    let replies = client.call_all(lines);
+    assert_eq!(replies[4], array([ok(), ok(), ok()]));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.lines().any(|line| line == "hz 20"), "{text}");
+    assert_eq!(client.call("CONFIG GET hz").items()[1], bulk("30"));
+}
+
+#[test]
+fn names_in_bind_are_looked_up() {
+    let setup = Setup::new(&["--bind", "127.0.0.1"]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("CONFIG SET bind 127.0.0.2"), ok());
+    assert_eq!(client.call("CONFIG SET bind localhost"), ok());
+    let mut client = server.client();
+    let refused = client.call("CONFIG SET bind no-such-host.invalid");
+    assert!(refused.is_error("ERR CONFIG SET failed"), "{refused:?}");
+    server.wait_for_log("'no-such-host.invalid' has no address");
+    assert_eq!(client.call("CONFIG GET bind").items()[1], bulk("localhost"));
+    let lines = ["MULTI", "CONFIG SET bind 127.0.0.2", "CONFIG SET bind localhost", "EXEC"];
+    assert_eq!(client.call_all(lines)[3], array([ok(), ok()]));
+    assert_eq!(server.client().call("PING"), status("PONG"));
+}

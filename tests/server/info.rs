@@ -18,7 +18,9 @@ fn info_has_the_fields_that_tools_ask_for() {
     assert_eq!(field("role"), "master");
     assert_eq!(field("connected_clients"), "1");
     assert_eq!(field("aof_enabled"), "1");
-    assert_eq!(field("db0"), "keys=2,expires=1,avg_ttl=0");
+    let ttl_ms = field("db0").strip_prefix("keys=2,expires=1,avg_ttl=").expect("the first fields");
+    let ttl_ms = ttl_ms.strip_suffix(",subexpiry=0").expect("the last field");
+    assert!((1..=100_000).contains(&ttl_ms.parse::<u32>().unwrap()), "{ttl_ms}");
     assert_eq!((field("keyspace_hits"), field("keyspace_misses")), ("1", "1"));
     assert_eq!(field("total_error_replies"), "1");
     assert_eq!(field("log_lsn_appended"), field("master_repl_offset"));
@@ -29,7 +31,7 @@ fn info_has_the_fields_that_tools_ask_for() {
 }
 
 /// Fields of Redis that are not here: how it was compiled, what its event loop and its main thread did, and some counts.
-const FIELDS_LEFT_OUT: [&str; 14] = [
+const FIELDS_LEFT_OUT: [&str; 13] = [
     "aof_rewrites",
     "aof_rewrites_consecutive_failures",
     "atomicvar_api",
@@ -38,7 +40,6 @@ const FIELDS_LEFT_OUT: [&str; 14] = [
     "eventloop_cycles",
     "eventloop_duration_cmd_sum",
     "eventloop_duration_sum",
-    "expire_cycle_cpu_milliseconds",
     "gcc_version",
     "instantaneous_eventloop_cycles_per_sec",
     "instantaneous_eventloop_duration_usec",
@@ -120,4 +121,117 @@ fn info_latencystats_is_as_in_redis() {
     let text = server.client().call("INFO").text();
     assert!(!text.contains("Latencystats"), "only who asks for it gets it");
     assert!(server.client().call("INFO all").text().contains("# Latencystats\r\n"));
+}
+
+#[test]
+fn hashes_of_which_fields_expire_are_counted() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    let count = |client: &mut Client| {
+        let text = client.call("INFO keyspace").text();
+        let (_, count) = text.trim_end().rsplit_once("subexpiry=").expect("the field");
+        count.parse::<u32>().expect("a number")
+    };
+    for (line, hashes) in [
+        ("HSET a f 1 g 2", 0),
+        ("HEXPIRE a 1000 FIELDS 1 f", 1),
+        ("HSET b f 1", 1),
+        ("HEXPIRE b 1000 FIELDS 1 f", 2),
+        ("EXPIRE b 1000", 2),
+        ("HPERSIST a FIELDS 1 f", 1),
+        ("RENAME b c", 1),
+        ("COPY c d", 2),
+        ("HSET c f 2", 1),
+        ("HEXPIRE c 1000 FIELDS 1 f", 2),
+        ("SET c x", 1),
+        ("HDEL d f", 0),
+    ] {
+        let reply = client.call(line);
+        assert!(!matches!(reply, Value::Error(_)), "{line}: {reply:?}");
+        assert_eq!(count(&mut client), hashes, "{line}");
+    }
+}
+
+#[test]
+fn errors_within_transactions_and_of_late_replies_are_counted() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    client.call_all(["SET text x", "MULTI", "INCR text", "GET text", "LPUSH text a", "EXEC"]);
+    assert_eq!(server.info("total_error_replies"), "2");
+    assert!(client.call("CLIENT KILL nobody:1").is_error("ERR No such client"));
+    client.call_all(["MULTI", "CLIENT KILL nobody:1", "EXEC"]);
+    assert_eq!(server.info("total_error_replies"), "4");
+    let text = client.call("INFO errorstats").text();
+    assert!(text.contains("errorstat_ERR:count=3") && text.contains("errorstat_WRONGTYPE:count=1"));
+    let text = client.call("INFO commandstats").text();
+    let line = text.lines().find(|line| line.starts_with("cmdstat_client|kill:")).expect("a line");
+    assert!(line.ends_with("failed_calls=2"), "{line}");
+    client.call("CONFIG RESETSTAT");
+    assert_eq!(server.info("total_error_replies"), "0");
+}
+
+#[test]
+fn replies_that_need_no_engine_stand_in_their_place_in_a_transaction() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let id = other.call("CLIENT ID").int();
+    let kill = format!("CLIENT KILL ID {id}");
+    let lines = ["MULTI", "INFO cpu", "SET a 1", "CLIENT LIST", "GET a", &kill, "INCR a", "EXEC"];
+    client.send_all(lines.into_iter().chain(["GET a"]));
+    let replies = client.read_many(lines.len() + 1);
+    let items = replies[lines.len() - 1].items();
+    assert!(items[0].text().starts_with("# CPU\r\n"), "{items:?}");
+    assert_eq!(items[1], ok());
+    assert_eq!(items[2].text().lines().count(), 2, "{items:?}");
+    assert_eq!((&items[3], &items[4], &items[5]), (&bulk("1"), &int(1), &int(2)));
+    assert_eq!(items.len(), 6);
+    assert_eq!(replies[lines.len()], bulk("2"));
+    assert!(other.is_closed());
+
+    // Muted, they are carried out all the same, and their replies are not sent.
+    let mut third = server.client();
+    let id = third.call("CLIENT ID").int();
+    client.send_all(["CLIENT REPLY OFF", "INFO", &format!("CLIENT KILL ID {id}"), "INFO cpu"]);
+    client.send_all(["CLIENT REPLY ON", "CLIENT REPLY SKIP", "CLIENT LIST", "INFO cpu"]);
+    assert_eq!(client.read(), ok());
+    assert!(client.read().text().starts_with("# CPU\r\n"));
+    assert!(third.is_closed());
+    // Itself: what comes behind is not executed.
+    client.send_all(["CLIENT KILL TYPE normal SKIPME no", "SET b 1"]);
+    assert_eq!(client.read(), int(1));
+    assert!(client.is_closed());
+    assert_eq!(server.client().call("GET b"), Value::Nil);
+}
+
+#[test]
+fn big_values_are_freed_in_the_background() {
+    let setup = Setup::new(&["--appendfsync", "no", "--hz", "100"]);
+    let server = setup.start();
+    let mut client = server.client();
+    let mut freed = 0;
+    for end in ["SET list x", "DEL list", "PEXPIRE list 1", "RENAME other list", "FLUSHALL"] {
+        let values: Vec<String> = (0..1000).map(|n| format!("value number {n}")).collect();
+        let words = ["SADD", "list"].into_iter().chain(values.iter().map(String::as_str));
+        client.call_args(&words.collect::<Vec<_>>());
+        client.call("SET other x");
+        for n in 0..100 {
+            client.call(&format!("SET key:{n} x"));
+        }
+        let reply = client.call(end);
+        assert!(!matches!(reply, Value::Error(_)), "{reply:?}");
+        let least = if end == "FLUSHALL" { 100 } else { 1 };
+        eventually(&format!("{end} frees in the background"), || {
+            let now = info(&mut client, "lazyfreed_objects").parse::<u64>().expect("a number");
+            (now >= freed + least).then(|| freed = now)
+        });
+        assert_eq!(info(&mut client, "lazyfree_pending_objects"), "0");
+        client.call("DEL list");
+        eventually("everything is freed", || {
+            let now = info(&mut client, "lazyfreed_objects").parse().expect("a number");
+            (std::mem::replace(&mut freed, now) == now).then_some(())
+        });
+    }
 }

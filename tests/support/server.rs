@@ -34,6 +34,7 @@ pub struct Setup {
     strace: Option<String>,
     trace: Option<PathBuf>,
     file: Option<String>,
+    files_max: Option<u32>,
 }
 
 impl Setup {
@@ -41,7 +42,15 @@ impl Setup {
     pub fn new(directives: &[&str]) -> Self {
         let directives = directives.iter().map(|&word| word.to_owned()).collect();
         let home = tempfile::Builder::new().prefix("mainstay-").tempdir().expect("a directory");
-        Self { home, data: None, directives, strace: None, trace: None, file: None }
+        Self {
+            home,
+            data: None,
+            directives,
+            strace: None,
+            trace: None,
+            file: None,
+            files_max: None,
+        }
     }
 
     /// The directory in which everything happens.
@@ -75,6 +84,11 @@ impl Setup {
         self.file = Some(path.to_owned());
     }
 
+    /// From the next start on, the server may have so many files open.
+    pub fn limit_files(&mut self, max: u32) {
+        self.files_max = Some(max);
+    }
+
     /// Starts are traced, with this manipulation of system calls (`strace -e inject=…`).
     pub fn inject(&mut self, injection: Option<&str>) {
         self.strace = injection.map(str::to_owned);
@@ -88,7 +102,20 @@ impl Setup {
     fn command(&self, port: u16) -> Command {
         let server = env!("CARGO_BIN_EXE_mainstay-server");
         let mut command = match &self.strace {
-            None => Command::new(server),
+            None => match self.files_max {
+                None => Command::new(server),
+                Some(max) => {
+                    // A privileged process could raise the limit again.
+                    let script = format!(
+                        "ulimit -n {max} && if [ $(id -u) = 0 ]; \
+                         then exec setpriv --bounding-set=-sys_resource \"$0\" \"$@\"; \
+                         else exec \"$0\" \"$@\"; fi"
+                    );
+                    let mut shell = Command::new("sh");
+                    shell.args(["-c", &script, server]);
+                    shell
+                }
+            },
             Some(injection) => {
                 let call = injection.split(':').next().unwrap_or_default();
                 let mut strace = Command::new("strace");

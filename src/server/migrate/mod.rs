@@ -10,7 +10,7 @@
 
 mod peer;
 
-pub use peer::Peers;
+pub use peer::{DESCRIPTORS_MAX, Peers};
 
 use super::shared::Shared;
 use super::waiters::Waiters;
@@ -120,6 +120,8 @@ pub struct Finished {
 
 /// Carries one out. Dropped before it ends, it leaves keys that have arrived elsewhere here, too.
 pub async fn run(shared: Arc<Shared>, waiters: Arc<Waiters>, request: Request) -> Finished {
+    let peers = shared.clone();
+    let _turn = peers.peers.turn().await;
     let mut migration = Migration {
         shared,
         waiters,

@@ -7,9 +7,14 @@ use std::io;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Connections kept at most, as in Redis.
-const PEERS_MAX: usize = 64;
+/// Connections that are kept at most while nothing uses them.
+const PEERS_MAX: usize = 32;
+/// Migrations under way at most. Others wait for their turn.
+const BUSY_MAX: usize = 32;
+/// Descriptors that migrations take at most.
+pub const DESCRIPTORS_MAX: usize = PEERS_MAX + BUSY_MAX;
 /// How long an unused one is kept, as in Redis.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// What is written under one timeout, as in Redis.
@@ -119,9 +124,17 @@ async fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Connections that nobody uses at the moment; at most one to each server.
-#[derive(Default)]
-pub struct Peers(Mutex<HashMap<Place, Idle>>);
+/// Connections that nothing uses at the moment, at most one to each server, and turns for those that are used.
+pub struct Peers {
+    idle: Mutex<HashMap<Place, Idle>>,
+    turns: Semaphore,
+}
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self { idle: Mutex::default(), turns: Semaphore::new(BUSY_MAX) }
+    }
+}
 
 struct Idle {
     stream: std::net::TcpStream,
@@ -130,9 +143,14 @@ struct Idle {
 }
 
 impl Peers {
+    /// Waits for the turn of a migration, which lasts until the result is dropped.
+    pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.turns.acquire().await.expect("turns are never closed")
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.lock().len()
+        self.idle.lock().len()
     }
 
     /// Whether there are none.
@@ -142,7 +160,7 @@ impl Peers {
 
     /// Takes the connection to `place`, if there is one.
     pub(super) fn take(&self, place: &Place, timeout: Duration) -> Option<Peer> {
-        let Idle { stream, db, .. } = self.0.lock().remove(place)?;
+        let Idle { stream, db, .. } = self.idle.lock().remove(place)?;
         let stream = BufReader::new(TcpStream::from_std(stream).ok()?);
         Some(Peer { stream, db, timeout })
     }
@@ -155,7 +173,7 @@ impl Peers {
         }
         let Ok(stream) = peer.stream.into_inner().into_std() else { return };
         let idle = Idle { stream, db: peer.db, since: Instant::now() };
-        let mut peers = self.0.lock();
+        let mut peers = self.idle.lock();
         if peers.len() >= PEERS_MAX && !peers.contains_key(place) {
             let oldest = peers.iter().min_by_key(|(_, idle)| idle.since).map(|(place, _)| place);
             if let Some(oldest) = oldest.cloned() {
@@ -167,6 +185,6 @@ impl Peers {
 
     /// Closes those that have not been used for a while.
     pub fn release_idle(&self) {
-        self.0.lock().retain(|_, idle| idle.since.elapsed() <= IDLE_MAX);
+        self.idle.lock().retain(|_, idle| idle.since.elapsed() <= IDLE_MAX);
     }
 }
