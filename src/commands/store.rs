@@ -563,7 +563,7 @@ impl<'a> Store<'a> {
         self.keyspace.database(db).iter().filter(is_live)
     }
 
-    /// Visits some `count` entries of a database, as [`Database::scan`]; `visit` is also told
+    /// Visits some `count` entries of a database, as [`crate::keyspace::Database::scan`]; `visit` is also told
     /// whether the entry's time has come.
     pub fn scan(
         &mut self,

@@ -2,7 +2,7 @@
 //!
 //! What a command or an expiry takes out of the keyspace gathers in a [`Garbage`], which is dropped once the engine is
 //! free. Dropping it hands it to the thread `lazyfree`. What waits for that thread is bounded: beyond
-//! [`WAITING_BYTES_MAX`], the garbage is freed on the spot, by the thread that made it.
+//! 64 MiB, garbage is freed on the spot, by the thread that made it.
 
 use super::{Database, EntryBox, Removed, Value};
 use std::sync::OnceLock;
