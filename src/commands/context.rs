@@ -21,6 +21,8 @@ pub struct Settings {
     pub rdb_compression: bool,
     /// `latency-tracking`: whether it is noted how long each call of a command takes.
     pub latency_tracking: bool,
+    /// `slowlog-log-slower-than`: commands that take so many µs or more are noted; `None` for none.
+    pub slow_from_us: Option<u64>,
     /// Thresholds of encodings.
     pub limits: Limits,
 }
@@ -34,6 +36,7 @@ impl Default for Settings {
             lfu_decay_minutes: 1,
             rdb_compression: true,
             latency_tracking: true,
+            slow_from_us: None,
             limits: Limits::new(KeyHasher::new((0, 0))),
         }
     }

@@ -24,6 +24,7 @@ pub mod long_double;
 pub mod memory;
 pub mod numbers;
 pub mod object;
+mod observe;
 #[cfg(test)]
 pub(crate) mod replay_tests;
 pub mod scan;

@@ -5,7 +5,8 @@ use super::error::quoted;
 use super::spec::{Flags, Spec};
 use super::{
     bitmaps, command, connection, databases, dump, expire, generic, geo, hashes, hyperloglog,
-    lists, memory, object, scan, server, sets, sort, sorted_sets, streams, strings, transactions,
+    lists, memory, object, observe, scan, server, sets, sort, sorted_sets, streams, strings,
+    transactions,
 };
 use crate::resp::Args;
 use std::sync::LazyLock;
@@ -25,6 +26,7 @@ static FAMILIES: &[&[Spec]] = &[
     &lists::COMMANDS,
     &memory::COMMANDS,
     &object::COMMANDS,
+    &observe::COMMANDS,
     &scan::COMMANDS,
     &server::COMMANDS,
     &sets::COMMANDS,

@@ -165,7 +165,7 @@ impl Guard<'_> {
             self.end_unit(start);
             return;
         }
-        self.count(waiter.spec, &result);
+        self.count(waiter.spec, None, &result);
         if let Err(error) = result {
             bytes.clear();
             self.state.stats.error(error.code());
@@ -193,7 +193,7 @@ impl Guard<'_> {
             Unserved::TimedOut => Ok(()),
             Unserved::Unblocked => Err(CommandError::fixed(UNBLOCKED)),
         };
-        self.count(waiter.spec, &result);
+        self.count(waiter.spec, None, &result);
         if let Err(error) = &result {
             self.state.stats.error(error.code());
         }

@@ -1,11 +1,14 @@
 //! Executing one command.
 
-use super::{EFFECTS_BYTES_MAX, Guard, Session, State};
+use super::{EFFECTS_BYTES_MAX, Guard, Session, Slow, State};
 use crate::commands::spec::{DataHandler, EngineCommand, ServerCommand};
 use crate::commands::store::{Access, ExpiryMode, Store};
 use crate::commands::{CommandError, CommandResult, Context, Flags, Handler, Spec};
 use crate::log::Lsn;
 use crate::resp::{Args, Protocol, Reply};
+
+/// Of one batch, not more commands are noted as slow.
+const SLOW_MAX: usize = 1024;
 
 /// What most commands are answered with while the data are being loaded.
 pub const LOADING: CommandError =
@@ -133,19 +136,32 @@ impl Guard<'_> {
         match spec.handler {
             Handler::Engine(command) => {
                 let result = self.transaction(command, session, args, reply, server);
-                self.count(spec, &result);
+                self.count(spec, Some(args), &result);
                 result
             }
             _ => self.run(session, spec, args, reply, server),
         }
     }
 
-    /// Counts a command that has just run. Time is taken once for its end and the next one's beginning.
-    pub(super) fn count(&mut self, spec: &'static Spec, result: &CommandResult) {
+    /// Counts a command that has just run, and notes one with `args` that took long. Time is taken once for its end and
+    /// the next one's beginning.
+    pub(super) fn count(
+        &mut self,
+        spec: &'static Spec,
+        args: Option<Args<'_>>,
+        result: &CommandResult,
+    ) {
         let now_us = self.engine.machine.clock.monotonic_us();
         let took_us = now_us.saturating_sub(std::mem::replace(&mut self.mark_us, now_us));
         let is_timed = self.state.settings.latency_tracking;
         self.state.stats.ran(spec, took_us, result.is_err(), is_timed);
+        if self.state.settings.slow_from_us.is_some_and(|from| took_us >= from)
+            && !spec.flags.has(Flags::SKIP_SLOWLOG)
+            && self.slow.len() < SLOW_MAX
+            && let Some(args) = args
+        {
+            self.slow.push(Slow::new(took_us, self.now_ms, args));
+        }
     }
 
     /// Runs a command that is not about transactions.
@@ -160,7 +176,7 @@ impl Guard<'_> {
         let result = self.run_uncounted(session, spec, args, reply, server);
         // A command that waits is counted once it has its reply.
         if session.waiter.is_none() {
-            self.count(spec, &result);
+            self.count(spec, Some(args), &result);
         }
         result
     }

@@ -25,6 +25,7 @@ mod replay;
 mod save;
 mod session;
 mod shift;
+mod slow;
 pub mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
@@ -37,6 +38,7 @@ pub use execute::{LOADING, NoServer, Outcome, ServerCommands};
 pub use progress::Progress;
 pub use reload::{Reload, ReloadError};
 pub use session::Session;
+pub use slow::Slow;
 pub use stats::{CommandStat, Latency, Stats};
 pub use transfer::{Departed, Departure};
 
@@ -240,6 +242,7 @@ impl Engine {
             refusing: false,
             in_exec: false,
             paused: false,
+            slow: Vec::new(),
             garbage: Garbage::default(),
         }
     }
@@ -289,6 +292,8 @@ pub struct Guard<'a> {
     in_exec: bool,
     /// Whether clients were paused when the unit at hand began.
     paused: bool,
+    /// Commands that took long.
+    slow: Vec<Slow>,
     /// What was taken out of the keyspace. It is freed last: the engine is free by then.
     garbage: Garbage,
 }
@@ -324,6 +329,11 @@ impl Guard<'_> {
     /// Counts per command and per error code.
     pub fn command_stats(&self) -> &Stats {
         &self.state.stats
+    }
+
+    /// Takes which commands took long since this guard was taken, but for those that had waited for keys.
+    pub fn take_slow(&mut self) -> Vec<Slow> {
+        std::mem::take(&mut self.slow)
     }
 
     /// Forgets counts: keyspace, commands, errors.

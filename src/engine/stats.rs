@@ -35,6 +35,25 @@ impl Latency {
         self.0.saturating_record(us.saturating_mul(1000).max(1));
     }
 
+    /// Calls.
+    pub fn calls(&self) -> u64 {
+        self.0.len()
+    }
+
+    /// How many calls took at most so many µs, for each doubling of µs that holds some.
+    pub fn cumulative_us(&self) -> Vec<(u64, u64)> {
+        let (mut buckets, mut calls) = (Vec::new(), 0);
+        for step in self.0.iter_log(1024, 2.0) {
+            let count = step.count_since_last_iteration();
+            if count > 0 {
+                calls += count;
+                let bound_ns = self.0.highest_equivalent(step.value_iterated_to());
+                buckets.push((bound_ns / 1000, calls));
+            }
+        }
+        buckets
+    }
+
     /// What this share of calls did not exceed, in µs.
     pub fn percentile_us(&self, percent: f64) -> f64 {
         self.0.value_at_percentile(percent) as f64 / 1000.0

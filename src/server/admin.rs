@@ -6,7 +6,7 @@ use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::late::Late;
 use super::shared::Shared;
-use super::{client, descriptors, info, logger, migrate, run, saves};
+use super::{client, descriptors, info, latency, logger, migrate, run, saves, slowlog};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
@@ -207,6 +207,14 @@ impl ServerCommands for ServerState {
                 out.integer(engine.lsn() as i64);
                 out.array(0);
                 engine.look_at_all();
+            }
+            C::LatencyHelp
+            | C::LatencyHistogram
+            | C::LatencyHistory
+            | C::LatencyLatest
+            | C::LatencyReset => latency::run(command, engine, args, &mut out),
+            C::SlowlogGet | C::SlowlogHelp | C::SlowlogLen | C::SlowlogReset => {
+                slowlog::run(self, command, args, protocol, &mut out)?;
             }
             _ => client::run(self, command, engine, session, args, reply)?,
         }

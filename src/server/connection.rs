@@ -494,7 +494,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // `CONFIG SET appendfsync always` waits under the condition that it brings about.
         let durability = durability.stricter(engine.durability());
         self.shared.background.save_slice(&mut engine);
+        let slow = engine.take_slow();
         drop(engine);
+        if !slow.is_empty() {
+            let max = self.shared.config.read().slowlog_max_len as usize;
+            self.shared.slowlog.add(slow, &self.client.info, max);
+        }
         self.make_late();
         self.state.commands += done as u64;
         self.next_request += done;

@@ -87,6 +87,7 @@ pub fn settings(config: &Config) -> Settings {
         lfu_decay_minutes: config.lfu_decay_time as u32,
         rdb_compression: config.rdbcompression,
         latency_tracking: config.latency_tracking,
+        slow_from_us: u64::try_from(config.slowlog_log_slower_than).ok(),
         limits,
     }
 }

@@ -77,6 +77,8 @@ pub struct Shared {
     pub exit: tokio::sync::watch::Sender<Option<i32>>,
     /// Set once the server is ending.
     pub ending: AtomicBool,
+    /// Commands that took long.
+    pub slowlog: super::slowlog::Slowlog,
     /// Names in `bind`.
     pub names: super::names::Names,
     /// Listening sockets.
@@ -118,6 +120,7 @@ impl Shared {
             log_threads: Mutex::new(Vec::new()),
             exit: tokio::sync::watch::Sender::new(None),
             ending: false.into(),
+            slowlog: Default::default(),
             names: Default::default(),
             listeners: Default::default(),
             active_expiry: true.into(),

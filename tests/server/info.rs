@@ -235,3 +235,66 @@ fn big_values_are_freed_in_the_background() {
         });
     }
 }
+
+#[test]
+fn slowlog_keeps_the_last_commands_that_took_long() {
+    let setup = Setup::new(&["--slowlog-log-slower-than", "0", "--slowlog-max-len", "5"]);
+    let server = setup.start();
+    let mut client = server.client();
+    client.call_all(["CLIENT SETNAME me", "SLOWLOG RESET", "SET k v", "MULTI", "GET k", "EXEC"]);
+    let log = client.call("SLOWLOG GET 3");
+    let commands: Vec<_> = log.items().iter().map(|entry| entry.items()[3].clone()).collect();
+    let get = array([bulk("GET"), bulk("k")]);
+    assert_eq!(commands[..2], [get, array([bulk("MULTI")])], "EXEC is none, what it executes is");
+    let (first, second) = (log.items()[0].items(), log.items()[1].items());
+    assert_eq!(first.len(), 6);
+    assert_eq!(first[0].int(), second[0].int() + 1);
+    assert_eq!(first[5], bulk("me"));
+    (0..20).for_each(|_| drop(client.call("PING")));
+    assert_eq!(client.call("SLOWLOG LEN"), int(5));
+    assert_eq!(client.call("SLOWLOG GET -1").items().len(), 5);
+    assert!(client.call("SLOWLOG GET -2").is_error("ERR count should be greater than or equal"));
+    client.call("CONFIG SET slowlog-log-slower-than -1");
+    client.call_all(["SLOWLOG RESET", "PING"]);
+    assert_eq!(client.call("SLOWLOG LEN"), int(0));
+}
+
+#[test]
+fn latency_histogram_counts_calls() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    client.call_all(["SET k v", "SET k w", "CLIENT ID", "CLIENT GETNAME"]);
+    let histogram = client.call("LATENCY HISTOGRAM set client nope");
+    let names: Vec<_> = histogram.items().iter().step_by(2).map(Value::text).collect();
+    assert_eq!(names, ["client|getname", "client|id", "set"]);
+    let set = histogram.items()[5].items();
+    assert_eq!((&set[0], &set[1], &set[2]), (&bulk("calls"), &int(2), &bulk("histogram_usec")));
+    assert_eq!(set[3].items().last(), Some(&int(2)), "all calls are in the last bucket");
+    assert_eq!(client.call("LATENCY LATEST"), array([]));
+    assert_eq!(client.call("LATENCY RESET"), int(0));
+}
+
+/// What the exporter of metrics for Prometheus asks.
+#[test]
+fn the_queries_of_an_exporter_are_answered() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    for line in [
+        "CLIENT SETNAME redis_exporter",
+        "CONFIG GET *",
+        "INFO ALL",
+        "LATENCY LATEST",
+        "LATENCY HISTOGRAM",
+        "SLOWLOG LEN",
+        "SLOWLOG GET 1",
+        "CLIENT LIST",
+        "DBSIZE",
+        "MEMORY USAGE none",
+        "SCAN 0 COUNT 100",
+    ] {
+        let reply = client.call(line);
+        assert!(!matches!(reply, Value::Error(_)), "{line}: {reply:?}");
+    }
+}

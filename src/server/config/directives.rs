@@ -426,8 +426,8 @@ directives! {
     "stream-node-max-entries" => stream_node_max_entries: i64 = 100, LONG_COUNT, MUTABLE, Works;
 
     // Observing.
-    "slowlog-log-slower-than" => slowlog_log_slower_than: i64 = 10000, int(-1, LONG_MAX), MUTABLE, Kept(reason::LATENCY);
-    "slowlog-max-len" => slowlog_max_len: u64 = 128, LONG_COUNT, MUTABLE, Kept(reason::LATENCY);
+    "slowlog-log-slower-than" => slowlog_log_slower_than: i64 = 10000, int(-1, LONG_MAX), MUTABLE, Works;
+    "slowlog-max-len" => slowlog_max_len: u64 = 128, LONG_COUNT, MUTABLE, Works;
     "latency-monitor-threshold" => latency_monitor_threshold: i64 = 0, LONG_COUNT, MUTABLE, Kept(reason::LATENCY);
     "latency-tracking" => latency_tracking: bool = true, BOOL, MUTABLE, Works;
     "latency-tracking-info-percentiles" => latency_tracking_info_percentiles: Percentiles = Percentiles::default(), SPECIAL, MULTI, Works;
