@@ -83,8 +83,6 @@ pub struct ServerState {
     pub(super) is_local: bool,
     /// The last command's full name.
     pub command: &'static str,
-    /// Commands executed.
-    pub commands: u64,
     /// The connection ends after the reply at hand.
     pub close: bool,
     /// The command at hand waits.
@@ -102,7 +100,6 @@ impl ServerState {
             client,
             is_local,
             command: "NULL",
-            commands: 0,
             close: false,
             block: None,
             reply_mode: ReplyMode::On,
