@@ -174,6 +174,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Read(count) => {
                     self.bytes_in += count as u64;
                     self.reads += 1;
+                    if cross_protocol::is_tls(&self.input) {
+                        return;
+                    }
                     if self.is_paused() {
                         self.more = true;
                         continue;
