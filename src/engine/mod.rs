@@ -306,6 +306,11 @@ impl Guard<'_> {
     }
 
     /// The LSN behind the last command executed.
+    /// What commands look at.
+    pub fn settings(&self) -> &Settings {
+        &self.state.settings
+    }
+
     pub fn lsn(&self) -> Lsn {
         self.state.lsn
     }

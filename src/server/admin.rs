@@ -6,6 +6,7 @@ use super::clients::ClientInfo;
 use super::config::{self, Effect, SetError, command as config_command};
 use super::shared::Shared;
 use super::{client, info, logger, migrate, run, saves};
+use crate::commands::object::references;
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
@@ -516,7 +517,8 @@ impl ServerState {
         let mut payload = Vec::new();
         crate::rdb::payload::dump(entry.value(), false, &mut payload);
         let mut text = format!(
-            "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
+            "Value at:0x0 refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
+            references(entry, engine.settings().lfu),
             entry.value().encoding_name(),
             payload.len() - crate::rdb::payload::FOOTER_BYTES,
             entry.access(),

@@ -3,6 +3,22 @@
 use super::support::*;
 
 #[test]
+fn both_ways_to_ask_for_references_agree() {
+    let setup = Setup::new(&["--enable-debug-command", "yes"]);
+    let server = setup.start();
+    let mut client = server.client();
+    for policy in ["noeviction", "allkeys-lfu"] {
+        assert_eq!(client.call(&format!("CONFIG SET maxmemory-policy {policy}")), ok());
+        for value in ["0", "9999", "10000", "-1", "text"] {
+            assert_eq!(client.call(&format!("SET k {value}")), ok());
+            let count = client.call("OBJECT REFCOUNT k").int();
+            let said = client.call("DEBUG OBJECT k").text();
+            assert!(said.contains(&format!(" refcount:{count} ")), "{policy} {value}: {said}");
+        }
+    }
+}
+
+#[test]
 fn transactions_are_all_or_nothing_and_watch_aborts_them() {
     let setup = Setup::new(&[]);
     let server = setup.start();
