@@ -246,6 +246,7 @@ pub enum ServerCommand {
     LastSave,
     Migrate,
     Quit,
+    ReplicaOf,
     Reset,
     Role,
     Save,

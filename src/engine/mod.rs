@@ -13,6 +13,7 @@ pub mod functions;
 pub mod import;
 mod load;
 mod pause;
+mod populate;
 mod progress;
 mod read;
 mod read_back;

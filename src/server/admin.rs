@@ -191,6 +191,7 @@ impl ServerCommands for ServerState {
                 let request = migrate::Request::parse(session.db, session.no_touch, args)?;
                 self.block = Some(Block::Migrate(request));
             }
+            C::ReplicaOf => replica_of(args, &mut out)?,
             C::Role => {
                 out.array(3);
                 out.bulk(b"master");
@@ -202,6 +203,21 @@ impl ServerCommands for ServerState {
         }
         Ok(())
     }
+}
+
+/// `REPLICAOF NO ONE`; there is nothing to replicate from yet.
+fn replica_of(args: Args<'_>, out: &mut Reply<'_>) -> CommandResult {
+    let is = |index: usize, word: &[u8]| args.at(index).eq_ignore_ascii_case(word);
+    if is(1, b"NO") && is(2, b"ONE") {
+        out.ok();
+        return Ok(());
+    }
+    if !(0..=65535).contains(&numbers::integer(args.at(2)).unwrap_or(-1)) {
+        return Err(CommandError::fixed("ERR Invalid master port"));
+    }
+    Err(CommandError::fixed(
+        "ERR there is no replication yet, so the data would not arrive: only NO ONE is accepted",
+    ))
 }
 
 /// Writes the reply of a `HELP` subcommand.
@@ -229,12 +245,16 @@ const DEBUG_HELP: &[&str] = &[
     "    A number for everything in all databases.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    A number for each of these values.",
+    "ERROR <message>",
+    "    Reply with this error.",
     "LOADAOF",
     "    Throw away what is in memory and replay the log.",
     "LOG <message>",
     "    Write a message to the server's log.",
     "PANIC",
     "    End the process with a panic.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Add keys '<prefix>:<number>' that are not there, with values of this size in bytes.",
     "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
     "    Write the RDB file and load it; without writing it; beside what is there; in its place.",
     "SEGFAULT",
@@ -432,6 +452,16 @@ impl ServerState {
                 engine.reload_log().map_err(|error| {
                     CommandError::new(format!("ERR Error trying to load the log: {error}"))
                 })?;
+                out.ok();
+            }
+            (b"error", 3) => out.error(args.at(2)),
+            (b"populate", 3..=5) => {
+                let not_positive =
+                    CommandError::fixed("ERR value is out of range, must be positive");
+                let number = |arg| numbers::at_least(0, arg, not_positive.clone());
+                let count = number(args.at(2))? as u64;
+                let size = args.get(4).map(number).transpose()?.filter(|&size| size > 0);
+                engine.populate(session.db, count, args.get(3).unwrap_or(b"key"), size)?;
                 out.ok();
             }
             (b"segfault", 2) => std::process::abort(),

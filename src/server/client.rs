@@ -10,7 +10,7 @@ use crate::resp::{Args, Protocol, Reply};
 use std::sync::Arc;
 
 /// The version of Redis whose behaviour clients may expect.
-pub const REDIS_VERSION: &str = "7.4.1";
+pub use crate::commands::server::REDIS_VERSION;
 
 const HELP: &[&str] = &[
     "GETNAME",
