@@ -301,6 +301,8 @@ pub(super) fn load(
             }
         });
     }
+    // The index behind the blocks was read before them.
+    progress.advance(preamble.bytes.saturating_sub(preamble.index_offset));
     let found = source.damage.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     found.map_or(Ok(()), Err)
 }

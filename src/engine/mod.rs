@@ -196,7 +196,7 @@ impl Engine {
         progress: &Arc<Progress>,
     ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
-        progress.begin(log_bytes(&*machine.disk, dir));
+        progress.begin(progress::bytes_to_read(&*machine.disk, dir));
         let mut replay = replay::Replayer::new(&mut state, machine.clock.unix_ms());
         replay.watch(progress.clone());
         let (log, recovery) = log::attach(
@@ -306,12 +306,12 @@ impl Guard<'_> {
         self.state.settings = settings;
     }
 
-    /// The LSN behind the last command executed.
     /// What commands look at.
     pub fn settings(&self) -> &Settings {
         &self.state.settings
     }
 
+    /// The LSN behind the last command executed.
     pub fn lsn(&self) -> Lsn {
         self.state.lsn
     }
@@ -457,13 +457,6 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         self.flush_effects();
     }
-}
-
-/// How many bytes a log's files have, about: what was reserved counts, too.
-fn log_bytes(disk: &dyn Disk, dir: &Path) -> u64 {
-    let names = disk.list(dir).unwrap_or_default();
-    let ours = names.iter().filter(|name| log::segment::parse_name(name).is_some());
-    ours.filter_map(|name| disk.open_to_read(&dir.join(name)).ok()?.len().ok()).sum()
 }
 
 /// The directory of the data set's files inside the configured `dir`.

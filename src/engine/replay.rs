@@ -181,7 +181,8 @@ impl Replay for Replayer<'_> {
         self.reached_lsn = header.lsn + buffer.len() as u64;
         self.ranges = ranges;
         if let Some(progress) = &self.progress {
-            progress.advance(payload.len() as u64);
+            // As it lies in the file, where it may be compressed.
+            progress.advance(header.frame_bytes());
         }
         if buffer.capacity() <= 4 << 20 {
             self.buffer = buffer;

@@ -75,14 +75,14 @@ impl Loading {
         }
     }
 
-    /// For how many seconds it will go on, if it goes on as it has; 1 as long as nobody can tell.
+    /// For how many seconds it will go on, if it goes on as it has; 1 as long as nobody can tell, and at least 1.
     pub fn eta_s(&self) -> u64 {
         let (loaded, total) = (self.progress.loaded_bytes(), self.progress.total_bytes());
         if loaded == 0 {
             return 1;
         }
         let left = (total - loaded.min(total)) as f64;
-        (self.started.elapsed().as_secs_f64() * left / loaded as f64) as u64
+        ((self.started.elapsed().as_secs_f64() * left / loaded as f64) as u64).max(1)
     }
 }
 
