@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             return match config::load(&sources, &mut std::io::stdin()) {
                 Ok(loaded) => {
                     loaded.notes.iter().for_each(|note| println!("{note}"));
+                    loaded.durability.iter().for_each(|text| println!("{text}"));
                     println!("The configuration is valid");
                     ExitCode::SUCCESS
                 }

@@ -109,7 +109,8 @@ fn without_a_log_an_rdb_file_is_loaded_into_memory() {
     let Some(expected) = redis_rdb(dir.path()) else { return };
     std::fs::rename(dir.path().join("dump.rdb"), dir.path().join("other.rdb")).unwrap();
     let before = files(dir.path());
-    let setup = setup_in(dir.path(), &["--appendonly", "no", "--dbfilename", "other.rdb"]);
+    let directives = ["--appendonly", "no", "--save", "", "--dbfilename", "other.rdb"];
+    let setup = setup_in(dir.path(), &directives);
     for _ in 0..2 {
         let server = setup.start();
         let mut client = server.client();

@@ -9,8 +9,8 @@ use support::{
 
 /// A server with data of all types in memory only.
 fn filled(more: &[&str]) -> (Setup, Server) {
-    let setup =
-        Setup::new(&[&["--appendonly", "no", "--enable-debug-command", "yes"], more].concat());
+    let directives = ["--appendonly", "no", "--save", "", "--enable-debug-command", "yes"];
+    let setup = Setup::new(&[&directives[..], more].concat());
     let server = setup.start();
     fill(&mut server.client(), 0);
     (setup, server)
@@ -199,6 +199,32 @@ fn a_server_that_cannot_save_goes_on_unless_it_is_forced_to_end() {
     // Nothing takes the place of a directory that is not empty.
     std::fs::create_dir_all(setup.dir().join("dump.rdb/x")).unwrap();
     assert!(client.call("SAVE").is_error("ERR saving "));
+#[test]
+fn a_configuration_of_redis_without_a_log_loses_nothing_at_a_clean_end() {
+    let mut setup = Setup::new(&[]);
+    // A stock file has no line about `save`.
+    let file = setup.home().join("redis.conf");
+    std::fs::write(&file, "timeout 0\nappendonly no\ndbfilename dump.rdb\n").unwrap();
+    setup.set_file(file.to_str().unwrap());
+    let server = setup.start();
+    let place = format!("WARNING: 'appendonly no' ({}, line 2)", file.display());
+    assert!(server.log().contains(&place), "{}", server.log());
+    let mut client = server.client();
+    assert_eq!(client.call("CONFIG GET save").items()[1], bulk("3600 1 300 100 60 10000"));
+    assert_eq!(client.call("SET new write"), ok());
+    server.stop();
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("GET new"), bulk("write"));
+    assert_eq!(client.call("CONFIG REWRITE"), ok());
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("save 3600 1\nsave 300 100\nsave 60 10000\n"), "{text}");
+    // The choice was made at the start.
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("CONFIG GET save").items()[1], bulk("3600 1 300 100 60 10000"));
+    server.stop();
+}
+
     assert_eq!(names(&setup.dir()), ["dump.rdb"]);
     assert_eq!(client.call("SET k 1"), ok());
     assert!(client.call("SHUTDOWN").is_error("ERR Errors trying to SHUTDOWN"));

@@ -118,10 +118,6 @@ pub fn load(config: &Config, loading: &Loading) -> Result<Engine, AnyError> {
             );
             return Err(text.into());
         }
-        log_warning!(
-            "WARNING: 'appendonly no': everything is kept in memory only and IS LOST when the \
-             server ends, however it ends. 'CONFIG SET appendonly yes' begins a log at any time"
-        );
         return match import::find_rdb(&*machine.disk, &names(config))? {
             Some(source) => import(machine, &source, config, loading),
             None => Ok(Engine::in_memory(machine, databases, settings)),

@@ -115,6 +115,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     log_notice!("{}", args::version());
     log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
     loaded.notes.iter().for_each(|note| log_notice!("{note}"));
+    loaded.durability.iter().for_each(|text| log_warning!("WARNING: {text}"));
 
     let supervisor = Arc::new(supervisor);
     let (databases, settings) = (config.databases as usize, settings(&config));

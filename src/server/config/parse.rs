@@ -2,9 +2,10 @@
 
 use super::accepted::WORDS;
 use super::directives::{self, Config, Status};
-use super::values::{Origin, ValueError};
+use super::values::{Origin, SavePoints, ValueError};
+use super::without_log;
 use crate::commands::glob::{self, Case};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub const FILE_BYTES_MAX: u64 = 4 << 20;
 pub const INCLUDE_DEPTH_MAX: usize = 16;
 /// Most files that one configuration reads.
 pub const FILES_MAX: usize = 256;
+/// What the place of an option is called.
+const COMMAND_LINE: &str = "command line";
 /// How much of a faulty line an error repeats.
 const SHOWN_BYTES_MAX: usize = 256;
 
@@ -211,13 +214,20 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// One line for each directive that was given another value than its default and has no effect.
     pub notes: Vec<String>,
+    /// Whether a line or option says whether there is a log.
+    pub states_appendonly: bool,
+    /// Without a log: what is durable then and what is not, in one sentence.
+    pub durability: Option<String>,
 }
+
+/// Where directives were set last: a line of a file, or the command line.
+pub(super) type Places = HashMap<&'static str, String>;
 
 /// Reads a whole configuration. Nothing but the files is touched: no directory is entered and no log
 /// file opened, so that a configuration can be tested beside a running server.
 pub fn load(sources: &Sources, stdin: &mut dyn Read) -> Result<Loaded, LoadError> {
     let no_place = |problem| LoadError { place: None, problem };
-    let mut loader = Loader { config: Config::default(), seen: HashSet::new(), files: 0, depth: 0 };
+    let mut loader = Loader::default();
     let mut file = None;
     if let Some(path) = &sources.file {
         let absolute = std::path::absolute(path);
@@ -233,19 +243,22 @@ pub fn load(sources: &Sources, stdin: &mut dyn Read) -> Result<Loaded, LoadError
         let text = read_bounded(stdin, Problem::Stdin).map_err(no_place)?;
         loader.read_text(&text, "standard input")?;
     }
-    loader.read_text(&sources.options, "command line")?;
+    loader.read_text(&sources.options, COMMAND_LINE)?;
 
     let mut notes = Vec::new();
     for directive in directives::DIRECTIVES {
         if let Status::Kept(reason) = directive.status
-            && loader.seen.contains(directive.name)
+            && loader.places.contains_key(directive.name)
             && !directive.is_default(&loader.config)
         {
             let value = directive.get(&loader.config);
             notes.push(format!("'{} {value}' has no effect: {reason}", directive.name));
         }
     }
-    Ok(Loaded { config: loader.config, file, notes })
+    let (config, places) = loader.finish();
+    let durability = without_log::durability(&config, &places);
+    let states_appendonly = places.contains_key("appendonly");
+    Ok(Loaded { config, file, notes, states_appendonly, durability })
 }
 
 /// Reads a configuration from text alone, as if it were a file.
@@ -280,7 +293,7 @@ impl<P: Into<Problem>> From<P> for Failure {
 
 struct Loader {
     config: Config,
-    seen: HashSet<&'static str>,
+    places: Places,
     files: usize,
     depth: usize,
 }
@@ -299,7 +312,7 @@ impl Loader {
 
     fn read_text(&mut self, text: &[u8], source: &str) -> Result<(), LoadError> {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            self.read_line(line.trim_ascii()).map_err(|failure| match failure {
+            let read = self.read_line(line.trim_ascii()).map_err(|failure| match failure {
                 Failure::Placed(error) => error,
                 Failure::Here(problem) => LoadError {
                     place: Some(Place {
@@ -308,37 +321,56 @@ impl Loader {
                         text: shortened(line.trim_ascii()),
                     }),
                     problem,
+#[derive(Default)]
                 },
             })?;
         }
         Ok(())
     }
 
-    fn read_line(&mut self, line: &[u8]) -> Result<(), Failure> {
+    /// Reads a line; gives the directive that it sets.
+    fn read_line(&mut self, line: &[u8]) -> Result<Option<&'static str>, Failure> {
         if line.len() > LINE_BYTES_MAX {
+    /// The configuration, once everything is read.
+    fn finish(self) -> (Config, Places) {
+        let Self { mut config, places, .. } = self;
+        if !config.appendonly && !places.contains_key("save") {
+            // A Redis that such a file was written for saves by itself. Without a log that is all there is.
+            config.save = SavePoints::of_redis();
+        }
+        (config, places)
+    }
+
             return Err(Problem::LineTooLong.into());
         }
         if line.starts_with(b"#") {
-            return Ok(());
+            return Ok(Some(directive.name));
         }
         let arguments = split_arguments(line).ok_or(Problem::UnbalancedQuotes)?;
-        let Some((word, arguments)) = arguments.split_first() else { return Ok(()) };
+        let Some((word, arguments)) = arguments.split_first() else { return Ok(None) };
         if let Some((directive, _)) = directives::find(word) {
-            let first = self.seen.insert(directive.name);
-            let origin = if first { Origin::File } else { Origin::Repeated };
+            let repeated = self.places.contains_key(directive.name);
+            let origin = if repeated { Origin::Repeated } else { Origin::File };
             let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
             directive.set_from_line(&mut self.config, &arguments, origin)?;
-            return Ok(());
+            return Ok(None);
         }
         if word.eq_ignore_ascii_case(b"include")
             && let [path] = arguments
         {
-            return self.include(path);
+            return self.include(path).map(|()| None);
         }
         match WORDS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(word)) {
-            Some(known) if known.ignored && arguments.len() == 1 => Ok(()),
+            Some(known) if known.ignored && arguments.len() == 1 => Ok(None),
             Some(known) if !known.ignored => {
                 Err(Problem::Refused { word: known.name, reason: known.reason }.into())
+            }
+            if let Some(name) = read {
+                let place = match source {
+                    COMMAND_LINE => format!("the {COMMAND_LINE}"),
+                    file => format!("{file}, line {}", index + 1),
+                };
+                self.places.insert(name, place);
             }
             _ => Err(Problem::Unknown.into()),
         }
@@ -546,6 +578,48 @@ mod tests {
                 error.to_string(),
                 format!(
                     "\n*** FATAL CONFIG FILE ERROR (Mainstay {}) ***\n\
+    #[test]
+    fn without_a_log_save_points_are_those_of_redis_unless_a_line_says_otherwise() {
+        let save = |text: &str| config(text).save;
+        let of_redis = SavePoints::of_redis();
+        assert_eq!(of_redis.0.len(), 3);
+        assert_eq!(save("appendonly no"), of_redis);
+        assert_eq!(save("appendonly yes\nappendonly no"), of_redis);
+        for text in ["", "appendonly yes", "appendonly no\nsave ''", "save ''\nappendonly no"] {
+            assert_eq!(save(text), SavePoints::default(), "{text}");
+        }
+        assert_eq!(save("appendonly no\nsave 5 6").0.len(), 1);
+    }
+
+    #[test]
+    fn without_a_log_it_is_said_what_is_durable_and_which_line_makes_it_so() {
+        let said = |text: &str| load_text(text.as_bytes()).expect("valid").durability;
+        assert_eq!(said("appendonly yes\nsave 5 6"), None);
+        assert_eq!(said(""), None);
+        let text = said("appendonly no").expect("a sentence");
+        for words in [
+            "'appendonly no' (the command line)",
+            "'save 3600 1 300 100 60 10000' (the default of a Redis)",
+            "since the last RDB file is lost",
+            "'appendonly yes' there",
+        ] {
+            assert!(text.contains(words), "no {words:?} in {text}");
+        }
+        let text = said("appendonly no\nsave ''").expect("a sentence");
+        for words in ["'appendonly no' and 'save \"\"' (both the command line)", "is lost when"] {
+            assert!(text.contains(words), "no {words:?} in {text}");
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.conf");
+        std::fs::write(&path, "port 1\nappendonly no\n\nsave 9 1\n").expect("written");
+        let sources = Sources { file: Some(path.clone()), ..Sources::default() };
+        let text = load(&sources, &mut io::empty()).expect("valid").durability.expect("said");
+        for line in [2, 4] {
+            let place = format!("({}, line {line})", path.display());
+            assert!(text.contains(&place), "no {place:?} in {text}");
+        }
+    }
+
                      Reading the configuration file, at line 3 (command line)\n>>> '{line}'\n{expected}",
                     env!("CARGO_PKG_VERSION")
                 )
