@@ -195,7 +195,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     {
         let (shared, supervisor) = (shared.clone(), supervisor.clone());
         // Not joined: whoever ends the server while it loads does not wait for that.
-        start_vital("load", move || load_data(&shared, &supervisor))?;
+        start_vital("load", move || load_data(&shared, &supervisor, loaded.states_appendonly))?;
     }
     let status = wait_for_exit(exit_asked);
     let status = end(&shared, &supervisor, status);
@@ -215,9 +215,9 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
 }
 
 /// Loads the data; from then on they are served.
-fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor) {
+fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor, states_appendonly: bool) {
     let config = shared.config.read().clone();
-    match load::load(&config, &shared.loading) {
+    match load::load(&config, states_appendonly, &shared.loading) {
         Ok(loaded) => {
             if let Some(log) = loaded.log() {
                 // It may have been changed meanwhile.

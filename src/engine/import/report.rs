@@ -1,6 +1,7 @@
 //! What an import did, or why it was not done.
 
 use super::super::replay::Refusal;
+use super::both::Difference;
 use crate::env::Utc;
 use crate::rdb::file::FileError;
 use std::fmt;
@@ -16,6 +17,8 @@ const FAILED_MAX: usize = 10;
 pub struct Report {
     /// The files that were read, with their sizes in bytes.
     pub files: Vec<(PathBuf, u64)>,
+    /// The RDB file that lies beside the append-only file and was found to hold the same.
+    pub twin: Option<PathBuf>,
     /// What the RDB says wrote it.
     pub written_by: Option<String>,
     /// Keys that were read from an RDB.
@@ -103,6 +106,8 @@ pub enum ImportError {
         aof_time: FileTime,
         /// The RDB file.
         rdb: PathBuf,
+        /// What is different.
+        difference: Difference,
         /// When it was last changed.
         rdb_time: FileTime,
     },
@@ -197,8 +202,7 @@ pub struct FileTime(pub i64);
 
 impl fmt::Display for FileTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, ns) = (self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000));
-        write!(f, "{}.{ns:09} UTC", Utc::of_unix_s(seconds))
+        write!(f, "{} UTC", Utc::of_unix_s(self.0.div_euclid(1_000_000_000)))
     }
 }
 
@@ -207,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_dates() {
+    fn times_are_dates_to_the_second() {
         let shown = |seconds: i64| FileTime(seconds * 1_000_000_000 + 5).to_string();
         assert_eq!(shown(0), "1970-01-01 00:00:00.000000005 UTC");
         assert_eq!(shown(951_827_696), "2000-02-29 12:34:56.000000005 UTC");
