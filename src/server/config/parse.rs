@@ -5,7 +5,7 @@ use super::directives::{self, Config, Status};
 use super::values::{Origin, SavePoints, ValueError};
 use super::without_log;
 use crate::commands::glob::{self, Case};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -268,6 +268,35 @@ pub fn load_text(text: &[u8]) -> Result<Loaded, LoadError> {
 }
 
 fn read_bounded(
+/// What a file sets whose text is `text`, with what it includes.
+pub(super) struct Given {
+    /// The configuration that a start with this file alone has.
+    pub config: Config,
+    /// Directives that included files set.
+    pub included: HashSet<&'static str>,
+}
+
+/// Reads what a file sets. Lines of its own that cannot be read are passed over; those of files that it includes are not.
+pub(super) fn given_by(text: &[u8]) -> Result<Given, LoadError> {
+    let (mut own, mut included) = (Loader::default(), Loader::default());
+    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+        let words = if line.starts_with(b"#") { None } else { split_arguments(line) };
+        let is_include = words.as_ref().and_then(|words| words.first());
+        if !is_include.is_some_and(|word| word.eq_ignore_ascii_case(b"include")) {
+            let before = own.config.clone();
+            if own.read_text(line, "").is_err() {
+                // It may have been set in part.
+                own.config = before;
+            }
+            continue;
+        }
+        included.read_text(line, "")?;
+        own.read_text(line, "")?;
+    }
+    let included = included.places.into_keys().collect();
+    Ok(Given { config: own.finish().0, included })
+}
+
     from: &mut dyn Read,
     failed: impl FnOnce(io::Error) -> Problem,
 ) -> Result<Vec<u8>, Problem> {

@@ -617,7 +617,12 @@ impl Setting for SavePoints {
         for [seconds, changes] in pairs {
             match (seconds.parse::<i64>(), changes.parse::<i32>()) {
                 (Ok(seconds @ 1..), Ok(changes @ 0..)) => {
-                    points.push(SavePoint { seconds, changes })
+                    let point = SavePoint { seconds, changes };
+                    // A second one of the same would do nothing, and what the command line adds to a file would be
+                    // one more with each rewrite of that.
+                    if !points.contains(&point) {
+                        points.push(point);
+                    }
                 }
                 _ => return Err(invalid),
             }
