@@ -67,7 +67,7 @@ fn check_refused(dir: &Path, more: &[&str], words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "no {word:?} in:\n{said}");
     }
-    assert!(said.contains("can't start: "), "{said}");
+    assert_eq!(said.matches("Can't start: ").count(), 1, "{said}");
     assert!(files(dir) == before, "something was changed");
 }
 
