@@ -374,6 +374,28 @@ fn a_damaged_rdb_file_is_refused_where_it_is_damaged() {
 }
 
 #[test]
+fn no_key_is_named_when_a_file_is_refused() {
+    let mut value = b"REDIS0009".to_vec();
+    // A list of a type that there is not, under a key.
+    value.extend([0, 6, b's', b'e', b'c', b'r', b'e', b't', 0xc3, 1]);
+    for (name, bytes) in [
+        ("dump.rdb", value),
+        ("appendonly.aof", commands(&["NOSUCH secret"])),
+        ("appendonly.aof", commands(&["XCLAIM secret secret secret 0 1-1"])),
+    ] {
+        let dir = temp();
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+        let setup = setup_in(dir.path(), &[]);
+        let said = match setup.try_start() {
+            Ok(server) => server.stop(),
+            Err(said) => said,
+        };
+        assert!(said.contains(name) && said.contains("offset"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
 fn values_of_modules_are_refused_or_dropped_on_request() {
     let mut bytes = b"REDIS0009".to_vec();
     // A module's record about itself, a value of a module, a string; no checksum.

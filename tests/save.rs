@@ -144,6 +144,14 @@ fn what_a_version_cannot_hold_is_refused_by_name() {
         assert!(refused.is_error("ERR "), "{refused:?}");
         let Value::Error(text) = refused else { unreachable!() };
         assert!(text.contains("hash:small:0") && text.contains("rdb-version"), "{text}");
+        let failures = server.log().matches(" failed: ").count();
+        assert!(!client.call("BGSAVE").is_error(""));
+        support::eventually("the save in the background fails", || {
+            (server.log().matches(" failed: ").count() > failures).then_some(())
+        });
+        // No user data is logged.
+        let log = server.log();
+        assert!(log.contains("a hash of which fields expire") && !log.contains("hash:"), "{log}");
         assert!(std::fs::read(&path).unwrap() == before);
         assert_eq!(names(&setup.dir()), ["dump.rdb"]);
     }
@@ -192,14 +200,6 @@ fn the_end_saves_if_it_is_told_to_or_there_are_save_points() {
 }
 
 #[test]
-fn a_server_that_cannot_save_goes_on_unless_it_is_forced_to_end() {
-    let setup = Setup::new(&["--appendonly", "no", "--save", "3600 1"]);
-    let server = setup.start();
-    let mut client = server.client();
-    // Nothing takes the place of a directory that is not empty.
-    std::fs::create_dir_all(setup.dir().join("dump.rdb/x")).unwrap();
-    assert!(client.call("SAVE").is_error("ERR saving "));
-#[test]
 fn a_configuration_of_redis_without_a_log_loses_nothing_at_a_clean_end() {
     let mut setup = Setup::new(&[]);
     // A stock file has no line about `save`.
@@ -225,6 +225,14 @@ fn a_configuration_of_redis_without_a_log_loses_nothing_at_a_clean_end() {
     server.stop();
 }
 
+#[test]
+fn a_server_that_cannot_save_goes_on_unless_it_is_forced_to_end() {
+    let setup = Setup::new(&["--appendonly", "no", "--save", "3600 1"]);
+    let server = setup.start();
+    let mut client = server.client();
+    // Nothing takes the place of a directory that is not empty.
+    std::fs::create_dir_all(setup.dir().join("dump.rdb/x")).unwrap();
+    assert!(client.call("SAVE").is_error("ERR saving "));
     assert_eq!(names(&setup.dir()), ["dump.rdb"]);
     assert_eq!(client.call("SET k 1"), ok());
     assert!(client.call("SHUTDOWN").is_error("ERR Errors trying to SHUTDOWN"));

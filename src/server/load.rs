@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::run::{AnyError, log_options, settings, unix_s};
 use super::shared::Shared;
-use crate::engine::import::{self, Aof, Names, Report, Source};
+use crate::engine::import::{self, Aof, ImportError, Names, Report, Source};
 use crate::engine::{self, Engine, Machine, Progress};
 use crate::log::{Log, Recovery};
 use crate::{log_notice, log_warning};
@@ -212,7 +212,8 @@ fn import(
     let progress = &loading.progress;
     let (engine, report) = match found {
         Found::One(source) => {
-            Engine::import(machine, &source, options, databases, settings, progress)?
+            Engine::import(machine, &source, options, databases, settings, progress)
+                .map_err(ImportError::without_key)?
         }
         Found::Both(aof, rdb) => {
             let choice = format!(
@@ -222,7 +223,7 @@ fn import(
                 rdb.display()
             );
             Engine::import_both(machine, aof, rdb, options, databases, settings, progress)
-                .map_err(|error| format!("{error}. {choice}"))?
+                .map_err(|error| format!("{}. {choice}", error.without_key()))?
         }
     };
     report_import(&report, started.elapsed());

@@ -1,7 +1,7 @@
 //! The syntax of `redis.conf`: words and quotes, and loading a file with what it includes.
 
 use super::accepted::WORDS;
-use super::directives::{self, Config, Status};
+use super::directives::{self, Config, Flags, Status};
 use super::values::{Origin, SavePoints, ValueError};
 use super::without_log;
 use crate::commands::glob::{self, Case};
@@ -251,7 +251,8 @@ pub fn load(sources: &Sources, stdin: &mut dyn Read) -> Result<Loaded, LoadError
             && loader.places.contains_key(directive.name)
             && !directive.is_default(&loader.config)
         {
-            let value = directive.get(&loader.config);
+            let is_secret = directive.flags.has(Flags::SENSITIVE);
+            let value = if is_secret { "…".into() } else { directive.get(&loader.config) };
             notes.push(format!("'{} {value}' has no effect: {reason}", directive.name));
         }
     }
@@ -267,7 +268,6 @@ pub fn load_text(text: &[u8]) -> Result<Loaded, LoadError> {
     load(&sources, &mut io::empty())
 }
 
-fn read_bounded(
 /// What a file sets whose text is `text`, with what it includes.
 pub(super) struct Given {
     /// The configuration that a start with this file alone has.
@@ -297,6 +297,7 @@ pub(super) fn given_by(text: &[u8]) -> Result<Given, LoadError> {
     Ok(Given { config: own.finish().0, included })
 }
 
+fn read_bounded(
     from: &mut dyn Read,
     failed: impl FnOnce(io::Error) -> Problem,
 ) -> Result<Vec<u8>, Problem> {
@@ -320,6 +321,7 @@ impl<P: Into<Problem>> From<P> for Failure {
     }
 }
 
+#[derive(Default)]
 struct Loader {
     config: Config,
     places: Places,
@@ -328,6 +330,16 @@ struct Loader {
 }
 
 impl Loader {
+    /// The configuration, once everything is read.
+    fn finish(self) -> (Config, Places) {
+        let Self { mut config, places, .. } = self;
+        if !config.appendonly && !places.contains_key("save") {
+            // A Redis that such a file was written for saves by itself. Without a log that is all there is.
+            config.save = SavePoints::of_redis();
+        }
+        (config, places)
+    }
+
     fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
         self.files += 1;
         if self.files > FILES_MAX {
@@ -347,12 +359,18 @@ impl Loader {
                     place: Some(Place {
                         source: source.into(),
                         line: index + 1,
-                        text: shortened(line.trim_ascii()),
+                        text: shown(line.trim_ascii()),
                     }),
                     problem,
-#[derive(Default)]
                 },
             })?;
+            if let Some(name) = read {
+                let place = match source {
+                    COMMAND_LINE => format!("the {COMMAND_LINE}"),
+                    file => format!("{file}, line {}", index + 1),
+                };
+                self.places.insert(name, place);
+            }
         }
         Ok(())
     }
@@ -360,20 +378,10 @@ impl Loader {
     /// Reads a line; gives the directive that it sets.
     fn read_line(&mut self, line: &[u8]) -> Result<Option<&'static str>, Failure> {
         if line.len() > LINE_BYTES_MAX {
-    /// The configuration, once everything is read.
-    fn finish(self) -> (Config, Places) {
-        let Self { mut config, places, .. } = self;
-        if !config.appendonly && !places.contains_key("save") {
-            // A Redis that such a file was written for saves by itself. Without a log that is all there is.
-            config.save = SavePoints::of_redis();
-        }
-        (config, places)
-    }
-
             return Err(Problem::LineTooLong.into());
         }
         if line.starts_with(b"#") {
-            return Ok(Some(directive.name));
+            return Ok(None);
         }
         let arguments = split_arguments(line).ok_or(Problem::UnbalancedQuotes)?;
         let Some((word, arguments)) = arguments.split_first() else { return Ok(None) };
@@ -382,7 +390,7 @@ impl Loader {
             let origin = if repeated { Origin::Repeated } else { Origin::File };
             let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
             directive.set_from_line(&mut self.config, &arguments, origin)?;
-            return Ok(None);
+            return Ok(Some(directive.name));
         }
         if word.eq_ignore_ascii_case(b"include")
             && let [path] = arguments
@@ -393,13 +401,6 @@ impl Loader {
             Some(known) if known.ignored && arguments.len() == 1 => Ok(None),
             Some(known) if !known.ignored => {
                 Err(Problem::Refused { word: known.name, reason: known.reason }.into())
-            }
-            if let Some(name) = read {
-                let place = match source {
-                    COMMAND_LINE => format!("the {COMMAND_LINE}"),
-                    file => format!("{file}, line {}", index + 1),
-                };
-                self.places.insert(name, place);
             }
             _ => Err(Problem::Unknown.into()),
         }
@@ -455,6 +456,19 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(found)
 }
 
+/// A line as an error shows it: without the arguments where they are secret, or may be as nobody knows what they are.
+fn shown(line: &[u8]) -> String {
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'=';
+    let (word, arguments) = line.split_at(line.iter().position(is_end).unwrap_or(line.len()));
+    let is_open = word.eq_ignore_ascii_case(b"include")
+        || directives::find(word)
+            .is_some_and(|(directive, _)| !directive.flags.has(Flags::SENSITIVE));
+    match arguments.trim_ascii().is_empty() || is_open {
+        true => shortened(line),
+        false => format!("{} (what follows is not shown)", shortened(word)),
+    }
+}
+
 fn shortened(line: &[u8]) -> String {
     match line.get(..SHOWN_BYTES_MAX) {
         Some(start) if line.len() > SHOWN_BYTES_MAX => {
@@ -466,6 +480,7 @@ fn shortened(line: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::directives::{DIRECTIVES, Directive};
     use super::super::values::{LogLevel, SavePoint};
     use super::*;
     use proptest::prelude::*;
@@ -564,50 +579,6 @@ mod tests {
     }
 
     #[test]
-    fn faults_name_their_line() {
-        let table = [
-            ("nope 1", "Bad directive or wrong number of arguments"),
-            ("include", "Bad directive or wrong number of arguments"),
-            ("port \"1", "Unbalanced quotes in configuration line"),
-            ("port", "wrong number of arguments"),
-            ("port 1 2", "wrong number of arguments"),
-            ("port x", "argument couldn't be parsed into an integer"),
-            ("port 01", "argument couldn't be parsed into an integer"),
-            ("port 65536", "argument must be between 0 and 65535 inclusive"),
-            ("unixsocketperm 888", "argument couldn't be parsed as an octal number"),
-            ("unixsocketperm 1000", "argument must be between 0 and 777 inclusive"),
-            ("maxmemory 1tb", "argument must be a memory value"),
-            (
-                "proto-max-bulk-len 1",
-                "argument must be between 1048576 and 9223372036854775807 inclusive",
-            ),
-            ("proto-max-bulk-len 99999999999gb", "argument must be a memory value"),
-            ("maxmemory-clients 101%", "percentage argument must be less or equal to 100"),
-            ("maxmemory-clients x", "argument must be a memory or percent value"),
-            ("daemonize 1", "argument must be 'yes' or 'no'"),
-            ("appendfsync x", "argument(s) must be one of the following: everysec, always, no"),
-            (
-                "shutdown-on-sigint",
-                "argument(s) must be one of the following: default, save, nosave, now, force",
-            ),
-            ("save 1", "Invalid save parameters"),
-            ("save 0 1", "Invalid save parameters"),
-            ("replicaof 127.0.0.1 abc", "Invalid master port"),
-            ("replicaof a", "wrong number of arguments"),
-            ("dbfilename a/b", "dbfilename can't be a path, just a filename"),
-            ("logfile \"\\xff\"", "argument must be valid UTF-8 without NUL bytes"),
-            ("log-segment-size 1kb", "argument must be between 65536 and 68719476736 inclusive"),
-        ];
-        for (line, expected) in table {
-            let error = load_text(format!("# one\n\n  {line}\n").as_bytes()).expect_err(line);
-            assert_eq!(error.problem.to_string(), expected, "{line}");
-            let place = error.place.as_ref().expect("a place");
-            assert_eq!((place.line, place.text.as_str()), (3, line));
-            assert_eq!(
-                error.to_string(),
-                format!(
-                    "\n*** FATAL CONFIG FILE ERROR (Mainstay {}) ***\n\
-    #[test]
     fn without_a_log_save_points_are_those_of_redis_unless_a_line_says_otherwise() {
         let save = |text: &str| config(text).save;
         let of_redis = SavePoints::of_redis();
@@ -649,7 +620,52 @@ mod tests {
         }
     }
 
-                     Reading the configuration file, at line 3 (command line)\n>>> '{line}'\n{expected}",
+    #[test]
+    fn faults_name_their_line() {
+        let table = [
+            ("nope 1", "Bad directive or wrong number of arguments"),
+            ("include", "Bad directive or wrong number of arguments"),
+            ("port \"1", "Unbalanced quotes in configuration line"),
+            ("port", "wrong number of arguments"),
+            ("port 1 2", "wrong number of arguments"),
+            ("port x", "argument couldn't be parsed into an integer"),
+            ("port 01", "argument couldn't be parsed into an integer"),
+            ("port 65536", "argument must be between 0 and 65535 inclusive"),
+            ("unixsocketperm 888", "argument couldn't be parsed as an octal number"),
+            ("unixsocketperm 1000", "argument must be between 0 and 777 inclusive"),
+            ("maxmemory 1tb", "argument must be a memory value"),
+            (
+                "proto-max-bulk-len 1",
+                "argument must be between 1048576 and 9223372036854775807 inclusive",
+            ),
+            ("proto-max-bulk-len 99999999999gb", "argument must be a memory value"),
+            ("maxmemory-clients 101%", "percentage argument must be less or equal to 100"),
+            ("maxmemory-clients x", "argument must be a memory or percent value"),
+            ("daemonize 1", "argument must be 'yes' or 'no'"),
+            ("appendfsync x", "argument(s) must be one of the following: everysec, always, no"),
+            (
+                "shutdown-on-sigint",
+                "argument(s) must be one of the following: default, save, nosave, now, force",
+            ),
+            ("save 1", "Invalid save parameters"),
+            ("save 0 1", "Invalid save parameters"),
+            ("replicaof 127.0.0.1 abc", "Invalid master port"),
+            ("replicaof a", "wrong number of arguments"),
+            ("dbfilename a/b", "dbfilename can't be a path, just a filename"),
+            ("logfile \"\\xff\"", "argument must be valid UTF-8 without NUL bytes"),
+            ("log-segment-size 1kb", "argument must be between 65536 and 68719476736 inclusive"),
+        ];
+        for (line, expected) in table {
+            let error = load_text(format!("# one\n\n  {line}\n").as_bytes()).expect_err(line);
+            assert_eq!(error.problem.to_string(), expected, "{line}");
+            let place = error.place.as_ref().expect("a place");
+            let shown = if line == "nope 1" { "nope (what follows is not shown)" } else { line };
+            assert_eq!((place.line, place.text.as_str()), (3, shown));
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "\n*** FATAL CONFIG FILE ERROR (Mainstay {}) ***\n\
+                     Reading the configuration file, at line 3 (command line)\n>>> '{shown}'\n{expected}",
                     env!("CARGO_PKG_VERSION")
                 )
             );
@@ -693,6 +709,30 @@ mod tests {
         ] {
             assert_eq!(config(line), Config::default(), "{line}");
         }
+    }
+
+    #[test]
+    fn no_error_shows_a_secret() {
+        let secrets = DIRECTIVES.iter().filter(|directive| directive.flags.has(Flags::SENSITIVE));
+        let names = secrets.flat_map(Directive::names);
+        let words = ["user", "rename-command", "sentinel", "requirepas", "\"requirepass\""];
+        let mut count = 0;
+        for name in names.chain(words) {
+            for line in [
+                format!("{name} hunter2"),
+                format!("{name} a hunter2"),
+                format!("{} 'hunter2' on >hunter2", name.to_uppercase()),
+                format!("{name} \"hunter2"),
+                format!("{name}=hunter2"),
+                format!("{name}\thunter2 x"),
+            ] {
+                let error = load_text(line.as_bytes()).expect_err(&line).to_string();
+                assert!(!error.contains("hunter2"), "{line}: {error}");
+                assert!(error.contains(">>> '"), "{line}: {error}");
+                count += 1;
+            }
+        }
+        assert!(count > 60, "{count}");
     }
 
     #[test]
