@@ -1,7 +1,7 @@
 //! `mainstay-server`: the database server.
 
 use mainstay::server::args::{self, Invocation};
-use mainstay::server::{config, run};
+use mainstay::server::{config, logger, run};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             return match config::load(&sources, &mut std::io::stdin()) {
                 Ok(loaded) => {
                     loaded.notes.iter().for_each(|note| println!("{note}"));
+                    loaded.durability.iter().for_each(|text| println!("{text}"));
                     println!("The configuration is valid");
                     ExitCode::SUCCESS
                 }
@@ -51,7 +52,10 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status.clamp(1, 255) as u8),
         Err(error) => {
             mainstay::log_warning!("Can't start: {error}");
-            eprintln!("mainstay-server: can't start: {error}");
+            // Where the log is not on the terminal, somebody may be looking there.
+            if !logger::is_on_stdout(config::LogLevel::Warning) {
+                eprintln!("Can't start: {error}");
+            }
             ExitCode::FAILURE
         }
     }

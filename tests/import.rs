@@ -67,7 +67,7 @@ fn check_refused(dir: &Path, more: &[&str], words: &[&str]) {
     for word in words {
         assert!(said.contains(word), "no {word:?} in:\n{said}");
     }
-    assert!(said.contains("can't start: "), "{said}");
+    assert_eq!(said.matches("Can't start: ").count(), 1, "{said}");
     assert!(files(dir) == before, "something was changed");
 }
 
@@ -109,7 +109,8 @@ fn without_a_log_an_rdb_file_is_loaded_into_memory() {
     let Some(expected) = redis_rdb(dir.path()) else { return };
     std::fs::rename(dir.path().join("dump.rdb"), dir.path().join("other.rdb")).unwrap();
     let before = files(dir.path());
-    let setup = setup_in(dir.path(), &["--appendonly", "no", "--dbfilename", "other.rdb"]);
+    let directives = ["--appendonly", "no", "--save", "", "--dbfilename", "other.rdb"];
+    let setup = setup_in(dir.path(), &directives);
     for _ in 0..2 {
         let server = setup.start();
         let mut client = server.client();
@@ -280,26 +281,65 @@ fn a_manifest_that_does_not_fit_is_refused() {
     check_refused(dir.path(), &[], &["offset 0", "not the last part"]);
 }
 
+/// The directory of a Redis with an append-only file that was switched off, and an RDB file that was written since: both
+/// have these keys, and the RDB file those that are only in it.
+fn redis_with_both(only_rdb: &[&str]) -> Option<tempfile::TempDir> {
+    let dir = temp();
+    redis_aof(dir.path(), "yes")?;
+    let redis = Redis::start_in(dir.path(), &["--appendonly", "yes"])?;
+    let mut client = redis.client();
+    assert_eq!(client.call("CONFIG SET appendonly no"), ok());
+    only_rdb.iter().for_each(|key| drop(client.call(&format!("SET {key} 1"))));
+    assert_eq!(client.call("SAVE"), ok());
+    redis.end();
+    Some(dir)
+}
+
 #[test]
-fn of_two_candidates_the_older_one_is_not_guessed() {
+fn of_two_candidates_a_line_of_the_configuration_says_which_is_read() {
+    let Some(dir) = redis_with_both(&["in-rdb"]) else { return };
+    let words = ["No line of the configuration", "'appendonly yes' reads", "'appendonly no' reads"];
+    let counts = "only the former has 0, only the latter 1, and both have 0";
+    let rdb = std::fs::File::options().write(true).open(dir.path().join("dump.rdb")).unwrap();
+    let changed = std::time::Duration::new(1_700_000_000, 123_456_789);
+    rdb.set_modified(std::time::UNIX_EPOCH + changed).unwrap();
+    let time = "dump.rdb (last changed 2023-11-14 22:13:20 UTC)";
+    check_refused(dir.path(), &[], &[words[0], words[1], words[2], counts, time]);
+    for (value, has) in [("no", 1), ("yes", 0)] {
+        let server = setup_in(dir.path(), &["--appendonly", value, "--save", ""]).start();
+        assert_eq!(server.client().call("EXISTS in-rdb"), int(has), "{value}");
+        let log = server.stop();
+        let unread = format!("Not read, because of 'appendonly {value}': ");
+        let (_, name) = log.split_once(&unread).unwrap_or_else(|| panic!("{log}"));
+        let name = name.lines().next().unwrap_or_default();
+        assert_eq!(name.ends_with("dump.rdb"), value == "yes", "{log}");
+    }
+}
+
+#[test]
+fn of_two_candidates_that_hold_the_same_either_may_be_read_whatever_their_times() {
+    let Some(dir) = redis_with_both(&[]) else { return };
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    for path in files(&dir.path().join("appendonlydir")).keys() {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(time).unwrap();
+    }
+    let server = setup_in(dir.path(), &[]).start();
+    assert!(server.client().call("DBSIZE").int() > 0);
+    let log = server.stop();
+    assert!(log.contains("dump.rdb holds the same"), "{log}");
+}
+
+#[test]
+fn an_append_only_file_that_is_not_asked_for_may_be_damaged() {
     let dir = temp();
     if redis_rdb(dir.path()).is_none() {
         return;
     }
-    let aof = dir.path().join("appendonly.aof");
-    std::fs::write(&aof, commands(&["SET a 1"])).unwrap();
-    let set_time = |name: &str, s: u64| {
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(s);
-        let file = std::fs::File::options().write(true).open(dir.path().join(name)).unwrap();
-        file.set_modified(time).unwrap();
-    };
-    set_time("appendonly.aof", 1_700_000_000);
-    set_time("dump.rdb", 1_700_000_001);
-    let times = ["2023-11-14 22:13:20.000000000 UTC", "2023-11-14 22:13:21.000000000 UTC"];
-    check_refused(dir.path(), &[], &["appendonly.aof", "dump.rdb", times[0], times[1]]);
-    set_time("dump.rdb", 1_700_000_000);
-    let server = setup_in(dir.path(), &[]).start();
-    assert_eq!(server.client().call("KEYS *"), Value::Array(vec![bulk("a")]));
+    std::fs::write(dir.path().join("appendonly.aof"), b"nonsense").unwrap();
+    check_refused(dir.path(), &[], &["appendonly.aof, offset 0", "'appendonly no' reads"]);
+    let server = setup_in(dir.path(), &["--appendonly", "no", "--save", ""]).start();
+    assert!(server.client().call("DBSIZE").int() > 0);
     server.stop();
 }
 
@@ -331,6 +371,28 @@ fn a_damaged_rdb_file_is_refused_where_it_is_damaged() {
     let dir = temp();
     std::fs::write(dir.path().join("dump.rdb"), &sound).unwrap();
     check_refused(dir.path(), &["--databases", "9"], &["dump.rdb", "database 9 is beyond"]);
+}
+
+#[test]
+fn no_key_is_named_when_a_file_is_refused() {
+    let mut value = b"REDIS0009".to_vec();
+    // A list of a type that there is not, under a key.
+    value.extend([0, 6, b's', b'e', b'c', b'r', b'e', b't', 0xc3, 1]);
+    for (name, bytes) in [
+        ("dump.rdb", value),
+        ("appendonly.aof", commands(&["NOSUCH secret"])),
+        ("appendonly.aof", commands(&["XCLAIM secret secret secret 0 1-1"])),
+    ] {
+        let dir = temp();
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+        let setup = setup_in(dir.path(), &[]);
+        let said = match setup.try_start() {
+            Ok(server) => server.stop(),
+            Err(said) => said,
+        };
+        assert!(said.contains(name) && said.contains("offset"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
 }
 
 #[test]

@@ -201,10 +201,12 @@ fn options_and_errors_are_those_of_redis() {
     // A server that is gone: the connection kept to it is found broken, and another is not to be had.
     to.kill();
     let reply = a.call(&migrate("in3 9 5000 REPLACE"));
-    assert_eq!(reply, error("IOERR error or timeout connecting to the client"));
+    assert_eq!(reply, error("IOERR error or timeout writing to target instance"));
     assert_eq!(a.call("GET in3"), bulk("z"));
+    let reply = a.call("MIGRATE no-such-host.invalid 1 in3 9 5000");
+    assert_eq!(reply, error("IOERR error or timeout connecting to the client"));
     let errors = a.call("INFO errorstats").text();
-    assert!(errors.contains("errorstat_IOERR:count=1"), "{errors}");
+    assert!(errors.contains("errorstat_IOERR:count=2"), "{errors}");
     assert_eq!(
         a.call("COMMAND GETKEYS MIGRATE h 1 '' 0 9 AUTH keys KEYS a b"),
         array([bulk("a"), bulk("b")])

@@ -9,8 +9,8 @@ use support::{
 
 /// A server with data of all types in memory only.
 fn filled(more: &[&str]) -> (Setup, Server) {
-    let setup =
-        Setup::new(&[&["--appendonly", "no", "--enable-debug-command", "yes"], more].concat());
+    let directives = ["--appendonly", "no", "--save", "", "--enable-debug-command", "yes"];
+    let setup = Setup::new(&[&directives[..], more].concat());
     let server = setup.start();
     fill(&mut server.client(), 0);
     (setup, server)
@@ -144,6 +144,14 @@ fn what_a_version_cannot_hold_is_refused_by_name() {
         assert!(refused.is_error("ERR "), "{refused:?}");
         let Value::Error(text) = refused else { unreachable!() };
         assert!(text.contains("hash:small:0") && text.contains("rdb-version"), "{text}");
+        let failures = server.log().matches(" failed: ").count();
+        assert!(!client.call("BGSAVE").is_error(""));
+        support::eventually("the save in the background fails", || {
+            (server.log().matches(" failed: ").count() > failures).then_some(())
+        });
+        // No user data is logged.
+        let log = server.log();
+        assert!(log.contains("a hash of which fields expire") && !log.contains("hash:"), "{log}");
         assert!(std::fs::read(&path).unwrap() == before);
         assert_eq!(names(&setup.dir()), ["dump.rdb"]);
     }
@@ -189,6 +197,32 @@ fn the_end_saves_if_it_is_told_to_or_there_are_save_points() {
         server.client().send("SHUTDOWN NOSAVE");
         server.wait_for_success();
     }
+}
+
+#[test]
+fn a_configuration_of_redis_without_a_log_loses_nothing_at_a_clean_end() {
+    let mut setup = Setup::new(&[]);
+    // A stock file has no line about `save`.
+    let file = setup.home().join("redis.conf");
+    std::fs::write(&file, "timeout 0\nappendonly no\ndbfilename dump.rdb\n").unwrap();
+    setup.set_file(file.to_str().unwrap());
+    let server = setup.start();
+    let place = format!("WARNING: 'appendonly no' ({}, line 2)", file.display());
+    assert!(server.log().contains(&place), "{}", server.log());
+    let mut client = server.client();
+    assert_eq!(client.call("CONFIG GET save").items()[1], bulk("3600 1 300 100 60 10000"));
+    assert_eq!(client.call("SET new write"), ok());
+    server.stop();
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("GET new"), bulk("write"));
+    assert_eq!(client.call("CONFIG REWRITE"), ok());
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("save 3600 1\nsave 300 100\nsave 60 10000\n"), "{text}");
+    // The choice was made at the start.
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("CONFIG GET save").items()[1], bulk("3600 1 300 100 60 10000"));
+    server.stop();
 }
 
 #[test]

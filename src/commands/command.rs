@@ -1,7 +1,7 @@
 //! `COMMAND`: what the table says, told to clients.
 
 use super::glob::{self, Case};
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Begin, Find, Flags, Handler, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, keys, lookup, reply_help, table};
 use crate::resp::{Args, Reply};
 
@@ -164,9 +164,28 @@ fn get_keys_and_flags(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
+/// Commands that run scripts and functions, which cannot be run yet. Where their keys are is known all the same.
+static SCRIPTS: [Spec; 6] = [
+    script("eval", UNKNOWN_USE),
+    script("evalsha", UNKNOWN_USE),
+    script("eval_ro", READ_ONLY_USE),
+    script("evalsha_ro", READ_ONLY_USE),
+    script("fcall", UNKNOWN_USE),
+    script("fcall_ro", READ_ONLY_USE),
+];
+
+const UNKNOWN_USE: &[KeySpec] = &[KeySpec::counted(2, "RW access update")];
+const READ_ONLY_USE: &[KeySpec] = &[KeySpec::counted(2, "RO access")];
+
+const fn script(name: &'static str, key_specs: &'static [KeySpec]) -> Spec {
+    Spec::new(name, -3, Handler::Container).flags(Flags::NO_MANDATORY_KEYS, "").keys(key_specs)
+}
+
 fn keys_of(request: Args<'_>) -> Result<super::Keys, CommandError> {
     const NO_COMMAND: CommandError = CommandError::fixed("ERR Invalid command specified");
     let spec = lookup(request).filter(|spec| !spec.flags.has(Flags::INTERNAL));
+    let is_named = |spec: &&Spec| request.at(0).eq_ignore_ascii_case(spec.name.as_bytes());
+    let spec = spec.or_else(|| SCRIPTS.iter().find(is_named));
     keys(spec.ok_or(NO_COMMAND)?, request)
 }
 
@@ -375,6 +394,12 @@ mod tests {
         let mut bench = Bench::new();
         bench.replies("COMMAND GETKEYS LCS a b", "*2 $1 a $1 b");
         bench.replies("COMMAND GETKEYS object encoding k", "*1 $1 k");
+        for name in ["EVAL", "evalsha", "EVAL_RO", "EVALSHA_RO", "FCALL", "fcall_ro"] {
+            bench.replies(&format!("COMMAND GETKEYS {name} x 2 a b c"), "*2 $1 a $1 b");
+            bench.replies(&format!("COMMAND GETKEYS {name} x 0 c"), "*0");
+            bench.replies(&format!("COMMAND INFO {name}"), "*1 $-1");
+        }
+        bench.replies("COMMAND GETKEYSANDFLAGS EVAL x 1 a", "*1 *2 $1 a *3 +RW +access +update");
         for (request, error) in [
             ("ping", "The command has no key arguments"),
             ("none a", "Invalid command specified"),

@@ -72,6 +72,25 @@ impl CommandError {
         &self.0
     }
 
+    /// What may be written to a log that shows no user data: a text for the occasion may quote arguments, of which only
+    /// the name of a command that there is not is shown.
+    pub fn without_arguments(&self) -> Cow<'_, str> {
+        if let Cow::Borrowed(text) = self.0 {
+            return String::from_utf8_lossy(text);
+        }
+        let end = |words: &[u8]| self.0.windows(words.len()).position(|window| window == words);
+        let is_safe = [&b"ERR wrong number of arguments"[..], b"ERR invalid expire time"]
+            .iter()
+            .any(|safe| self.0.starts_with(safe));
+        match end(b", with args beginning with: ") {
+            _ if is_safe => String::from_utf8_lossy(&self.0),
+            Some(end) if self.0.starts_with(b"ERR unknown command") => {
+                String::from_utf8_lossy(&self.0[..end])
+            }
+            _ => self.code().into(),
+        }
+    }
+
     /// The code: everything before the first blank.
     pub fn code(&self) -> &str {
         let code = self.0.split(|&byte| byte == b' ').next().unwrap_or_default();

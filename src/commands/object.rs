@@ -72,14 +72,20 @@ fn encoding(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `OBJECT REFCOUNT key`
+/// How many keys are said to share a value.
 ///
-/// Nothing is shared here, but Redis shares small integers and says so, and clients look for it.
+/// Nothing is shared here, but Redis shares small integers, unless an LFU policy (`lfu`) counts for each key, and says so;
+/// clients look for it.
+pub fn references(entry: Entry<'_>, lfu: bool) -> i64 {
+    let is_shared = !lfu && matches!(entry.value(), Value::Integer(0..10_000));
+    if is_shared { i64::from(i32::MAX) } else { 1 }
+}
+
+/// `OBJECT REFCOUNT key`
 fn refcount(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let is_small = |entry: Entry<'_>| matches!(entry.value(), Value::Integer(0..10_000));
-    let shares = !ctx.settings.lfu;
-    if let Some(is_small) = look(ctx, args, is_small) {
-        ctx.reply.integer(if is_small && shares { i64::from(i32::MAX) } else { 1 });
+    let lfu = ctx.settings.lfu;
+    if let Some(references) = look(ctx, args, |entry| references(entry, lfu)) {
+        ctx.reply.integer(references);
     }
     Ok(())
 }

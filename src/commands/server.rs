@@ -1,20 +1,26 @@
 //! Commands about the server itself. Most belong to the server; here is how they are declared.
 
 use super::spec::{Flags, ServerCommand, Spec};
-use super::{CommandResult, Context};
+use super::{CommandResult, Context, numbers, reply_help};
 use crate::resp::Args;
 
 /// Allowed whatever state the data is in.
 const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
+/// The version of Redis whose behaviour this is.
+pub const REDIS_VERSION: &str = "7.4.1";
+
 const ADMIN: Flags = ALWAYS.with(Flags::ADMIN).with(Flags::NOSCRIPT);
 
 const SAVING: Flags = Flags::NO_ASYNC_LOADING.with(Flags::ADMIN).with(Flags::NOSCRIPT);
+
+const REPLICATION: Flags =
+    Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::STALE).with(Flags::NO_ASYNC_LOADING);
 
 const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const SLOWEST_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 12] = [
+pub static COMMANDS: [Spec; 16] = [
     Spec::server("bgrewriteaof", 1, ServerCommand::BgRewriteAof).flags(SAVING, "").doc(
         "server",
         "1.0.0",
@@ -60,6 +66,28 @@ pub static COMMANDS: [Spec; 12] = [
     Spec::server("role", 1, ServerCommand::Role)
         .flags(ALWAYS.with(Flags::NOSCRIPT).with(Flags::FAST), "admin dangerous")
         .doc("server", "2.8.12", "O(1)", "The server's role in replication."),
+    Spec::server("replicaof", 3, ServerCommand::ReplicaOf).flags(REPLICATION, "").doc(
+        "server",
+        "5.0.0",
+        "O(1)",
+        "Makes the server a primary, which it is.",
+    ),
+    Spec::server("slaveof", 3, ServerCommand::ReplicaOf)
+        .flags(REPLICATION, "")
+        .doc("server", "1.0.0", "O(1)", "Makes the server a primary, which it is.")
+        .deprecated("5.0.0", "`REPLICAOF`"),
+    Spec::container("module", &MODULE).doc(
+        "server",
+        "4.0.0",
+        "Depends on the subcommand.",
+        "Tells about modules, of which there are none.",
+    ),
+    Spec::data("lolwut", -1, lolwut).flags(Flags::READONLY.with(Flags::FAST), "").doc(
+        "server",
+        "5.0.0",
+        "O(1)",
+        "A picture, and the version.",
+    ),
     Spec::server("wait", 3, ServerCommand::Wait)
         .flags(Flags::BLOCKING, "connection")
         .doc("generic", "3.0.0", "O(1)", "Waits until replicas have this connection's writes.")
@@ -97,6 +125,61 @@ static CONFIG: [Spec; 5] = [
     ),
 ];
 
+static MODULE: [Spec; 2] = [
+    Spec::data("module|list", 2, module_list)
+        .flags(Flags::ADMIN.with(Flags::NOSCRIPT), "")
+        .doc("server", "4.0.0", "O(1)", "The modules that are loaded: none.")
+        .tips(&["nondeterministic_output_order"]),
+    Spec::data("module|help", 2, module_help).flags(ALWAYS, "").doc(
+        "server",
+        "5.0.0",
+        "O(1)",
+        "Lists the subcommands.",
+    ),
+];
+
+/// `MODULE LIST`
+fn module_list(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
+    ctx.reply.array(0);
+    Ok(())
+}
+
+/// `MODULE HELP`
+fn module_help(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
+    reply_help(ctx, "MODULE", &["LIST", "    The modules that are loaded: there are none."]);
+    Ok(())
+}
+
+/// A mast, held by its stays.
+const PICTURE: &str = "\
+           |>
+          /|\\
+         / | \\
+        /  |  \\
+       /   |   \\
+      /    |    \\
+     /_____|_____\\
+   ________|________
+   \\               /
+~~~~\\_____________/~~~~
+  ~~~~   ~~~~   ~~~~
+";
+
+/// `LOLWUT [VERSION version] [arg …]`: one picture, whatever is asked for.
+fn lolwut(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+    if args.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"VERSION"))
+        && let Some(version) = args.get(2)
+    {
+        numbers::integer(version)?;
+    }
+    let text = format!(
+        "{PICTURE}\nEvery stay holds. Mainstay {}, as Redis ver. {REDIS_VERSION}\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    ctx.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
 /// `TIME`
 ///
 /// A command sees time in milliseconds, so the last three digits of the second part are zero.
@@ -110,6 +193,19 @@ fn time(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::Bench;
+
+    #[test]
+    fn there_are_no_modules_and_one_picture() {
+        let mut bench = Bench::new();
+        bench.replies("MODULE LIST", "*0");
+        let picture = bench.line("LOLWUT").reply;
+        let text = String::from_utf8(picture.clone()).expect("text");
+        assert!(text.contains("Redis ver. 7.4.1\n"), "{text}");
+        for line in ["LOLWUT VERSION 5 1 2 3", "LOLWUT VERSION", "LOLWUT any"] {
+            assert_eq!(bench.line(line).reply, picture, "{line}");
+        }
+        bench.replies("LOLWUT VERSION x", "-ERR value is not an integer or out of range");
+    }
 
     #[test]
     fn time_is_the_commands_time() {

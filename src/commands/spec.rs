@@ -251,6 +251,7 @@ pub enum ServerCommand {
     LatencyReset,
     Migrate,
     Quit,
+    ReplicaOf,
     Reset,
     Role,
     Save,

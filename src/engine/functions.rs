@@ -41,7 +41,7 @@ impl Functions {
     pub fn load(&mut self, source: &[u8], replace: bool) -> Result<(), String> {
         let name = library_name(source)?;
         if !replace && self.libraries.contains_key(name) {
-            return Err(format!("Library '{}' already exists", String::from_utf8_lossy(name)));
+            return Err("a library of this name exists already".to_owned());
         }
         self.libraries.insert(name.to_vec(), source.to_vec());
         Ok(())

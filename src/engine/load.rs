@@ -122,10 +122,9 @@ impl<'a> Source<'a> {
             Decoded { db: block.db, entries: Vec::new(), functions: Vec::new(), offset };
         while reader.left() > 0 {
             let at = offset + reader.offset() as u64;
-            let record = decode_record(&mut reader, &self.decoding).map_err(|refused| {
-                let key = refused.key.map(|key| format!(" of key '{}'", key.escape_ascii()));
-                damage(at, format!("{}{}", refused.error, key.unwrap_or_default()))
-            })?;
+            // Which key it is stays unsaid, as this ends up in the server's log.
+            let record = decode_record(&mut reader, &self.decoding)
+                .map_err(|refused| damage(at, refused.error.to_string()))?;
             match record {
                 Record::Key(record) => {
                     let hash = self.decoding.limits.hasher.hash(&record.key);
@@ -302,6 +301,8 @@ pub(super) fn load(
         });
     }
     let found = source.damage.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // The index behind the blocks was read before them.
+    progress.advance(preamble.bytes.saturating_sub(preamble.index_offset));
     found.map_or(Ok(()), Err)
 }
 

@@ -13,6 +13,7 @@ pub mod functions;
 pub mod import;
 mod load;
 mod pause;
+mod populate;
 mod progress;
 mod read;
 mod read_back;
@@ -199,7 +200,7 @@ impl Engine {
         progress: &Arc<Progress>,
     ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
-        progress.begin(log_bytes(&*machine.disk, dir));
+        progress.begin(progress::bytes_to_read(&*machine.disk, dir));
         let mut replay = replay::Replayer::new(&mut state, machine.clock.unix_ms());
         replay.watch(progress.clone());
         let (log, recovery) = log::attach(
@@ -319,6 +320,11 @@ impl Guard<'_> {
     pub fn set_settings(&mut self, mut settings: Settings) {
         settings.limits.hasher = self.state.keyspace.hasher();
         self.state.settings = settings;
+    }
+
+    /// What commands look at.
+    pub fn settings(&self) -> &Settings {
+        &self.state.settings
     }
 
     /// The LSN behind the last command executed.
@@ -481,13 +487,6 @@ impl Drop for Guard<'_> {
         self.garbage = std::mem::take(&mut self.state.unit.garbage);
         self.state.poisoned = false;
     }
-}
-
-/// How many bytes a log's files have, about: what was reserved counts, too.
-fn log_bytes(disk: &dyn Disk, dir: &Path) -> u64 {
-    let names = disk.list(dir).unwrap_or_default();
-    let ours = names.iter().filter(|name| log::segment::parse_name(name).is_some());
-    ours.filter_map(|name| disk.open_to_read(&dir.join(name)).ok()?.len().ok()).sum()
 }
 
 /// The directory of the data set's files inside the configured `dir`.

@@ -1,9 +1,10 @@
 //! Loading a data set that somebody else may have open.
 
 use super::replay::Replayer;
-use super::{Engine, Machine, Progress, State};
+use super::{Engine, Machine, Progress, State, progress};
 use crate::commands::Settings;
 use crate::log::manifest::Manifest;
+use crate::log::segment::segment_name;
 use crate::log::{OpenError, Recovery, Until, View};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -24,10 +25,10 @@ impl Engine {
         progress: &Arc<Progress>,
     ) -> Result<(Self, Recovery), OpenError> {
         let mut state = State::new(&machine, databases, settings);
-        let segments =
-            history.segments.iter().map(|segment| segment.end.map_or(0, |end| end.bytes));
-        let base = history.base.as_ref().map_or(0, |base| base.bytes);
-        progress.begin(base + segments.sum::<u64>());
+        progress.begin(progress::bytes_of(history, |line| {
+            let file = view.file(&segment_name(line.sequence));
+            file.and_then(|file| progress::written_bytes(&*file)).unwrap_or(0)
+        }));
         let mut replay = Replayer::new(&mut state, machine.clock.unix_ms());
         replay.watch(progress.clone());
         replay.stop_at(until.lsn.min(view.end().lsn));

@@ -9,7 +9,7 @@ use crate::data::digest::digest;
 use crate::data::testing::describe;
 use crate::disk::{Disk, SimDisk};
 use crate::env::{SimClock, seeded_random};
-use crate::log::{Durability, Log, Lsn, Options};
+use crate::log::{Durability, Log, Lsn, Options, Until, View};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io;
@@ -368,4 +368,45 @@ fn a_log_whose_close_failed_can_be_followed_by_another_and_is_found_until_then()
             }
         }
     }
+}
+
+/// How much of what there is to read is loaded, in hundredths, once everything up to `lsn` is.
+fn percent_at(disk: &SimDisk, clock: &Arc<SimClock>, lsn: Lsn) -> u64 {
+    let view = View::open(disk, Path::new("d")).expect("it can be read");
+    let (until, progress) = (Until { lsn, ..Until::END }, Arc::default());
+    let (machine, history) = (machine(disk, clock, 9), view.manifest());
+    Engine::read(machine, &view, history, until, DATABASES, settings(), &progress).expect("read");
+    progress.loaded_bytes() * 100 / progress.total_bytes()
+}
+
+#[test]
+fn the_progress_of_a_load_counts_bytes_as_they_lie_in_the_files() {
+    let mut world = World::new();
+    // Of this nearly nothing is left once it is compressed.
+    for key in 0..50 {
+        world.line(&format!("SET a{key} {}", "x".repeat(20_000)));
+    }
+    let middle = world.engine.lock().lsn();
+    // What is written at once may be one frame.
+    world.log().settle();
+    let mut random = seeded_random(1);
+    for key in 0..100 {
+        let digits: String = (0..200).map(|_| format!("{:016x}", random())).collect();
+        world.line(&format!("SET b{key} {digits}"));
+    }
+    world.log().settle();
+    let disk = world.disk.snapshot().after_kill();
+    assert!(percent_at(&disk, &world.clock, middle) < 10);
+    assert!(percent_at(&disk, &world.clock, Lsn::MAX) > 95);
+
+    // The room behind the end of the last segment is not to be read.
+    let (disk, clock) = (SimDisk::new(), SimClock::new(1_700_000_000_000));
+    let (engine, _) = open(&disk, &clock, 0);
+    engine.log().expect("there is one").drain();
+    let disk = disk.snapshot().after_kill();
+    let (machine, progress) = (machine(&disk, &clock, 1), Arc::default());
+    let (dir, options) = (Path::new("d"), options());
+    let opened = Engine::open_watched(machine, dir, DATABASES, settings(), options, &progress);
+    opened.expect("opened");
+    assert!(progress.total_bytes() <= 8192, "{}", progress.total_bytes());
 }

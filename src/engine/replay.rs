@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     /// It is none that is known here.
-    #[error("{0}")]
+    #[error("{}", .0.without_arguments())]
     Unknown(CommandError),
     /// It changes no data.
     #[error("'{0}' does not belong in a log")]
@@ -130,7 +130,7 @@ impl<'a> Replayer<'a> {
         };
         let result = handler(&mut context, args);
         self.db = context.store.db;
-        result.map_err(|error| Refusal::Failed(name(), error.to_string()))
+        result.map_err(|error| Refusal::Failed(name(), error.without_arguments().into_owned()))
     }
 }
 
@@ -182,7 +182,8 @@ impl Replay for Replayer<'_> {
         self.reached_lsn = header.lsn + buffer.len() as u64;
         self.ranges = ranges;
         if let Some(progress) = &self.progress {
-            progress.advance(payload.len() as u64);
+            // As it lies in the file, where it may be compressed.
+            progress.advance(header.frame_bytes());
         }
         if buffer.capacity() <= 4 << 20 {
             self.buffer = buffer;

@@ -7,6 +7,7 @@ use super::config::{self, Effect, SetError, command as config_command};
 use super::late::Late;
 use super::shared::Shared;
 use super::{client, descriptors, info, latency, logger, migrate, run, saves, slowlog};
+use crate::commands::object::references;
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
@@ -84,8 +85,6 @@ pub struct ServerState {
     pub(super) is_local: bool,
     /// The last command's full name.
     pub command: &'static str,
-    /// Commands executed.
-    pub commands: u64,
     /// The connection ends after the reply at hand.
     pub close: bool,
     /// The command at hand waits.
@@ -105,7 +104,6 @@ impl ServerState {
             client,
             is_local,
             command: "NULL",
-            commands: 0,
             close: false,
             block: None,
             reply_mode: ReplyMode::On,
@@ -201,6 +199,7 @@ impl ServerCommands for ServerState {
                 let request = migrate::Request::parse(session.db, session.no_touch, args)?;
                 self.block = Some(Block::Migrate(request));
             }
+            C::ReplicaOf => replica_of(args, &mut out)?,
             C::Role => {
                 out.array(3);
                 out.bulk(b"master");
@@ -220,6 +219,21 @@ impl ServerCommands for ServerState {
         }
         Ok(())
     }
+}
+
+/// `REPLICAOF NO ONE`; there is nothing to replicate from yet.
+fn replica_of(args: Args<'_>, out: &mut Reply<'_>) -> CommandResult {
+    let is = |index: usize, word: &[u8]| args.at(index).eq_ignore_ascii_case(word);
+    if is(1, b"NO") && is(2, b"ONE") {
+        out.ok();
+        return Ok(());
+    }
+    if !(0..=65535).contains(&numbers::integer(args.at(2)).unwrap_or(-1)) {
+        return Err(CommandError::fixed("ERR Invalid master port"));
+    }
+    Err(CommandError::fixed(
+        "ERR there is no replication yet, so the data would not arrive: only NO ONE is accepted",
+    ))
 }
 
 /// Writes the reply of a `HELP` subcommand.
@@ -247,12 +261,16 @@ const DEBUG_HELP: &[&str] = &[
     "    A number for everything in all databases.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    A number for each of these values.",
+    "ERROR <message>",
+    "    Reply with this error.",
     "LOADAOF",
     "    Throw away what is in memory and replay the log.",
     "LOG <message>",
     "    Write a message to the server's log.",
     "PANIC",
     "    End the process with a panic.",
+    "POPULATE <count> [<prefix>] [<size>]",
+    "    Add keys '<prefix>:<number>' that are not there, with values of this size in bytes.",
     "RELOAD [NOSAVE] [NOFLUSH] [MERGE]",
     "    Write the RDB file and load it; without writing it; beside what is there; in its place.",
     "SEGFAULT",
@@ -455,6 +473,16 @@ impl ServerState {
                 })?;
                 out.ok();
             }
+            (b"error", 3) => out.error(args.at(2)),
+            (b"populate", 3..=5) => {
+                let not_positive =
+                    CommandError::fixed("ERR value is out of range, must be positive");
+                let number = |arg| numbers::at_least(0, arg, not_positive.clone());
+                let count = number(args.at(2))? as u64;
+                let size = args.get(4).map(number).transpose()?.filter(|&size| size > 0);
+                engine.populate(session.db, count, args.get(3).unwrap_or(b"key"), size)?;
+                out.ok();
+            }
             (b"segfault", 2) => std::process::abort(),
             (b"panic", 2) => panic!("DEBUG PANIC"),
             (b"jmap" | b"dict-resizing" | b"replybuffer" | b"quicklist-packed-threshold", _) => {
@@ -538,7 +566,8 @@ impl ServerState {
         let mut payload = Vec::new();
         crate::rdb::payload::dump(entry.value(), false, &mut payload);
         let mut text = format!(
-            "Value at:0x0 refcount:1 encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
+            "Value at:0x0 refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:0",
+            references(entry, engine.settings().lfu),
             entry.value().encoding_name(),
             payload.len() - crate::rdb::payload::FOOTER_BYTES,
             entry.access(),

@@ -380,7 +380,10 @@ fn ended(shared: &Shared, task: Task, result: Result<(), SnapshotError>) {
             state.failed_at = Some(Instant::now());
             let text = match task {
                 Task::Rewrite => error.to_string(),
-                Task::Save => saves::explain(&saves::rdb_path(&shared.config.read()), error),
+                Task::Save => {
+                    let path = saves::rdb_path(&shared.config.read());
+                    saves::explain(&path, error, saves::Reader::Log)
+                }
             };
             log_warning!("{} failed: {text}", name(task));
         }

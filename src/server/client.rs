@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The version of Redis whose behaviour clients may expect.
-pub const REDIS_VERSION: &str = "7.4.1";
+pub use crate::commands::server::REDIS_VERSION;
 
 const HELP: &[&str] = &[
     "GETNAME",

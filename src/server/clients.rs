@@ -51,12 +51,6 @@ pub struct ClientState {
     pub input_bytes: usize,
     /// Bytes of replies not yet taken.
     pub output_bytes: usize,
-    /// Commands executed.
-    pub commands: u64,
-    /// Bytes received.
-    pub net_input_bytes: u64,
-    /// Bytes sent.
-    pub net_output_bytes: u64,
     /// `CLIENT NO-EVICT on`.
     pub no_evict: bool,
     /// `CLIENT NO-TOUCH on`.
@@ -116,9 +110,6 @@ impl ClientInfo {
             protocol: 2,
             input_bytes: 0,
             output_bytes: 0,
-            commands: 0,
-            net_input_bytes: 0,
-            net_output_bytes: 0,
             no_evict: false,
             no_touch: false,
             blocked: None,
@@ -168,7 +159,7 @@ impl ClientInfo {
             "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub=0 psub=0 \
              ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 \
              obl={} oll=0 omem=0 tot-mem={} events=r cmd={} user=default redir=-1 resp={} \
-             lib-name={} lib-ver={} tot-net-in={} tot-net-out={} tot-cmds={}",
+             lib-name={} lib-ver={}",
             self.id,
             self.addr,
             self.laddr,
@@ -187,9 +178,6 @@ impl ClientInfo {
             state.protocol,
             state.lib_name,
             state.lib_ver,
-            state.net_input_bytes,
-            state.net_output_bytes,
-            state.commands,
         );
         line
     }

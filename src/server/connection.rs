@@ -180,6 +180,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Event::Read(count) => {
                     self.bytes_in += count as u64;
                     self.reads += 1;
+                    if cross_protocol::is_tls(&self.input) {
+                        return;
+                    }
                     if self.is_paused() {
                         self.more = true;
                         continue;
@@ -501,7 +504,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.shared.slowlog.add(slow, &self.client.info, max);
         }
         self.make_late();
-        self.state.commands += done as u64;
         self.next_request += done;
         self.closing |= self.state.close;
         self.settle(log, lsn, durability, wrote, replies);
@@ -784,12 +786,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         state.no_touch = self.session.no_touch;
         state.input_bytes = self.input.len();
         state.output_bytes = self.output.len() - self.written;
-        state.commands = self.state.commands;
         let counters = &self.shared.counters;
         let (bytes_in, bytes_out) =
             (std::mem::take(&mut self.bytes_in), std::mem::take(&mut self.bytes_out));
-        state.net_input_bytes += bytes_in;
-        state.net_output_bytes += bytes_out;
         counters.input_bytes.fetch_add(bytes_in, Ordering::Relaxed);
         counters.output_bytes.fetch_add(bytes_out, Ordering::Relaxed);
         counters.reads.fetch_add(std::mem::take(&mut self.reads), Ordering::Relaxed);

@@ -1,8 +1,11 @@
-//! Requests that are not RESP but HTTP: somebody makes a browser of this machine talk to the server.
+//! Requests that are not RESP but HTTP or TLS.
 //!
+//! HTTP: somebody makes a browser of this machine talk to the server.
 //! A web page can send a `POST` with any body to any port, past every firewall. The lines of HTTP are
 //! unknown commands as inline requests, but those in the body would be executed. So the connection ends
 //! at the first line that gives HTTP away, as it does in Redis.
+//!
+//! TLS: a client is configured for it, and would take whatever is replied for a broken handshake. So nothing is.
 
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
@@ -18,6 +21,12 @@ const REPORT_PERIOD: Duration = Duration::from_secs(60);
 #[cold]
 pub fn is_http(name: &[u8]) -> bool {
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
+}
+
+/// Whether a connection begins as TLS does: the record of a handshake, of any version. No request of a client begins with
+/// such bytes, and it may have no end of a line to wait for.
+pub fn is_tls(beginning: &[u8]) -> bool {
+    matches!(beginning, [0x16, 0x03, ..])
 }
 
 /// Says in the server's log what was noticed, but does not let anybody fill it.
@@ -60,6 +69,14 @@ mod tests {
             [0, 0, 59, 60, 61, 119, 120].map(due),
             [true, false, false, true, false, false, true]
         );
+    }
+
+    #[test]
+    fn the_beginning_of_a_handshake_is_tls() {
+        assert!(is_tls(b"\x16\x03\x01\x02\x00\x01") && is_tls(b"\x16\x03"));
+        for bytes in [&b""[..], b"\x16", b"\x17\x03\x03", b"PING\r\n", b"*1\r\n"] {
+            assert!(!is_tls(bytes), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::config::Config;
 use super::run::{AnyError, log_options, settings, unix_s};
 use super::shared::Shared;
-use crate::engine::import::{self, Names, Report, Source};
+use crate::engine::import::{self, Aof, ImportError, Names, Report, Source};
 use crate::engine::{self, Engine, Machine, Progress};
 use crate::log::{Log, Recovery};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -75,14 +75,14 @@ impl Loading {
         }
     }
 
-    /// For how many seconds it will go on, if it goes on as it has; 1 as long as nobody can tell.
+    /// For how many seconds it will go on, if it goes on as it has; 1 as long as nobody can tell, and at least 1.
     pub fn eta_s(&self) -> u64 {
         let (loaded, total) = (self.progress.loaded_bytes(), self.progress.total_bytes());
         if loaded == 0 {
             return 1;
         }
         let left = (total - loaded.min(total)) as f64;
-        (self.started.elapsed().as_secs_f64() * left / loaded as f64) as u64
+        ((self.started.elapsed().as_secs_f64() * left / loaded as f64) as u64).max(1)
     }
 }
 
@@ -100,11 +100,15 @@ pub async fn report_progress(shared: Arc<Shared>) {
 }
 
 /// Loads the data that the configuration names. What is on disk stays as it is unless all of it can be
-/// loaded.
+/// loaded. `states_appendonly`: a line or option says whether there is a log.
 ///
 /// # Errors
 /// Whatever keeps the data from being loaded.
-pub fn load(config: &Config, loading: &Loading) -> Result<Engine, AnyError> {
+pub fn load(
+    config: &Config,
+    states_appendonly: bool,
+    loading: &Loading,
+) -> Result<Engine, AnyError> {
     let machine = Machine::real();
     let (databases, settings) = (config.databases as usize, settings(config));
     let dir = Path::new(&config.dir.0);
@@ -118,18 +122,14 @@ pub fn load(config: &Config, loading: &Loading) -> Result<Engine, AnyError> {
             );
             return Err(text.into());
         }
-        log_warning!(
-            "WARNING: 'appendonly no': everything is kept in memory only and IS LOST when the \
-             server ends, however it ends. 'CONFIG SET appendonly yes' begins a log at any time"
-        );
-        return match import::find_rdb(&*machine.disk, &names(config))? {
-            Some(source) => import(machine, &source, config, loading),
+        return match find(&machine, config, states_appendonly)? {
+            Some(found) => import(machine, found, config, loading),
             None => Ok(Engine::in_memory(machine, databases, settings)),
         };
     }
     let log_dir = engine::data_dir(dir);
-    if !is_ours && let Some(source) = import::find(&*machine.disk, &names(config))? {
-        let engine = import(machine, &source, config, loading)?;
+    if !is_ours && let Some(found) = find(&machine, config, states_appendonly)? {
+        let engine = import(machine, found, config, loading)?;
         engine.lock().begin_log(&log_dir, log_options(config))?;
         log_notice!(
             "What was imported is kept in {} from now on. The files that it came from stay as they \
@@ -147,6 +147,45 @@ pub fn load(config: &Config, loading: &Loading) -> Result<Engine, AnyError> {
     Ok(engine)
 }
 
+/// What a Redis has left.
+enum Found {
+    /// It is read.
+    One(Source),
+    /// No line says which of them is read.
+    Both(Aof, PathBuf),
+}
+
+/// Finds what a Redis has left, and says in the log what of it is not read.
+fn find(
+    machine: &Machine,
+    config: &Config,
+    states_appendonly: bool,
+) -> Result<Option<Found>, AnyError> {
+    let (disk, names) = (&*machine.disk, names(config));
+    let rdb = import::find_rdb(disk, &names)?;
+    if !config.appendonly {
+        // As a Redis, it has no use for an append-only file, sound or not.
+        let unread = match import::find_aof(disk, &names) {
+            Ok(aof) => aof.map(|aof| aof.path.display().to_string()),
+            Err(error) => Some(format!("an append-only file ({error})")),
+        };
+        if let Some(unread) = unread {
+            log_warning!("Not read, because of 'appendonly no': {unread}");
+        }
+        return Ok(rdb.map(|rdb| Found::One(Source::Rdb(rdb))));
+    }
+    Ok(match (import::find_aof(disk, &names)?, rdb) {
+        (Some(aof), Some(rdb)) if !states_appendonly => Some(Found::Both(aof, rdb)),
+        (Some(aof), rdb) => {
+            if let Some(rdb) = rdb {
+                log_warning!("Not read, because of 'appendonly yes': {}", rdb.display());
+            }
+            Some(Found::One(Source::Aof(aof.parts)))
+        }
+        (None, rdb) => rdb.map(|rdb| Found::One(Source::Rdb(rdb))),
+    })
+}
+
 /// Where a Redis with this configuration would have its data.
 pub fn names(config: &Config) -> Names {
     Names {
@@ -159,7 +198,7 @@ pub fn names(config: &Config) -> Names {
 
 fn import(
     machine: Machine,
-    source: &Source,
+    found: Found,
     config: &Config,
     loading: &Loading,
 ) -> Result<Engine, AnyError> {
@@ -171,7 +210,22 @@ fn import(
     };
     let (databases, settings) = (config.databases as usize, settings(config));
     let progress = &loading.progress;
-    let (engine, report) = Engine::import(machine, source, options, databases, settings, progress)?;
+    let (engine, report) = match found {
+        Found::One(source) => {
+            Engine::import(machine, &source, options, databases, settings, progress)
+                .map_err(ImportError::without_key)?
+        }
+        Found::Both(aof, rdb) => {
+            let choice = format!(
+                "No line of the configuration says which of them is read: 'appendonly yes' reads {}, \
+                 'appendonly no' reads {}",
+                aof.path.display(),
+                rdb.display()
+            );
+            Engine::import_both(machine, aof, rdb, options, databases, settings, progress)
+                .map_err(|error| format!("{}. {choice}", error.without_key()))?
+        }
+    };
     report_import(&report, started.elapsed());
     loading.keys.store(report.loaded, Ordering::Relaxed);
     loading.expired.store(report.expired, Ordering::Relaxed);
@@ -182,6 +236,9 @@ fn import(
 fn report_import(report: &Report, took: Duration) {
     for (path, bytes) in &report.files {
         log_notice!("Imported from {} ({bytes} bytes)", path.display());
+    }
+    if let Some(twin) = &report.twin {
+        log_notice!("{} holds the same", twin.display());
     }
     if let Some(server) = &report.written_by {
         log_notice!("The RDB was written by {server}");

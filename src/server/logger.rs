@@ -200,6 +200,11 @@ pub fn is_enabled(level: LogLevel) -> bool {
     level as u8 >= THRESHOLD.load(Ordering::Relaxed)
 }
 
+/// Whether a message of this level appears on standard output.
+pub fn is_on_stdout(level: LogLevel) -> bool {
+    is_enabled(level) && TARGET.read().file.is_none()
+}
+
 /// Writes one message. The macros call this; they format only what is enabled.
 pub fn log(level: LogLevel, message: fmt::Arguments<'_>) {
     if !is_enabled(level) {

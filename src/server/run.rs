@@ -119,6 +119,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     log_notice!("{}", args::version());
     log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
     loaded.notes.iter().for_each(|note| log_notice!("{note}"));
+    loaded.durability.iter().for_each(|text| log_warning!("WARNING: {text}"));
 
     let supervisor = Arc::new(supervisor);
     let (databases, settings) = (config.databases as usize, settings(&config));
@@ -199,7 +200,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     {
         let (shared, supervisor) = (shared.clone(), supervisor.clone());
         // Not joined: whoever ends the server while it loads does not wait for that.
-        let work = move || load_data(&shared, &supervisor);
+        let states_appendonly = loaded.states_appendonly;
+        let work = move || load_data(&shared, &supervisor, states_appendonly);
         std::thread::Builder::new().name("load".into()).spawn(work)?;
     }
     let status = wait_for_exit(exit_asked);
@@ -220,9 +222,9 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
 }
 
 /// Loads the data; from then on they are served.
-fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor) {
+fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor, states_appendonly: bool) {
     let config = shared.config.read().clone();
-    match load::load(&config, &shared.loading) {
+    match load::load(&config, states_appendonly, &shared.loading) {
         Ok(loaded) => {
             if let Some(log) = loaded.log() {
                 // It may have been changed meanwhile.

@@ -74,9 +74,8 @@ impl Saves {
         self.0.lock().count += 1;
         let (path, started) = (rdb_path(config), Instant::now());
         let bytes = engine.save(&path, format(engine, config)).map_err(|error| {
-            let text = explain(&path, &error);
-            log_warning!("{text}");
-            text
+            log_warning!("{}", explain(&path, &error, Reader::Log));
+            explain(&path, &error, Reader::Client)
         })?;
         log_notice!(
             "DB saved to {}: {bytes} bytes, {:.3} seconds",
@@ -125,15 +124,30 @@ fn saves_at_end(config: &Config, save: bool, no_save: bool) -> bool {
     save || (!no_save && !config.save.0.is_empty())
 }
 
+/// Who reads what went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// Who may read the data, too.
+    Client,
+    /// Who reads the server's log, which shows no user data.
+    Log,
+}
+
 /// What went wrong, and what can be done about it.
-pub fn explain(path: &Path, error: &SnapshotError) -> String {
+pub fn explain(path: &Path, error: &SnapshotError, reader: Reader) -> String {
+    let cause = match error {
+        SnapshotError::NotHeld(refused) if reader == Reader::Log => {
+            format!("{} (SAVE names the key to its client)", refused.reason)
+        }
+        error => error.to_string(),
+    };
     let advice = match error {
         SnapshotError::NotHeld(_) | SnapshotError::FunctionsNotHeld(_) => {
             " ('rdb-version' says which version is written)"
         }
         _ => "",
     };
-    format!("saving {} failed: {error}{advice}", path.display())
+    format!("saving {} failed: {cause}{advice}", path.display())
 }
 
 /// Why writes are refused, if they are.

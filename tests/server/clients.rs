@@ -144,6 +144,14 @@ fn clients_are_listed_and_killed() {
     let line = list.lines().find(|line| line.contains("name=victim")).expect("listed");
     assert!(line.starts_with(&format!("id={id} addr=127.0.0.1:")), "{line}");
     assert!(line.contains(" cmd=client|id "), "{line}");
+    // Those of the version that `INFO` claims, and no others: some clients read them strictly.
+    const FIELDS: &str = "id addr laddr fd name age idle flags db sub psub ssub multi watch qbuf qbuf-free argv-mem \
+                          multi-mem rbs rbp obl oll omem tot-mem events cmd user redir resp lib-name lib-ver";
+    for line in [line.to_owned(), one.call("CLIENT INFO").text()] {
+        let fields: Vec<&str> =
+            line.split_whitespace().filter_map(|field| Some(field.split_once('=')?.0)).collect();
+        assert_eq!(fields.join(" "), FIELDS, "{line}");
+    }
     for (ids, count) in [("0", 0), ("-1", 0), ("9223372036854775807", 0), (&*format!("0 {id}"), 1)]
     {
         let list = one.call(&format!("CLIENT LIST ID {ids}")).text();

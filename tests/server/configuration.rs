@@ -6,7 +6,7 @@ use super::support::*;
 fn a_log_begun_at_run_time_has_everything_after_a_kill() {
     let mut setup = Setup::new(&["--appendonly", "no"]);
     let server = setup.start();
-    server.wait_for_log("IS LOST");
+    server.wait_for_log("since the last RDB file is lost");
     let mut client = server.client();
     for number in 0..3000 {
         client.send(&format!("SET k{number} v{number}"));

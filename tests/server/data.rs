@@ -3,6 +3,72 @@
 use super::support::*;
 
 #[test]
+fn keys_of_debug_populate_are_logged_like_others() {
+    let setup = Setup::new(&["--enable-debug-command", "yes"]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("SET key:1 mine"), ok());
+    assert_eq!(client.call("DEBUG POPULATE 1000"), ok());
+    assert_eq!(client.call("DEBUG POPULATE 2 short 2"), ok());
+    assert_eq!(client.call("DEBUG POPULATE 2 long 20"), ok());
+    assert_eq!(client.call("DEBUG POPULATE 2 zero 0"), ok());
+    let negative = error("ERR value is out of range, must be positive");
+    for bad in ["x", "-1", "1 a x", "1 a -1"] {
+        assert_eq!(client.call(&format!("DEBUG POPULATE {bad}")), negative, "{bad}");
+    }
+    for much in ["9223372036854775807", "1000 a 1000000", "1 a 9223372036854775807"] {
+        let refused = client.call(&format!("DEBUG POPULATE {much}"));
+        assert!(refused.is_error("ERR that is too much"), "{much}: {refused:?}");
+    }
+    assert!(client.call("DEBUG POPULATE 1 a 2 3").is_error("ERR unknown subcommand"));
+    server.kill();
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("DBSIZE"), int(1006));
+    for (key, value) in [
+        ("key:0", "value:0"),
+        ("key:1", "mine"),
+        ("key:999", "value:999"),
+        ("short:1", "va"),
+        ("long:1", "value:1\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ("zero:1", "value:1"),
+    ] {
+        assert_eq!(client.call(&format!("GET {key}")), bulk(value), "{key}");
+    }
+    assert_eq!(client.call_args(&["DEBUG", "ERROR", "FOO bar\r\nbaz"]), error("FOO bar  baz"));
+}
+
+#[test]
+fn both_ways_to_ask_for_references_agree() {
+    let setup = Setup::new(&["--enable-debug-command", "yes"]);
+    let server = setup.start();
+    let mut client = server.client();
+    for policy in ["noeviction", "allkeys-lfu"] {
+        assert_eq!(client.call(&format!("CONFIG SET maxmemory-policy {policy}")), ok());
+        for value in ["0", "9999", "10000", "-1", "text"] {
+            assert_eq!(client.call(&format!("SET k {value}")), ok());
+            let count = client.call("OBJECT REFCOUNT k").int();
+            let said = client.call("DEBUG OBJECT k").text();
+            assert!(said.contains(&format!(" refcount:{count} ")), "{policy} {value}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_primary_can_only_be_told_to_be_one() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    let mut client = server.client();
+    for name in ["REPLICAOF", "SLAVEOF"] {
+        assert_eq!(client.call(&format!("{name} no ONE")), ok());
+        assert_eq!(client.call(&format!("{name} host x")), error("ERR Invalid master port"));
+        let refused = client.call(&format!("{name} 127.0.0.1 6379"));
+        assert!(refused.is_error("ERR there is no replication yet"), "{refused:?}");
+    }
+    assert_eq!(client.call("ROLE").items()[0], bulk("master"));
+}
+
+#[test]
 fn transactions_are_all_or_nothing_and_watch_aborts_them() {
     let setup = Setup::new(&[]);
     let server = setup.start();

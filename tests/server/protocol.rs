@@ -221,6 +221,23 @@ fn errors_quote_arguments_byte_by_byte() {
 }
 
 #[test]
+fn a_handshake_of_tls_is_closed_in_silence() {
+    let setup = Setup::new(&[]);
+    let server = setup.start();
+    // A record with a handshake in it; the rest of it, which may have ends of lines, does not matter.
+    for hello in
+        [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\x16\x03\x03\x00\x05\n\nPING\r\n"]
+    {
+        let mut client = server.client();
+        client.send_bytes(hello);
+        assert_eq!(client.read_to_end(), b"");
+    }
+    let mut client = server.client();
+    assert_eq!(client.call("PING"), status("PONG"));
+    assert_eq!(client.call_args(&["ECHO", "\x16\x03\x01"]), bulk("\x16\x03\x01"));
+}
+
+#[test]
 fn a_client_that_reads_gets_all_of_a_pipeline_larger_than_any_buffer() {
     let setup = Setup::new(&["--appendonly", "no"]);
     let server = setup.start();

@@ -114,6 +114,8 @@ fn the_command_line_is_checked_before_anything_happens() {
     assert!(success && text.contains("--test-config"), "{text}");
     let (success, text) = run(&["--test-config", "--port", "1234"]);
     assert!(success && text.contains("valid"), "{text}");
+    let (success, text) = run(&["--test-config", "--appendonly", "no"]);
+    assert!(success && text.contains("data are durable as of the last RDB file"), "{text}");
 
     let file = dir.path().join("bad.conf");
     std::fs::write(&file, "port 1234\n\nno-such-directive 1\n").unwrap();

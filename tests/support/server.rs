@@ -139,30 +139,31 @@ impl Setup {
         Server::new(self.command(port).spawn().expect("started"), port)
     }
 
-    /// Starts a server and waits until it is ready.
-    pub fn start(&self) -> Server {
+    /// Starts a server and waits until it is ready, or has ended: then gives what it said.
+    pub fn try_start(&self) -> Result<Server, String> {
         // Somebody else may take the port before the server does.
         for _ in 0..10 {
             let mut server = self.spawn();
             match server.wait_until_ready() {
-                Ok(()) => return server,
+                Ok(()) => return Ok(server),
                 Err(log) if log.contains("Address already in use") => continue,
-                Err(log) => panic!("the server did not start:\n{log}"),
+                Err(log) => return Err(log),
             }
         }
         panic!("no port is free")
     }
 
+    /// Starts a server and waits until it is ready.
+    pub fn start(&self) -> Server {
+        self.try_start().unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
+    }
+
     /// Starts a server that must refuse to; gives what it says.
     pub fn start_refused(&self) -> String {
-        for _ in 0..10 {
-            match self.spawn().wait_until_ready() {
-                Ok(()) => panic!("the server started"),
-                Err(log) if log.contains("Address already in use") => continue,
-                Err(log) => return log,
-            }
+        match self.try_start() {
+            Ok(_) => panic!("the server started"),
+            Err(log) => log,
         }
-        panic!("no port is free")
     }
 }
 

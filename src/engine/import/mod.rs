@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `detect` | which files of a directory hold the data |
+//! | `both` | where there are two candidates, whether they hold the same |
 //! | `manifest` | the manifest of an append-only file in several parts |
 //! | `reader` | commands out of an append-only file |
 //! | `aof` | carrying them out |
@@ -13,6 +14,7 @@
 //! ([`super::Guard::begin_log`]); until that log's manifest is there, a start begins anew.
 
 mod aof;
+mod both;
 mod detect;
 mod manifest;
 mod rdb;
@@ -21,7 +23,8 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use detect::{Names, Source, find, find_rdb};
+pub use both::Difference;
+pub use detect::{Aof, Names, Source, find_aof, find_rdb};
 pub use report::{Cut, CutCause, ImportError, Report};
 
 use super::progress::Progress;
@@ -84,13 +87,7 @@ impl Input {
 
 impl Importer<'_> {
     fn source(&mut self, disk: &dyn Disk, source: &Source) -> Result<(), ImportError> {
-        let paths = match source {
-            Source::Rdb(path) => std::slice::from_ref(path),
-            Source::Aof(paths) => paths,
-        };
-        let inputs = paths.iter().map(|path| Input::open(disk, path));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        self.progress.begin(inputs.iter().map(|input| input.len).sum());
+        let inputs = inputs_of(disk, source)?;
         for (index, input) in inputs.iter().enumerate() {
             match source {
                 Source::Rdb(_) => {
@@ -114,7 +111,21 @@ impl Importer<'_> {
     }
 }
 
-/// Loads what the files hold into a keyspace that is empty.
+/// The files of `source`, opened.
+fn inputs_of(disk: &dyn Disk, source: &Source) -> Result<Vec<Input>, ImportError> {
+    let paths = match source {
+        Source::Rdb(path) => std::slice::from_ref(path),
+        Source::Aof(paths) => paths,
+    };
+    paths.iter().map(|path| Input::open(disk, path)).collect()
+}
+
+/// How many bytes there are to read.
+fn bytes_of(disk: &dyn Disk, source: &Source) -> Result<u64, ImportError> {
+    Ok(inputs_of(disk, source)?.iter().map(|input| input.len).sum())
+}
+
+/// Loads what the files hold into a keyspace that is empty. The progress, which has begun, goes on.
 pub(super) fn load_into(
     state: &mut State,
     disk: &dyn Disk,
@@ -124,7 +135,8 @@ pub(super) fn load_into(
     progress: &Progress,
 ) -> Result<Report, ImportError> {
     let report = Report::default();
-    let mut importer = Importer { state, options, progress, bytes_before: 0, now_ms, report };
+    let bytes_before = progress.loaded_bytes();
+    let mut importer = Importer { state, options, progress, bytes_before, now_ms, report };
     importer.source(disk, source)?;
     Ok(importer.report)
 }
@@ -195,6 +207,7 @@ impl Engine {
     ) -> Result<(Self, Report), ImportError> {
         let mut state = State::new(&machine, databases, settings);
         let now_ms = machine.clock.unix_ms();
+        progress.begin(bytes_of(&*machine.disk, source)?);
         let report = load_into(&mut state, &*machine.disk, source, options, now_ms, progress)?;
         // What replaying has looked at nobody asked for.
         state.keyspace.stats = Default::default();

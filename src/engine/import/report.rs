@@ -1,6 +1,7 @@
 //! What an import did, or why it was not done.
 
 use super::super::replay::Refusal;
+use super::both::Difference;
 use crate::env::Utc;
 use crate::rdb::file::FileError;
 use std::fmt;
@@ -16,6 +17,8 @@ const FAILED_MAX: usize = 10;
 pub struct Report {
     /// The files that were read, with their sizes in bytes.
     pub files: Vec<(PathBuf, u64)>,
+    /// The RDB file that lies beside the append-only file and was found to hold the same.
+    pub twin: Option<PathBuf>,
     /// What the RDB says wrote it.
     pub written_by: Option<String>,
     /// Keys that were read from an RDB.
@@ -90,21 +93,21 @@ pub enum ImportError {
         /// The disk's answer.
         source: io::Error,
     },
-    /// There are two candidates, and the one that would win is the older one.
+    /// There are two candidates, and they hold different data.
     #[error(
-        "{aof} (last changed {aof_time}) and {rdb} (last changed {rdb_time}) both hold data, and the \
-         RDB file is the newer one: refusing to guess. The append-only file is what is imported once \
-         the RDB file is moved away, and the other way round"
+        "{aof} (last changed {aof_time}) and {rdb} (last changed {rdb_time}) hold different data: {difference}"
     )]
-    NewerRdb {
+    Different {
         /// The append-only file, or its manifest.
         aof: PathBuf,
-        /// When it was last changed.
+        /// When one of its files was last changed.
         aof_time: FileTime,
         /// The RDB file.
         rdb: PathBuf,
         /// When it was last changed.
         rdb_time: FileTime,
+        /// What is different.
+        difference: Difference,
     },
     /// The manifest of an append-only file cannot be used.
     #[error("{path}, line {line}: {reason}")]
@@ -176,6 +179,16 @@ pub enum ImportError {
     },
 }
 
+impl ImportError {
+    /// The same that does not name the key that was being read, for a log that shows no user data.
+    pub fn without_key(mut self) -> Self {
+        if let Self::Rdb { source, .. } = &mut self {
+            source.key = None;
+        }
+        self
+    }
+}
+
 fn truncation_advice(last: bool) -> &'static str {
     if last {
         ". With 'aof-load-truncated yes' it is passed over"
@@ -191,14 +204,13 @@ pub(super) fn disk_error<'a>(
     move |source| ImportError::Disk { doing, path: path.into(), source }
 }
 
-/// When a file was last changed, in ns of Unix time; shown as a date and a time of day in UTC.
+/// When a file was last changed, in ns of Unix time; shown as a date and a time of day in UTC, to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileTime(pub i64);
 
 impl fmt::Display for FileTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, ns) = (self.0.div_euclid(1_000_000_000), self.0.rem_euclid(1_000_000_000));
-        write!(f, "{}.{ns:09} UTC", Utc::of_unix_s(seconds))
+        write!(f, "{} UTC", Utc::of_unix_s(self.0.div_euclid(1_000_000_000)))
     }
 }
 
@@ -207,11 +219,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_dates() {
+    fn times_are_dates_to_the_second() {
         let shown = |seconds: i64| FileTime(seconds * 1_000_000_000 + 5).to_string();
-        assert_eq!(shown(0), "1970-01-01 00:00:00.000000005 UTC");
-        assert_eq!(shown(951_827_696), "2000-02-29 12:34:56.000000005 UTC");
-        assert_eq!(shown(1_735_689_599), "2024-12-31 23:59:59.000000005 UTC");
-        assert_eq!(shown(-1), "1969-12-31 23:59:59.000000005 UTC");
+        assert_eq!(shown(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(shown(951_827_696), "2000-02-29 12:34:56 UTC");
+        assert_eq!(shown(1_735_689_599), "2024-12-31 23:59:59 UTC");
+        assert_eq!(shown(-1), "1969-12-31 23:59:59 UTC");
     }
 }

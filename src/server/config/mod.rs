@@ -8,6 +8,7 @@
 //! | `parse` | the syntax of `redis.conf`, and loading files |
 //! | `command` | `CONFIG GET` and `CONFIG SET` as functions over a configuration |
 //! | `rewrite` | `CONFIG REWRITE` |
+//! | `without_log` | what `appendonly no` means for what is written |
 
 pub mod accepted;
 pub mod command;
@@ -15,6 +16,7 @@ pub mod directives;
 pub mod parse;
 pub mod rewrite;
 pub mod values;
+mod without_log;
 
 pub use accepted::accepted_directives_markdown;
 pub use command::{Change, Pending, SetCause, SetError};

@@ -1,10 +1,11 @@
 //! The syntax of `redis.conf`: words and quotes, and loading a file with what it includes.
 
 use super::accepted::WORDS;
-use super::directives::{self, Config, Status};
-use super::values::{Origin, ValueError};
+use super::directives::{self, Config, Flags, Status};
+use super::values::{Origin, SavePoints, ValueError};
+use super::without_log;
 use crate::commands::glob::{self, Case};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub const FILE_BYTES_MAX: u64 = 4 << 20;
 pub const INCLUDE_DEPTH_MAX: usize = 16;
 /// Most files that one configuration reads.
 pub const FILES_MAX: usize = 256;
+/// What the place of an option is called.
+const COMMAND_LINE: &str = "command line";
 /// How much of a faulty line an error repeats.
 const SHOWN_BYTES_MAX: usize = 256;
 
@@ -211,13 +214,20 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// One line for each directive that was given another value than its default and has no effect.
     pub notes: Vec<String>,
+    /// Whether a line or option says whether there is a log.
+    pub states_appendonly: bool,
+    /// Without a log: what is durable then and what is not, in one sentence.
+    pub durability: Option<String>,
 }
+
+/// Where directives were set last: a line of a file, or the command line.
+pub(super) type Places = HashMap<&'static str, String>;
 
 /// Reads a whole configuration. Nothing but the files is touched: no directory is entered and no log
 /// file opened, so that a configuration can be tested beside a running server.
 pub fn load(sources: &Sources, stdin: &mut dyn Read) -> Result<Loaded, LoadError> {
     let no_place = |problem| LoadError { place: None, problem };
-    let mut loader = Loader { config: Config::default(), seen: HashSet::new(), files: 0, depth: 0 };
+    let mut loader = Loader::default();
     let mut file = None;
     if let Some(path) = &sources.file {
         let absolute = std::path::absolute(path);
@@ -233,25 +243,58 @@ pub fn load(sources: &Sources, stdin: &mut dyn Read) -> Result<Loaded, LoadError
         let text = read_bounded(stdin, Problem::Stdin).map_err(no_place)?;
         loader.read_text(&text, "standard input")?;
     }
-    loader.read_text(&sources.options, "command line")?;
+    loader.read_text(&sources.options, COMMAND_LINE)?;
 
     let mut notes = Vec::new();
     for directive in directives::DIRECTIVES {
         if let Status::Kept(reason) = directive.status
-            && loader.seen.contains(directive.name)
+            && loader.places.contains_key(directive.name)
             && !directive.is_default(&loader.config)
         {
-            let value = directive.get(&loader.config);
+            let is_secret = directive.flags.has(Flags::SENSITIVE);
+            let value = if is_secret { "…".into() } else { directive.get(&loader.config) };
             notes.push(format!("'{} {value}' has no effect: {reason}", directive.name));
         }
     }
-    Ok(Loaded { config: loader.config, file, notes })
+    let (config, places) = loader.finish();
+    let durability = without_log::durability(&config, &places);
+    let states_appendonly = places.contains_key("appendonly");
+    Ok(Loaded { config, file, notes, states_appendonly, durability })
 }
 
 /// Reads a configuration from text alone, as if it were a file.
 pub fn load_text(text: &[u8]) -> Result<Loaded, LoadError> {
     let sources = Sources { options: text.to_vec(), ..Sources::default() };
     load(&sources, &mut io::empty())
+}
+
+/// What a file sets whose text is `text`, with what it includes.
+pub(super) struct Given {
+    /// The configuration that a start with this file alone has.
+    pub config: Config,
+    /// Directives that included files set.
+    pub included: HashSet<&'static str>,
+}
+
+/// Reads what a file sets. Lines of its own that cannot be read are passed over; those of files that it includes are not.
+pub(super) fn given_by(text: &[u8]) -> Result<Given, LoadError> {
+    let (mut own, mut included) = (Loader::default(), Loader::default());
+    for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
+        let words = if line.starts_with(b"#") { None } else { split_arguments(line) };
+        let is_include = words.as_ref().and_then(|words| words.first());
+        if !is_include.is_some_and(|word| word.eq_ignore_ascii_case(b"include")) {
+            let before = own.config.clone();
+            if own.read_text(line, "").is_err() {
+                // It may have been set in part.
+                own.config = before;
+            }
+            continue;
+        }
+        included.read_text(line, "")?;
+        own.read_text(line, "")?;
+    }
+    let included = included.places.into_keys().collect();
+    Ok(Given { config: own.finish().0, included })
 }
 
 fn read_bounded(
@@ -278,14 +321,25 @@ impl<P: Into<Problem>> From<P> for Failure {
     }
 }
 
+#[derive(Default)]
 struct Loader {
     config: Config,
-    seen: HashSet<&'static str>,
+    places: Places,
     files: usize,
     depth: usize,
 }
 
 impl Loader {
+    /// The configuration, once everything is read.
+    fn finish(self) -> (Config, Places) {
+        let Self { mut config, places, .. } = self;
+        if !config.appendonly && !places.contains_key("save") {
+            // A Redis that such a file was written for saves by itself. Without a log that is all there is.
+            config.save = SavePoints::of_redis();
+        }
+        (config, places)
+    }
+
     fn read_file(&mut self, path: &Path) -> Result<(), Failure> {
         self.files += 1;
         if self.files > FILES_MAX {
@@ -299,44 +353,52 @@ impl Loader {
 
     fn read_text(&mut self, text: &[u8], source: &str) -> Result<(), LoadError> {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-            self.read_line(line.trim_ascii()).map_err(|failure| match failure {
+            let read = self.read_line(line.trim_ascii()).map_err(|failure| match failure {
                 Failure::Placed(error) => error,
                 Failure::Here(problem) => LoadError {
                     place: Some(Place {
                         source: source.into(),
                         line: index + 1,
-                        text: shortened(line.trim_ascii()),
+                        text: shown(line.trim_ascii()),
                     }),
                     problem,
                 },
             })?;
+            if let Some(name) = read {
+                let place = match source {
+                    COMMAND_LINE => format!("the {COMMAND_LINE}"),
+                    file => format!("{file}, line {}", index + 1),
+                };
+                self.places.insert(name, place);
+            }
         }
         Ok(())
     }
 
-    fn read_line(&mut self, line: &[u8]) -> Result<(), Failure> {
+    /// Reads a line; gives the directive that it sets.
+    fn read_line(&mut self, line: &[u8]) -> Result<Option<&'static str>, Failure> {
         if line.len() > LINE_BYTES_MAX {
             return Err(Problem::LineTooLong.into());
         }
         if line.starts_with(b"#") {
-            return Ok(());
+            return Ok(None);
         }
         let arguments = split_arguments(line).ok_or(Problem::UnbalancedQuotes)?;
-        let Some((word, arguments)) = arguments.split_first() else { return Ok(()) };
+        let Some((word, arguments)) = arguments.split_first() else { return Ok(None) };
         if let Some((directive, _)) = directives::find(word) {
-            let first = self.seen.insert(directive.name);
-            let origin = if first { Origin::File } else { Origin::Repeated };
+            let repeated = self.places.contains_key(directive.name);
+            let origin = if repeated { Origin::Repeated } else { Origin::File };
             let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
             directive.set_from_line(&mut self.config, &arguments, origin)?;
-            return Ok(());
+            return Ok(Some(directive.name));
         }
         if word.eq_ignore_ascii_case(b"include")
             && let [path] = arguments
         {
-            return self.include(path);
+            return self.include(path).map(|()| None);
         }
         match WORDS.iter().find(|known| known.name.as_bytes().eq_ignore_ascii_case(word)) {
-            Some(known) if known.ignored && arguments.len() == 1 => Ok(()),
+            Some(known) if known.ignored && arguments.len() == 1 => Ok(None),
             Some(known) if !known.ignored => {
                 Err(Problem::Refused { word: known.name, reason: known.reason }.into())
             }
@@ -394,6 +456,19 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(found)
 }
 
+/// A line as an error shows it: without the arguments where they are secret, or may be as nobody knows what they are.
+fn shown(line: &[u8]) -> String {
+    let is_end = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'=';
+    let (word, arguments) = line.split_at(line.iter().position(is_end).unwrap_or(line.len()));
+    let is_open = word.eq_ignore_ascii_case(b"include")
+        || directives::find(word)
+            .is_some_and(|(directive, _)| !directive.flags.has(Flags::SENSITIVE));
+    match arguments.trim_ascii().is_empty() || is_open {
+        true => shortened(line),
+        false => format!("{} (what follows is not shown)", shortened(word)),
+    }
+}
+
 fn shortened(line: &[u8]) -> String {
     match line.get(..SHOWN_BYTES_MAX) {
         Some(start) if line.len() > SHOWN_BYTES_MAX => {
@@ -405,6 +480,7 @@ fn shortened(line: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::directives::{DIRECTIVES, Directive};
     use super::super::values::{LogLevel, SavePoint};
     use super::*;
     use proptest::prelude::*;
@@ -503,6 +579,48 @@ mod tests {
     }
 
     #[test]
+    fn without_a_log_save_points_are_those_of_redis_unless_a_line_says_otherwise() {
+        let save = |text: &str| config(text).save;
+        let of_redis = SavePoints::of_redis();
+        assert_eq!(of_redis.0.len(), 3);
+        assert_eq!(save("appendonly no"), of_redis);
+        assert_eq!(save("appendonly yes\nappendonly no"), of_redis);
+        for text in ["", "appendonly yes", "appendonly no\nsave ''", "save ''\nappendonly no"] {
+            assert_eq!(save(text), SavePoints::default(), "{text}");
+        }
+        assert_eq!(save("appendonly no\nsave 5 6").0.len(), 1);
+    }
+
+    #[test]
+    fn without_a_log_it_is_said_what_is_durable_and_which_line_makes_it_so() {
+        let said = |text: &str| load_text(text.as_bytes()).expect("valid").durability;
+        assert_eq!(said("appendonly yes\nsave 5 6"), None);
+        assert_eq!(said(""), None);
+        let text = said("appendonly no").expect("a sentence");
+        for words in [
+            "'appendonly no' (the command line)",
+            "'save 3600 1 300 100 60 10000' (the default of a Redis)",
+            "since the last RDB file is lost",
+            "'appendonly yes' there",
+        ] {
+            assert!(text.contains(words), "no {words:?} in {text}");
+        }
+        let text = said("appendonly no\nsave ''").expect("a sentence");
+        for words in ["'appendonly no' and 'save \"\"' (both the command line)", "is lost when"] {
+            assert!(text.contains(words), "no {words:?} in {text}");
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.conf");
+        std::fs::write(&path, "port 1\nappendonly no\n\nsave 9 1\n").expect("written");
+        let sources = Sources { file: Some(path.clone()), ..Sources::default() };
+        let text = load(&sources, &mut io::empty()).expect("valid").durability.expect("said");
+        for line in [2, 4] {
+            let place = format!("({}, line {line})", path.display());
+            assert!(text.contains(&place), "no {place:?} in {text}");
+        }
+    }
+
+    #[test]
     fn faults_name_their_line() {
         let table = [
             ("nope 1", "Bad directive or wrong number of arguments"),
@@ -541,12 +659,13 @@ mod tests {
             let error = load_text(format!("# one\n\n  {line}\n").as_bytes()).expect_err(line);
             assert_eq!(error.problem.to_string(), expected, "{line}");
             let place = error.place.as_ref().expect("a place");
-            assert_eq!((place.line, place.text.as_str()), (3, line));
+            let shown = if line == "nope 1" { "nope (what follows is not shown)" } else { line };
+            assert_eq!((place.line, place.text.as_str()), (3, shown));
             assert_eq!(
                 error.to_string(),
                 format!(
                     "\n*** FATAL CONFIG FILE ERROR (Mainstay {}) ***\n\
-                     Reading the configuration file, at line 3 (command line)\n>>> '{line}'\n{expected}",
+                     Reading the configuration file, at line 3 (command line)\n>>> '{shown}'\n{expected}",
                     env!("CARGO_PKG_VERSION")
                 )
             );
@@ -590,6 +709,30 @@ mod tests {
         ] {
             assert_eq!(config(line), Config::default(), "{line}");
         }
+    }
+
+    #[test]
+    fn no_error_shows_a_secret() {
+        let secrets = DIRECTIVES.iter().filter(|directive| directive.flags.has(Flags::SENSITIVE));
+        let names = secrets.flat_map(Directive::names);
+        let words = ["user", "rename-command", "sentinel", "requirepas", "\"requirepass\""];
+        let mut count = 0;
+        for name in names.chain(words) {
+            for line in [
+                format!("{name} hunter2"),
+                format!("{name} a hunter2"),
+                format!("{} 'hunter2' on >hunter2", name.to_uppercase()),
+                format!("{name} \"hunter2"),
+                format!("{name}=hunter2"),
+                format!("{name}\thunter2 x"),
+            ] {
+                let error = load_text(line.as_bytes()).expect_err(&line).to_string();
+                assert!(!error.contains("hunter2"), "{line}: {error}");
+                assert!(error.contains(">>> '"), "{line}: {error}");
+                count += 1;
+            }
+        }
+        assert!(count > 60, "{count}");
     }
 
     #[test]

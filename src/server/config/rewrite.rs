@@ -3,12 +3,13 @@
 //! Comments, blank lines and lines that already say what is in force stay as they are, byte for byte. A
 //! directive's other lines are replaced in place; lines it no longer needs are dropped, lines it needs beyond
 //! those are appended after a comment that says where they came from. What the server does not know becomes
-//! a comment.
+//! a comment. What included files give is not written again; where something else is in force, lines at the end
+//! overrule them.
 
 use super::accepted::WORDS;
-use super::directives::{self, Config, DIRECTIVES};
-use super::parse::{FILE_BYTES_MAX, split_arguments};
-use super::values::RewrittenLine;
+use super::directives::{self, Config, DIRECTIVES, Directive};
+use super::parse::{FILE_BYTES_MAX, Given, LoadError, given_by, split_arguments};
+use super::values::{Origin, RewrittenLine};
 use rustix::fs::{AtFlags, CWD};
 use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -34,6 +35,14 @@ pub enum RewriteError {
         /// What the system says.
         source: io::Error,
     },
+    /// A file that it includes cannot be read, so a start would fail.
+    #[error("Rewriting config file: what '{}' includes cannot be read: {}", path.display(), source.problem)]
+    Included {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<LoadError>,
+    },
     /// The new file cannot be put in its place. The old one is still there.
     #[error("Rewriting config file: replacing '{}': {source}", path.display())]
     Replace {
@@ -48,7 +57,9 @@ pub enum RewriteError {
 pub fn rewrite_file(path: Option<&Path>, config: &Config) -> Result<(), RewriteError> {
     let path = path.ok_or(RewriteError::NoFile)?;
     let old = read_old(path).map_err(|source| RewriteError::Read { path: path.into(), source })?;
-    replace(path, &rewritten(&old, config))
+    let given = given_by(&old)
+        .map_err(|source| RewriteError::Included { path: path.into(), source: source.into() })?;
+    replace(path, &rewritten(&old, &given, config))
         .map_err(|source| RewriteError::Replace { path: path.into(), source })
 }
 
@@ -68,8 +79,8 @@ fn read_old(path: &Path) -> io::Result<Vec<u8>> {
     Ok(old)
 }
 
-/// The text of a file after the rewrite of `old`.
-pub fn rewritten(old: &[u8], config: &Config) -> Vec<u8> {
+/// The text of a file after the rewrite of `old`, which gives `given`.
+fn rewritten(old: &[u8], given: &Given, config: &Config) -> Vec<u8> {
     let mut lines: Vec<Option<Vec<u8>>> = Vec::new();
     let mut places: HashMap<&'static str, VecDeque<usize>> = HashMap::new();
     let mut signed = false;
@@ -96,10 +107,28 @@ pub fn rewritten(old: &[u8], config: &Config) -> Vec<u8> {
     for directive in DIRECTIVES {
         let mut old_places = places.remove(directive.name).unwrap_or_default();
         let default = directive.is_default(config);
+        let value = directive.get(config);
+        if given.included.contains(directive.name) {
+            if directive.get(&given.config) != value {
+                old_places.into_iter().for_each(|place| lines[place] = None);
+                appended.extend(overruling(directive, config));
+            }
+            continue;
+        }
+        if let [place] = *old_places.make_contiguous()
+            && let Some((name, given)) =
+                lines[place].as_deref().and_then(|line| setting(directive, line))
+            && (name.as_slice(), given) == (directive.name.as_bytes(), value)
+        {
+            continue;
+        }
         for RewrittenLine { arguments, forced } in directive.lines(config) {
             let line = format!("{} {arguments}", directive.name).into_bytes();
             match old_places.pop_front() {
-                Some(place) if lines[place].as_ref().is_some_and(|old| says_same(old, &line)) => {}
+                Some(place)
+                    if lines[place]
+                        .as_ref()
+                        .is_some_and(|old| says_same(directive, old, &line)) => {}
                 Some(place) => lines[place] = Some(line),
                 None if forced.unwrap_or(!default) => appended.push(line),
                 None => {}
@@ -133,15 +162,31 @@ pub fn rewritten(old: &[u8], config: &Config) -> Vec<u8> {
     text
 }
 
-/// Whether two lines set the same directive to the same arguments, in whatever form.
-fn says_same(one: &[u8], other: &[u8]) -> bool {
-    let words = |line: &[u8]| split_arguments(line.trim_ascii());
-    match (words(one).as_deref(), words(other).as_deref()) {
-        (Some([name, arguments @ ..]), Some([other_name, other_arguments @ ..])) => {
-            name.eq_ignore_ascii_case(other_name) && arguments == other_arguments
-        }
-        _ => false,
+/// Lines that put the value into force whatever was read before them.
+fn overruling(directive: &Directive, config: &Config) -> Vec<Vec<u8>> {
+    let line = |arguments: &str| format!("{} {arguments}", directive.name).into_bytes();
+    let mut lines: Vec<Vec<u8>> =
+        directive.lines(config).iter().map(|rewritten| line(&rewritten.arguments)).collect();
+    // Absence states nothing here; and save points add up.
+    if lines.is_empty() || directive.name == "save" && !config.save.0.is_empty() {
+        lines.insert(0, line("\"\""));
     }
+    lines
+}
+
+/// The name in a line, in lower case, and the value that the line gives by itself.
+fn setting(directive: &Directive, line: &[u8]) -> Option<(Vec<u8>, String)> {
+    let words = split_arguments(line.trim_ascii())?;
+    let (name, arguments) = words.split_first()?;
+    let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+    let mut config = Config::default();
+    directive.set_from_line(&mut config, &arguments, Origin::File).ok()?;
+    Some((name.to_ascii_lowercase(), directive.get(&config)))
+}
+
+/// Whether two lines set the same directive under the same name to the same value, in whatever form.
+fn says_same(directive: &Directive, one: &[u8], other: &[u8]) -> bool {
+    setting(directive, one).is_some_and(|one| Some(one) == setting(directive, other))
 }
 
 fn is_word(word: &[u8]) -> bool {
@@ -204,8 +249,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn after_bytes(old: &[u8], config: &Config) -> Vec<u8> {
+        let given = given_by(old).unwrap_or_else(|error| panic!("{error}"));
+        rewritten(old, &given, config)
+    }
+
     fn after(old: &str, config: &Config) -> String {
-        String::from_utf8(rewritten(old.as_bytes(), config)).expect("text")
+        String::from_utf8(after_bytes(old.as_bytes(), config)).expect("text")
     }
 
     fn loaded(text: &str) -> Config {
@@ -235,7 +285,7 @@ mod tests {
                    dir '/data'\n  include  /etc/none-*.conf \n#\xffend\n\n";
         let config = load_text(old).expect("it can be read").config;
         assert_eq!(
-            rewritten(old, &config).escape_ascii().to_string(),
+            after_bytes(old, &config).escape_ascii().to_string(),
             old.escape_ascii().to_string()
         );
     }
@@ -260,6 +310,73 @@ mod tests {
         assert_eq!(after(&once, &config).matches(SIGNATURE).count(), 1);
         assert!(once.contains("client-output-buffer-limit pubsub 32mb 5 60\n"));
         assert!(!once.contains("client-output-buffer-limit normal"));
+    }
+
+    #[test]
+    fn a_value_in_another_form_stays_as_it_is() {
+        for old in [
+            "stream-node-max-bytes 4096\n",
+            "save 900 1 60 10\n",
+            "save 900 1\nsave \"60 10\"\n",
+            "OOM-score-adj yes\n",
+            "client-output-buffer-limit pubsub 33554432 8388608 61\n",
+            "appendonly no\n",
+        ] {
+            let given = after(old, &loaded(old));
+            assert!(given.starts_with(old), "{old:?} became {given:?}");
+            assert_eq!(after(&given, &loaded(&given)), given);
+        }
+    }
+
+    #[test]
+    fn what_an_included_file_gives_is_not_written_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let included = dir.path().join("more.conf");
+        let more = "save 900 1\nport 7000\nunixsocket /a\nlogfile x\n\
+                    client-output-buffer-limit pubsub 1mb 2mb 3\nappendonly no\n";
+        std::fs::write(&included, more).expect("written");
+        let old = format!(
+            "port 1\ndir /data\nsave 60 10\ninclude {}\nsave 30 100\nlogfile ''\n",
+            included.display()
+        );
+        let given = loaded(&old);
+        assert_eq!(given.save.0.len(), 3);
+        // As often as it is rewritten and read.
+        assert_eq!(after(&old, &given), old);
+
+        let mut config = given.clone();
+        config.save.0.remove(1);
+        config.port = 6379;
+        config.unixsocket = None;
+        config.client_output_buffer_limit = Default::default();
+        config.appendonly = true;
+        let text = after(&old, &config);
+        assert_eq!(loaded(&text), config, "{text}");
+        assert_eq!(after(&text, &config), text);
+        assert_eq!(text.matches("save ").count(), 3, "{text}");
+        assert!(text.starts_with("dir /data\ninclude "), "{text}");
+    }
+
+    #[test]
+    fn save_points_of_the_command_line_are_written_once() {
+        let mut text = "save 900 1\n".to_owned();
+        for _ in 0..3 {
+            let config = loaded(&format!("{text}save 60 10\n"));
+            text = after(&text, &config);
+        }
+        assert_eq!(text.matches("save ").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn an_included_file_that_cannot_be_read_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a.conf");
+        let old = format!("include {}/none.conf\n", dir.path().display());
+        std::fs::write(&path, &old).expect("written");
+        let error = rewrite_file(Some(&path), &Config::default()).expect_err("refused");
+        let text = error.to_string();
+        assert!(text.contains("a.conf") && text.contains("none.conf"), "{text}");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), old);
     }
 
     #[test]
@@ -369,10 +486,10 @@ mod tests {
                     old += &format!("{line}\n");
                 }
             }
-            let text = rewritten(old.as_bytes(), &config);
+            let text = after_bytes(old.as_bytes(), &config);
             let read = load_text(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(&read.config, &config);
-            prop_assert_eq!(rewritten(&text, &config), text);
+            prop_assert_eq!(after_bytes(&text, &config), text);
         }
     }
 }

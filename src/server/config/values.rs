@@ -597,6 +597,14 @@ pub const SAVE_POINTS_MAX: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavePoints(pub Vec<SavePoint>);
 
+impl SavePoints {
+    /// The rules of a Redis whose configuration has none.
+    pub fn of_redis() -> Self {
+        let point = |(seconds, changes)| SavePoint { seconds, changes };
+        Self([(3600, 1), (300, 100), (60, 10_000)].map(point).into())
+    }
+}
+
 impl Setting for SavePoints {
     fn parse(&self, arguments: &[&str], _: &Kind, origin: Origin) -> Result<Self, ValueError> {
         let invalid = ValueError::Invalid("Invalid save parameters");
@@ -609,7 +617,12 @@ impl Setting for SavePoints {
         for [seconds, changes] in pairs {
             match (seconds.parse::<i64>(), changes.parse::<i32>()) {
                 (Ok(seconds @ 1..), Ok(changes @ 0..)) => {
-                    points.push(SavePoint { seconds, changes })
+                    let point = SavePoint { seconds, changes };
+                    // A second one of the same would do nothing, and what the command line adds to a file would be
+                    // one more with each rewrite of that.
+                    if !points.contains(&point) {
+                        points.push(point);
+                    }
                 }
                 _ => return Err(invalid),
             }

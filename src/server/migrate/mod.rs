@@ -182,7 +182,7 @@ impl From<CommandError> for Stop {
 /// What a failure means while the first reply has not come.
 fn stop(failure: Failure, error: CommandError) -> Stop {
     match failure {
-        Failure::TimedOut => Stop::Final(error),
+        Failure::TimedOut | Failure::Unreachable => Stop::Final(error),
         Failure::Broken => Stop::Broken(error),
     }
 }
@@ -301,7 +301,10 @@ impl Migration {
         let Request { place, timeout, to, auth, .. } = &self.request;
         let mut peer = match self.shared.peers.take(place, *timeout) {
             Some(peer) => peer,
-            None => Peer::connect(place, *timeout).await.map_err(|_| Stop::Final(NO_CONNECTION))?,
+            None => Peer::connect(place, *timeout).await.map_err(|failure| match failure {
+                Failure::Broken => Stop::Final(NOT_WRITTEN),
+                Failure::TimedOut | Failure::Unreachable => Stop::Final(NO_CONNECTION),
+            })?,
         };
         let mut refused = Ok(());
         let not_read = |failure| stop(failure, NOT_READ);

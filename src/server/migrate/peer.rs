@@ -27,6 +27,8 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 pub enum Failure {
     /// The time was over.
     TimedOut,
+    /// There is no such host, or no way to it.
+    Unreachable,
     /// The connection broke, or what came is no reply.
     Broken,
 }
@@ -52,12 +54,20 @@ impl Peer {
     /// Connects.
     ///
     /// # Errors
-    /// If nobody answers in time.
+    /// If nobody answers in time. A connection that is refused is [`Failure::Broken`]: to a Redis, which learns of it when
+    /// it writes, it is one that broke.
     pub async fn connect((host, port): &Place, timeout: Duration) -> Result<Self, Failure> {
-        let host = std::str::from_utf8(host).map_err(|_| Failure::Broken)?;
+        let host = std::str::from_utf8(host).map_err(|_| Failure::Unreachable)?;
         let port = std::str::from_utf8(port).ok().and_then(|port| port.parse::<u16>().ok());
-        let connect = TcpStream::connect((host, port.ok_or(Failure::Broken)?));
-        let stream = within(timeout, connect).await?;
+        let connect = TcpStream::connect((host, port.ok_or(Failure::Unreachable)?));
+        let connected = tokio::time::timeout(timeout, connect).await;
+        let stream =
+            connected.map_err(|_| Failure::TimedOut)?.map_err(|error| match error.kind() {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                    Failure::Broken
+                }
+                _ => Failure::Unreachable,
+            })?;
         stream.set_nodelay(true)?;
         Ok(Self { stream: BufReader::new(stream), db: None, timeout })
     }

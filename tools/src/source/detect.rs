@@ -21,6 +21,8 @@ pub enum Found {
     Ours(Box<View>),
     /// Files of a Redis or Valkey.
     Redis(import::Source),
+    /// An append-only file with an RDB file beside it.
+    Both(import::Aof, PathBuf),
 }
 
 /// Copies the standard input to a file, which can be read in any place.
@@ -42,19 +44,18 @@ fn find_in(dir: &Path) -> Result<(Kind, Found), Failure> {
         let view = View::open(&RealDisk, &dir).map_err(Failure::new)?;
         return Ok((Kind::DataSet, Found::Ours(Box::new(view))));
     }
-    let found = find_redis(dir)?;
-    let Some(source) = found else {
+    let Some(found) = find_redis(dir)? else {
         return Err(Failure::new(format_args!(
             "{}: there is no data set in this directory, neither Mainstay's nor an RDB file or append-only file \
              under its usual name",
             dir.display()
         )));
     };
-    let kind = match &source {
-        import::Source::Rdb(_) => Kind::Rdb,
-        import::Source::Aof(_) => Kind::Aof,
+    let kind = match &found {
+        Found::Redis(import::Source::Rdb(_)) => Kind::Rdb,
+        _ => Kind::Aof,
     };
-    Ok((kind, Found::Redis(source)))
+    Ok((kind, found))
 }
 
 /// `dir` or the directory inside where files of a data set of ours are.
@@ -72,22 +73,23 @@ fn is_data_set(dir: &Path) -> Result<bool, Failure> {
     Ok(names.iter().any(|name| name == manifest::NAME || segment::parse_name(name).is_some()))
 }
 
-/// What a Redis that has its files in `dir` would load; `dir` may also be the directory of its append-only file.
-fn find_redis(dir: &Path) -> Result<Option<import::Source>, Failure> {
+/// What a Redis that has its files in `dir` may load; `dir` may also be the directory of its append-only file.
+fn find_redis(dir: &Path) -> Result<Option<Found>, Failure> {
     let named = |dir: &Path, aof: &str, aof_dir: &str, rdb: &str| Names {
         dir: dir.into(),
         rdb: rdb.to_owned(),
         aof: aof.to_owned(),
         aof_dir: aof_dir.to_owned(),
     };
-    let find = |names: &Names| {
-        import::find(&RealDisk, names).map_err(|error| match error {
-            import::ImportError::NewerRdb { .. } => {
-                Failure::new(format_args!("{error}; or name the one that is to be read"))
-            }
-            error => Failure::new(error),
+    let find = |names: &Names| -> Result<_, import::ImportError> {
+        let rdb = import::find_rdb(&RealDisk, names)?;
+        Ok(match (import::find_aof(&RealDisk, names)?, rdb) {
+            (Some(aof), Some(rdb)) => Some(Found::Both(aof, rdb)),
+            (Some(aof), None) => Some(Found::Redis(import::Source::Aof(aof.parts))),
+            (None, rdb) => rdb.map(|rdb| Found::Redis(import::Source::Rdb(rdb))),
         })
     };
+    let find = |names: &Names| find(names).map_err(Failure::new);
     let names = RealDisk.list(dir).map_err(Failure::doing("listing", dir.display()))?;
     if let Some(aof) = names.iter().find_map(|name| name.strip_suffix(".manifest")) {
         return find(&named(dir, aof, ".", ""));
@@ -202,7 +204,7 @@ pub fn files(found: &Found) -> Result<Vec<SourceFile>, Failure> {
     };
     match found {
         Found::Redis(import::Source::Rdb(path)) => Ok(vec![measured(path, "RDB file")?]),
-        Found::Redis(import::Source::Aof(parts)) => {
+        Found::Redis(import::Source::Aof(parts)) | Found::Both(import::Aof { parts, .. }, _) => {
             parts.iter().map(|path| measured(path, "part of an append-only file")).collect()
         }
         Found::Ours(view) => {

@@ -181,7 +181,8 @@ impl Source {
             // One that is missing is for those to report who need it.
             Found::Ours(view) => view.base().and_then(Result::ok),
             Found::Redis(import::Source::Rdb(path)) => Some(detect::open(path)?),
-            Found::Redis(import::Source::Aof(parts)) => {
+            Found::Redis(import::Source::Aof(parts))
+            | Found::Both(import::Aof { parts, .. }, _) => {
                 let first = parts.first().filter(|first| detect::is_rdb(first));
                 first.map(|first| detect::open(first)).transpose()?
             }
@@ -214,7 +215,7 @@ impl Source {
     pub fn view(&self) -> Option<&View> {
         match &self.found {
             Found::Ours(view) => Some(view),
-            Found::Redis(_) => None,
+            Found::Redis(_) | Found::Both(..) => None,
         }
     }
 
@@ -222,7 +223,7 @@ impl Source {
     pub fn into_view(self) -> Option<View> {
         match self.found {
             Found::Ours(view) => Some(*view),
-            Found::Redis(_) => None,
+            Found::Redis(_) | Found::Both(..) => None,
         }
     }
 
@@ -320,7 +321,18 @@ impl Source {
     /// If the source is damaged or cannot be read.
     pub fn load(&self, output: &Output) -> Result<(Engine, Contents), Failure> {
         match &self.found {
-            Found::Redis(source) => self.load_redis(source, output),
+            Found::Redis(source) => self.load_redis(output, |options, progress| {
+                let settings = Settings::default();
+                Engine::import(machine(), source, options, DATABASES, settings, progress)
+                    .map_err(Failure::new)
+            }),
+            Found::Both(aof, rdb) => self.load_redis(output, |options, progress| {
+                let (aof, rdb, settings) = (aof.clone(), rdb.clone(), Settings::default());
+                Engine::import_both(machine(), aof, rdb, options, DATABASES, settings, progress)
+                    .map_err(|error| {
+                        Failure::new(format_args!("{error}; name the one that is to be read"))
+                    })
+            }),
             Found::Ours(view) if self.kind == Kind::Segment => Err(Failure::new(format_args!(
                 "{}: a segment by itself has commands, but not the keys that they change: LSN {} and later \
                  (replay --print shows them)",
@@ -338,16 +350,13 @@ impl Source {
 
     fn load_redis(
         &self,
-        source: &import::Source,
         output: &Output,
+        import: impl FnOnce(Options, &Progress) -> Result<(Engine, import::Report), Failure>,
     ) -> Result<(Engine, Contents), Failure> {
         let options = Options { load_truncated: true, skip_modules: true, keep_expired: true };
         let progress = Arc::new(Progress::default());
         let following = output.bar("loading", 0).follow(progress.clone());
-        let settings = Settings::default();
-        let (engine, report) =
-            Engine::import(machine(), source, options, DATABASES, settings, &progress)
-                .map_err(Failure::new)?;
+        let (engine, report) = import(options, &progress)?;
         drop(following);
         let mut contents = Contents {
             functions: engine.lock().functions().sources().map(<[u8]>::to_vec).collect(),
