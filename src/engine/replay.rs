@@ -54,10 +54,7 @@ pub(super) struct Replayer<'a> {
 impl<'a> Replayer<'a> {
     pub(super) fn new(state: &'a mut State, start_ms: i64) -> Self {
         let mut replayer = Self::of_redis(state, start_ms);
-        // What was once accepted is replayed, whatever is accepted today.
-        replayer.settings.bulk_bytes_max = usize::MAX / 4;
-        // The log says when a HyperLogLog became dense.
-        replayer.settings.limits.hyperloglog_sparse_bytes = usize::MAX;
+        replayer.settings = replayer.settings.replaying();
         replayer
     }
 

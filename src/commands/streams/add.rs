@@ -1,11 +1,11 @@
 //! `XADD`, `XTRIM`, `XSETID`: how a stream grows at one end and shrinks at the other.
 
 use super::ids::{self, IdText, NewId};
-use super::{CommandError, CommandResult, Context};
+use super::{CommandError, CommandResult, Context, count};
 use crate::commands::numbers::integer;
 use crate::data::Stream;
 use crate::data::listpack::Listpack;
-use crate::data::stream::{Bound, Entries, StreamId};
+use crate::data::stream::{Bound, Count, Entries, StreamId};
 use crate::resp::Args;
 
 /// A trim that was asked for.
@@ -233,10 +233,9 @@ pub(super) fn xsetid(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     while let Some(option) = args.get(at) {
         match args.get(at + 1) {
             Some(arg) if option.eq_ignore_ascii_case(b"ENTRIESADDED") => {
-                entries_added = Some(
-                    u64::try_from(integer(arg)?)
-                        .map_err(|_| CommandError::fixed("ERR entries_added must be positive"))?,
-                );
+                const NEGATIVE: CommandError =
+                    CommandError::fixed("ERR entries_added must be positive");
+                entries_added = Some(count(arg, ctx.store.is_replay())?.ok_or(NEGATIVE)?);
             }
             Some(arg) if option.eq_ignore_ascii_case(b"MAXDELETEDID") => {
                 max_deleted_id = ids::id(arg, 0)?;
@@ -265,7 +264,7 @@ pub(super) fn xsetid(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
                 "ERR The ID specified in XSETID is smaller than the target stream top item",
             ));
         }
-        if entries_added.is_some_and(|added| added < stream.entries.len()) {
+        if entries_added.is_some_and(|added| added < Count::new(stream.entries.len())) {
             return Err(CommandError::fixed(
                 "ERR The entries_added specified in XSETID is smaller than the target stream length",
             ));
