@@ -7,9 +7,10 @@ use crate::commands::{CommandError, Context, Handler, Settings, table};
 use crate::disk::File;
 use crate::log::frame::FrameHeader;
 use crate::log::segment::Preamble;
-use crate::log::{Lost, Lsn, PreambleDamage, Replay};
+use crate::log::{Lost, Lsn, PreambleDamage, Replay, Unreplayable};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Why a command was not carried out.
@@ -143,7 +144,36 @@ impl Replay for Replayer<'_> {
         load::load(self.state, &**file, preamble, access, limits, &progress)
     }
 
-    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable> {
+        let mut at = 0;
+        self.frame(header, payload, &mut at).map_err(|reason| {
+            let unit = unit_at(&mut payload.to_vec(), at);
+            let unit = header.lsn + unit.start as u64..header.lsn + unit.end as u64;
+            Unreplayable { unit, reason }
+        })
+    }
+
+    fn lost(&mut self, _: &Lost) {
+        self.is_lossy = true;
+    }
+
+    fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    fn selected_db(&self) -> u32 {
+        self.db as u32
+    }
+}
+
+impl Replayer<'_> {
+    /// Carries out the commands of a frame; `at` is the offset of the one at hand.
+    fn frame(
+        &mut self,
+        header: &FrameHeader,
+        payload: &[u8],
+        at: &mut usize,
+    ) -> Result<(), String> {
         let db = header.db;
         if db as usize >= self.state.keyspace.database_count() {
             return Err(load::beyond(db));
@@ -174,6 +204,7 @@ impl Replay for Replayer<'_> {
                 }
             }
             rest = &mut rest[consumed..];
+            *at += consumed;
         }
         self.reached_lsn = header.lsn + buffer.len() as u64;
         self.ranges = ranges;
@@ -185,18 +216,27 @@ impl Replay for Replayer<'_> {
         }
         Ok(())
     }
+}
 
-    fn lost(&mut self, _: &Lost) {
-        self.is_lossy = true;
+/// Where the unit with the command at `at` is: that command, or its transaction. What does not hold together is one unit
+/// with all that follows.
+fn unit_at(bytes: &mut [u8], at: usize) -> Range<usize> {
+    let (mut start, mut place, mut in_transaction) = (0, 0, false);
+    let mut ranges = Vec::new();
+    while place < bytes.len() {
+        if !in_transaction {
+            start = place;
+        }
+        let Ok(consumed) = next_command(&mut bytes[place..], &mut ranges) else { break };
+        let args = Args::new(&bytes[place..], &ranges);
+        in_transaction =
+            is_one_of(args, &["MULTI"]) || in_transaction && !is_one_of(args, &["EXEC"]);
+        place += consumed;
+        if !in_transaction && place > at {
+            return start..place;
+        }
     }
-
-    fn passed_over(&self) -> u64 {
-        self.passed_over
-    }
-
-    fn selected_db(&self) -> u32 {
-        self.db as u32
-    }
+    start..bytes.len()
 }
 
 /// Finds the arguments of the command that `bytes` begin with; gives its length.
