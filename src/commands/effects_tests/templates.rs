@@ -118,7 +118,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("xackdel", "$stream ( a | b ) [ ( KEEPREF | DELREF | ACKED ) ] IDS #{ $id }"),
     (
         "xadd",
-        "$stream [ NOMKSTREAM ] [ ( MAXLEN [ ( = | ~ ) ] $count | MINID [ ( = | ~ ) ] $id ) [ LIMIT $count ] ] $newid { $name $value }",
+        "$stream [ NOMKSTREAM ] [ ( KEEPREF | DELREF | ACKED ) ] [ ( MAXLEN [ ( = | ~ ) ] $count | MINID [ ( = | ~ ) ] $id ) [ LIMIT $count ] ] $newid { $name $value }",
     ),
     ("xadd", "$stream $newid $name $name"),
     ("xautoclaim", "$stream ( a | b ) $name $count $id [ COUNT $count ] [ JUSTID ]"),
@@ -138,7 +138,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
     ("xsetid", "$stream $id [ ENTRIESADDED $integer ] [ MAXDELETEDID $id ]"),
     (
         "xtrim",
-        "$stream ( MAXLEN [ ( = | ~ ) ] $count | MINID [ ( = | ~ ) ] $id ) [ LIMIT $count ]",
+        "$stream ( MAXLEN [ ( = | ~ ) ] $count | MINID [ ( = | ~ ) ] $id ) [ LIMIT $count ] [ ( KEEPREF | DELREF | ACKED ) ]",
     ),
     ("zadd", "$zset [ ( NX | XX | GT | LT ) ] [ CH ] { $float $name }"),
     ("zadd", "$zset [ ( NX | XX | GT | LT ) ] INCR $float $name"),

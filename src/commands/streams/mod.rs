@@ -10,6 +10,7 @@ mod range;
 mod read;
 #[cfg(test)]
 pub(in crate::commands) mod tests;
+mod trim;
 
 use super::error::quoted;
 use super::numbers::{integer, unsigned};
@@ -145,7 +146,7 @@ pub static COMMANDS: [Spec; 17] = [
         "O(1)",
         "Sets what a stream takes for its last id.",
     ),
-    row("xtrim", -4, add::xtrim, WRITE, DELETE_KEY)
+    row("xtrim", -4, trim::xtrim, WRITE, DELETE_KEY)
         .doc("stream", "5.0.0", "O(N) in the entries removed", "Removes the oldest entries.")
         .tips(&["nondeterministic_output"]),
 ];

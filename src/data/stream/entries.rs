@@ -273,6 +273,45 @@ impl Entries {
         removed
     }
 
+    /// The ids of the entries that [`Entries::trim`] would remove if it passed over those that `stays` names. Looks at as
+    /// many nodes as it does, and at those of which something stays.
+    pub fn trimmed(
+        &self,
+        bound: Bound,
+        about: bool,
+        limit: Option<u64>,
+        stays: impl Fn(StreamId) -> bool,
+    ) -> Vec<StreamId> {
+        let (mut len, mut ids) = (self.len, Vec::new());
+        for (&key, node) in &self.nodes {
+            let live = node.live();
+            let last = node.last(key).map_or(key, |entry| entry.id);
+            let whole = match bound {
+                Bound::Len(len_max) => len.saturating_sub(live) >= len_max,
+                Bound::Id(id) => last < id,
+            };
+            let is_enough = matches!(bound, Bound::Len(len_max) if len <= len_max)
+                || limit.is_some_and(|limit| ids.len() as u64 + live > limit);
+            if is_enough || !whole && about {
+                break;
+            }
+            for (id, _) in self.range(key, last) {
+                let is_enough = match bound {
+                    Bound::Len(len_max) => len <= len_max,
+                    Bound::Id(bound) => id >= bound,
+                };
+                if is_enough {
+                    return ids;
+                }
+                if !stays(id) {
+                    ids.push(id);
+                    len -= 1;
+                }
+            }
+        }
+        ids
+    }
+
     fn find_first(&mut self) {
         let first = self.range(StreamId::MIN, StreamId::MAX).next().map(|(id, _)| id);
         self.first_id = first.unwrap_or(StreamId::MIN);
