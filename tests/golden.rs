@@ -4,6 +4,11 @@
 //!
 //! `tests/golden/v1` was written with `cargo test --test golden -- --ignored`. As long as the version
 //! of the format is 1 it stays as it is; a new version gets a directory of its own beside it.
+//!
+//! `extremes` and `before-1970` hold what an earlier server has stated and then refused to start with. They were
+//! written by the server of commit eac5b95, built without checks of overflows:
+//! `MAINSTAY_TEST_SERVER=path cargo test --test golden -- --ignored write_what_was_refused`, with a clock that began
+//! 5,000 s before 1970 for the latter (a preloaded `clock_gettime`).
 
 mod support;
 
@@ -189,6 +194,193 @@ fn a_directory_of_format_1_that_was_closed_cleanly_opens() {
 #[test]
 fn a_directory_of_format_1_of_a_killed_server_opens() {
     opens("killed", true);
+}
+
+/// What `DUMP` gives of streams of the entries 1-0 and 2-0: one to which one entry was added, one to which 2^63 + 4
+/// were, one of whose group 2^63 - 1 were read, and one of Redis 5 that takes its length for 1.
+const PAYLOADS: [(&str, &str); 4] = [
+    (
+        "short",
+        "1501100000000000000001000000000000000028280000000f0002010001010181660200010201000100018176020401\
+         0201010100018176020401ff0202000100000001000b0063d65806a1460d90",
+    ),
+    (
+        "beyond",
+        "1501100000000000000001000000000000000028280000000f0002010001010181660200010201000100018176020401\
+         0201010100018176020401ff02020001000000818000000000000004000b00778c5f7a170cc620",
+    ),
+    (
+        "read",
+        "1501100000000000000001000000000000000028280000000f0002010001010181660200010201000100018176020401\
+         0201010100018176020401ff02020001000000020101670100817fffffffffffffff00000b00cb95004740c9f9f5",
+    ),
+    (
+        "old",
+        "0f01100000000000000001000000000000000028280000000f0002010001010181660200010201000100018176020401\
+         0201010100018176020401ff010200000a00d170f2f0aa1190e6",
+    ),
+];
+
+fn restore(client: &mut Client, key: &str, ttl: &str, hex: &str) {
+    let digits: Vec<u8> =
+        hex.bytes().map(|digit| (digit as char).to_digit(16).unwrap() as u8).collect();
+    let payload: Vec<u8> = digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    let args = [&b"RESTORE"[..], key.as_bytes(), ttl.as_bytes(), &payload];
+    assert_eq!(client.call_args(&args), ok());
+}
+
+/// Counters at the end of what they have room for. Some lie in a base.
+fn write_extremes(client: &mut Client) {
+    for (key, hex) in PAYLOADS {
+        restore(client, &format!("base:{key}"), "0", hex);
+    }
+    client.call("BGREWRITEAOF");
+    eventually("the log is rewritten", || {
+        (info(client, "aof_base_size") != "0" && info(client, "aof_rewrite_in_progress") == "0")
+            .then_some(())
+    });
+    for (key, hex) in PAYLOADS {
+        restore(client, key, "0", hex);
+    }
+    for key in PAYLOADS.iter().flat_map(|(key, _)| [(*key).to_owned(), format!("base:{key}")]) {
+        client.call(&format!("XGROUP CREATE {key} g 0"));
+        let read = client.call(&format!("XREADGROUP GROUP g c STREAMS {key} >"));
+        assert!(!read.items().is_empty(), "{key}");
+    }
+    for line in [
+        "XADD created 1-0 f v",
+        "XGROUP CREATE created g 0 ENTRIESREAD 9223372036854775807",
+        "XREADGROUP GROUP g c STREAMS created >",
+        "XADD set 1-0 f v",
+        "XGROUP CREATE set g 0",
+        "XGROUP SETID set g 0 ENTRIESREAD 9223372036854775807",
+        "XREADGROUP GROUP g c STREAMS set >",
+        "XADD claimed 1-0 f v",
+        "XGROUP CREATE claimed g 0",
+        "XREADGROUP GROUP g c STREAMS claimed >",
+        "XCLAIM claimed g c 0 1-0 RETRYCOUNT 9223372036854775807",
+        "XCLAIM claimed g c 0 1-0",
+        "XAUTOCLAIM claimed g c 0 0",
+        "XREADGROUP GROUP g c STREAMS claimed 0",
+        "XADD added 1-0 f v",
+        "XSETID added 1-0 ENTRIESADDED 9223372036854775807",
+        "XADD added 2-0 f v",
+        "XGROUP CREATE added g 0",
+        "XREADGROUP GROUP g c STREAMS added >",
+    ] {
+        let reply = client.call(line);
+        assert!(!matches!(reply, Value::Error(_)), "{line}: {reply:?}");
+    }
+}
+
+/// Length, entries added, and those that the group has read, as they are once the log has been replayed. Of the latter
+/// the log has what the server had counted from the number of entries added, which was too small.
+const EXTREMES: [(&str, i64, i64, i64); 12] = [
+    ("base:short", 2, 2, 1),
+    ("base:beyond", 2, i64::MAX, i64::MAX),
+    ("base:read", 2, 2, i64::MAX),
+    ("base:old", 2, 2, 1),
+    ("short", 2, 2, 1),
+    ("beyond", 2, i64::MAX, i64::MAX),
+    ("read", 2, 2, i64::MAX),
+    ("old", 2, 2, 1),
+    ("created", 1, 1, i64::MAX),
+    ("set", 1, 1, i64::MAX),
+    ("claimed", 1, 1, 1),
+    ("added", 2, i64::MAX, i64::MAX),
+];
+
+fn check_extremes(client: &mut Client) {
+    for (key, len, added, read) in EXTREMES {
+        let of = |reply: &Value, name: &str| {
+            let items = reply.items();
+            let at = items.iter().position(|item| *item == bulk(name)).expect("the field");
+            items[at + 1].clone()
+        };
+        let stream = client.call(&format!("XINFO STREAM {key} FULL"));
+        let group = &of(&stream, "groups").items()[0].clone();
+        let found =
+            [of(&stream, "length"), of(&stream, "entries-added"), of(group, "entries-read")];
+        assert_eq!(found, [len, added, read].map(int), "{key}");
+        // The groups in these payloads had been delivered the first entry.
+        let delivered = if key.ends_with("read") { len - 1 } else { len };
+        assert_eq!(of(group, "pel-count"), int(delivered), "{key}");
+    }
+    let pending = client.call("XPENDING claimed g - + 10").items()[0].items()[3].clone();
+    assert_eq!(pending, int(i64::MAX));
+}
+
+/// Times that lie before 1970, because the clock does.
+fn write_before_1970(client: &mut Client) {
+    assert!(
+        client.call("TIME").items()[0].text().starts_with('-'),
+        "the clock is at its usual time"
+    );
+    for line in [
+        "SET stays v",
+        "SET gone v",
+        "EXPIRE gone 100",
+        "HSET hash stays 1 a 1 b 1 c 1 d 1",
+        "HEXPIRE hash 10 FIELDS 1 a",
+        "HPEXPIRE hash 10000 FIELDS 1 b",
+        "HGETEX hash EX 10 FIELDS 1 c",
+        "HSETEX hash PX 10000 FIELDS 1 d 2",
+        "XADD stream * f v",
+        "XGROUP CREATE stream g 0",
+        "XREADGROUP GROUP g c STREAMS stream >",
+    ] {
+        let reply = client.call(line);
+        assert!(!matches!(reply, Value::Error(_)), "{line}: {reply:?}");
+    }
+    restore(client, "restored", "1000", PAYLOADS[0].1);
+}
+
+fn check_before_1970(client: &mut Client) {
+    assert_eq!(client.call("GET stays"), bulk("v"));
+    assert_eq!(client.call("HGETALL hash"), array(["stays", "1"].map(bulk)));
+    assert_eq!(client.call("XPENDING stream g - + 10").items().len(), 1);
+    assert_eq!(client.call("EXISTS gone restored"), int(0));
+}
+
+fn opens_again_and_again(name: &str, check: fn(&mut Client)) {
+    let setup = Setup::new(&[]);
+    copy(&golden(name), &setup.log_dir());
+    let server = setup.start();
+    check(&mut server.client());
+    server.stop();
+    let server = setup.start();
+    check(&mut server.client());
+    server.client().call("BGREWRITEAOF");
+    eventually("the log is rewritten", || {
+        (server.info("aof_rewrite_in_progress") == "0").then_some(())
+    });
+    server.kill();
+    check(&mut setup.start().client());
+}
+
+#[test]
+fn a_log_with_counters_at_their_ends_opens() {
+    opens_again_and_again("extremes", check_extremes);
+}
+
+#[test]
+fn a_log_with_times_before_1970_opens() {
+    opens_again_and_again("before-1970", check_before_1970);
+}
+
+#[test]
+#[ignore = "writes tests/golden/v1/extremes and before-1970 anew, with a server that refuses them"]
+fn write_what_was_refused() {
+    let setup = Setup::new(&["--log-segment-size", "64kb"]);
+    let server = setup.start();
+    let mut client = server.client();
+    let is_early = client.call("TIME").items()[0].text().starts_with('-');
+    let name = if is_early { "before-1970" } else { "extremes" };
+    let write = if is_early { write_before_1970 } else { write_extremes };
+    write(&mut client);
+    server.stop();
+    let _ = fs::remove_dir_all(golden(name));
+    copy(&setup.log_dir(), &golden(name));
 }
 
 #[test]

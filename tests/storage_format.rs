@@ -7,7 +7,9 @@ use mainstay::log::frame::{self, FrameDamage, FrameHeader};
 use mainstay::log::manifest::Manifest;
 use mainstay::log::reader::FrameReader;
 use mainstay::log::segment::{self, Preamble, SegmentHeader};
-use mainstay::log::{Lsn, OpenError, Options, PreambleDamage, Recovery, Replay, attach};
+use mainstay::log::{
+    Lsn, OpenError, Options, PreambleDamage, Recovery, Replay, Unreplayable, attach,
+};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -147,7 +149,7 @@ impl Replay for Bytes {
         unreachable!("the example has no base")
     }
 
-    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable> {
         assert_eq!(header.db, 0);
         self.0.extend_from_slice(payload);
         Ok(())

@@ -6,7 +6,8 @@ use mainstay::env::{SimClock, seeded_random};
 use mainstay::log::frame::FrameHeader;
 use mainstay::log::segment::Preamble;
 use mainstay::log::{
-    Action, Durability, Log, Lsn, OpenError, Options, PreambleDamage, Recovery, Replay, attach,
+    Action, Durability, Log, Lsn, OpenError, Options, PreambleDamage, Recovery, Replay,
+    Unreplayable, attach,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ impl Replay for Stream {
         unreachable!("no manifest of these data sets lists a base")
     }
 
-    fn commands(&mut self, _: &FrameHeader, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, _: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable> {
         self.0.extend_from_slice(payload);
         Ok(())
     }

@@ -41,8 +41,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let Ok(node) = Node::from_bytes(key, &bytes) else { return };
     assert_eq!(node.as_bytes(), bytes);
-    let counters =
-        Counters { last_id: StreamId::MAX, max_deleted_id: StreamId::MIN, entries_added: 1 };
+    let counters = Counters { last_id: StreamId::MAX, ..Counters::default() };
     let Some(mut entries) = Entries::from_nodes(BTreeMap::from([(key, node)]), counters) else {
         return;
     };

@@ -42,6 +42,17 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The same for replaying a log: what was once accepted is replayed, whatever is accepted today.
+    pub fn replaying(&self) -> Self {
+        let mut settings = self.clone();
+        settings.bulk_bytes_max = usize::MAX / 4;
+        // The log says when a HyperLogLog became dense.
+        settings.limits.hyperloglog_sparse_bytes = usize::MAX;
+        settings
+    }
+}
+
 /// What a command sees while it runs: the keyspace through its [`Store`], the reply, the settings.
 ///
 /// The parts are public fields so that a value borrowed from `store` can be written to `reply`.

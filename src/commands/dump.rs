@@ -127,7 +127,10 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     if !options.replace && ctx.store.lookup_for_write(&key).is_some() {
         return Err(CommandError::fixed("BUSYKEY Target key name already exists."));
     }
-    let ttl = integer(&args[2])?;
+    let mut ttl = integer(&args[2])?;
+    if options.absolute && ttl != 0 {
+        ttl = ctx.store.kept_expiry_ms(ttl);
+    }
     if ttl < 0 {
         return Err(CommandError::fixed("ERR Invalid TTL value, must be >= 0"));
     }

@@ -162,6 +162,7 @@ pub(super) fn expire_at(ctx: &mut Context<'_>, key: &Key<'_>, at_ms: i64) {
         ctx.store.effect(&[b"DEL", key.bytes]);
         return;
     }
+    let at_ms = ctx.store.kept_expiry_ms(at_ms);
     ctx.store.set_expiry(key, Some(at_ms));
     let mut digits = itoa::Buffer::new();
     ctx.store.effect(&[b"PEXPIREAT", key.bytes, digits.format(at_ms).as_bytes()]);

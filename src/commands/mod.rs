@@ -10,6 +10,8 @@ pub mod connection;
 pub mod context;
 pub mod databases;
 pub mod dump;
+#[cfg(test)]
+mod effects_tests;
 mod elements;
 pub mod error;
 pub mod expire;

@@ -6,7 +6,7 @@ use crate::data::testing::describe;
 use proptest::prelude::*;
 
 /// Everything in a keyspace: database, key, value, expiry time, encoding.
-fn contents(bench: &Bench) -> Vec<String> {
+pub(super) fn contents(bench: &Bench) -> Vec<String> {
     let mut all = Vec::new();
     for (db, database) in bench.keyspace.databases() {
         for entry in database.iter() {
@@ -19,7 +19,7 @@ fn contents(bench: &Bench) -> Vec<String> {
 }
 
 /// Collections change their encoding after a few elements.
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     let mut bench = Bench::new();
     let limits = &mut bench.settings.limits;
     limits.list_listpack_size = 4;

@@ -4,6 +4,7 @@ use super::glob::{self, Case};
 use super::numbers::{integer, unsigned};
 use super::spec::{Flags, Spec};
 use super::{CommandError, CommandResult, Context, ExpiryMode};
+use crate::data::table::{cursor_shown_as, shown_cursor};
 use crate::resp::{Args, Reply};
 
 /// This family's part of the table.
@@ -114,20 +115,20 @@ impl<'a> Options<'a> {
     }
 }
 
-/// The cursor of a command of the `SCAN` family.
+/// The cursor of a command of the `SCAN` family, as tables take it.
 ///
 /// # Errors
 /// If it is no number.
 pub fn cursor(arg: &[u8]) -> Result<u64, CommandError> {
     const BAD_CURSOR: CommandError = CommandError::fixed("ERR invalid cursor");
-    unsigned(arg).ok_or(BAD_CURSOR)
+    unsigned(arg).map(cursor_shown_as).ok_or(BAD_CURSOR)
 }
 
 /// Replies with the cursor to go on with and `found` elements, which are already written.
 pub fn reply_scan(reply: &mut Reply<'_>, next: u64, found: usize, elements: &[u8]) {
     reply.array(2);
     let mut digits = itoa::Buffer::new();
-    reply.bulk(digits.format(next).as_bytes());
+    reply.bulk(digits.format(shown_cursor(next)).as_bytes());
     reply.array(found);
     reply.raw(elements);
 }
@@ -229,6 +230,49 @@ mod tests {
         bench.replies("SCAN 0 foo bar", "-ERR syntax error");
         bench.replies("SCAN 0 NOVALUES", "-ERR NOVALUES option can only be used in HSCAN");
         bench.replies("SCAN 0 TYPE foo", "-ERR unknown type name 'foo'");
+    }
+
+    /// The cursor in a reply, and how many elements follow it.
+    fn step(bench: &mut Bench, line: &str) -> (u64, usize) {
+        let reply = String::from_utf8(bench.line(line).reply).expect("the elements are text");
+        let mut lines = reply.split("\r\n").skip(2);
+        let cursor = lines.next().and_then(|text| text.parse().ok()).expect("a cursor");
+        let count = lines.next().and_then(|text| text.strip_prefix('*')?.parse().ok());
+        (cursor, count.expect("an array"))
+    }
+
+    #[test]
+    fn cursors_are_numbers_that_every_language_holds() {
+        const COUNT: usize = 2000;
+        let mut bench = Bench::new();
+        for n in 0..COUNT {
+            bench.line(&format!("SET key:{n} v"));
+            bench.line(&format!("HSET h field:{n} v"));
+            bench.line(&format!("SADD s member:{n}"));
+            bench.line(&format!("ZADD z {n} member:{n}"));
+        }
+        for (name, each) in [("SCAN", 1), ("HSCAN h", 2), ("SSCAN s", 1), ("ZSCAN z", 2)] {
+            let (mut cursor, mut found, mut greatest) = (0, 0, 0);
+            loop {
+                let (next, count) = step(&mut bench, &format!("{name} {cursor}"));
+                (cursor, found, greatest) = (next, found + count, greatest.max(next));
+                if cursor == 0 {
+                    break;
+                }
+            }
+            let others = if name == "SCAN" { 3 } else { 0 };
+            assert_eq!(found, each * COUNT + others, "{name}");
+            assert!((1 << 52..1 << 53).contains(&greatest), "{name}: {greatest}");
+            // Whatever a client makes up, it gets to an end.
+            for mut cursor in [1, (1 << 53) - 1, 1 << 53, i64::MAX as u64, 1 << 63, u64::MAX] {
+                let mut steps = 0;
+                while cursor != 0 {
+                    cursor = step(&mut bench, &format!("{name} {cursor}")).0;
+                    steps += 1;
+                    assert!(steps < COUNT, "{name}");
+                }
+            }
+        }
     }
 
     #[test]

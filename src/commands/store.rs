@@ -84,7 +84,8 @@ pub struct Store<'a> {
     unit: &'a mut Unit,
     /// The selected database; `SELECT` changes it.
     pub db: usize,
-    /// The time, as Unix time in ms; the same for a whole command.
+    /// The time, as Unix time in ms; the same for a whole command. A clock before 1970 counts as one at its
+    /// beginning, so that no effect states a time before it.
     pub now_ms: i64,
     /// What happens to keys whose time has come.
     pub expiry_mode: ExpiryMode,
@@ -167,7 +168,7 @@ fn as_type<T: Collection>(entry: Option<Entry<'_>>) -> Result<Option<&T>, Comman
 }
 
 impl<'a> Store<'a> {
-    /// A view of `keyspace` with database `db` selected, at time `now_ms`.
+    /// A view of `keyspace` with database `db` selected, at time `now_ms`; see the field.
     pub fn new(
         keyspace: &'a mut Keyspace,
         unit: &'a mut Unit,
@@ -176,7 +177,7 @@ impl<'a> Store<'a> {
         expiry_mode: ExpiryMode,
         access: Option<Access>,
     ) -> Self {
-        Self { keyspace, unit, db, now_ms, expiry_mode, access }
+        Self { keyspace, unit, db, now_ms: now_ms.max(0), expiry_mode, access }
     }
 
     /// `bytes` as a key of the selected database.
@@ -225,6 +226,12 @@ impl<'a> Store<'a> {
     /// Whatever expires at this time or before has expired, as this store sees it.
     pub fn due_ms(&self) -> i64 {
         if self.expiry_mode == ExpiryMode::Ignore { i64::MIN } else { self.now_ms }
+    }
+
+    /// An expiry time that a command gives, as Unix time in ms, as it is kept. Older versions have written times before
+    /// 1970 into logs, when their clock stood there: replay takes them for the first moment that is a time.
+    pub fn kept_expiry_ms(&self, at_ms: i64) -> i64 {
+        if self.is_replay() { at_ms.max(1) } else { at_ms }
     }
 
     /// Whether an entry's time has come, as this store sees it.

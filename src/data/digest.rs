@@ -121,17 +121,17 @@ impl Digest {
         let counters = stream.entries.counters();
         self.bytes(&counters.last_id.to_bytes());
         self.bytes(&counters.max_deleted_id.to_bytes());
-        self.number(counters.entries_added);
+        self.number(counters.entries_added.get());
         for (name, group) in &stream.groups {
             self.bytes(name);
             self.bytes(&group.last_id.to_bytes());
-            self.number(group.entries_read.unwrap_or(u64::MAX));
+            self.number(group.entries_read.map_or(u64::MAX, crate::data::stream::Count::get));
             group.consumers().for_each(|(_, consumer)| self.bytes(consumer.name()));
             for (id, pending) in group.pending().iter() {
                 self.bytes(&id.to_bytes());
                 self.bytes(group.consumer(pending.consumer).name());
                 self.number(pending.delivered_ms as u64);
-                self.number(pending.deliveries);
+                self.number(pending.deliveries.get());
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::data::Limits;
 use crate::disk::File;
 use crate::log::frame::FrameHeader;
 use crate::log::segment::Preamble;
-use crate::log::{Lsn, PreambleDamage, Replay};
+use crate::log::{Lsn, PreambleDamage, Replay, Unreplayable};
 use std::sync::Arc;
 
 /// What a base is read back with.
@@ -38,8 +38,19 @@ impl Replay for ReadBack<'_> {
         load::check(&**file, preamble, self.limits.clone(), self.go_on)
     }
 
+    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable> {
+        let unit = header.lsn..header.end_lsn();
+        self.look(header, payload).map_err(|reason| Unreplayable { unit, reason })
+    }
+
+    fn selected_db(&self) -> u32 {
+        self.db
+    }
+}
+
+impl ReadBack<'_> {
     /// Commands were executed before they were logged, so here it is enough that they are whole.
-    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
+    fn look(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
         if !(self.go_on)() {
             return Err("nobody wants to know any more".to_owned());
         }
@@ -51,9 +62,5 @@ impl Replay for ReadBack<'_> {
             true => Ok(()),
             false => Err("a transaction without its end".to_owned()),
         }
-    }
-
-    fn selected_db(&self) -> u32 {
-        self.db
     }
 }

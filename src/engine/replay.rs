@@ -7,9 +7,10 @@ use crate::commands::{CommandError, Context, Handler, Settings, table};
 use crate::disk::File;
 use crate::log::frame::FrameHeader;
 use crate::log::segment::Preamble;
-use crate::log::{Lost, Lsn, PreambleDamage, Replay};
+use crate::log::{Lost, Lsn, PreambleDamage, Replay, Unreplayable};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Why a command was not carried out.
@@ -54,10 +55,7 @@ pub(super) struct Replayer<'a> {
 impl<'a> Replayer<'a> {
     pub(super) fn new(state: &'a mut State, start_ms: i64) -> Self {
         let mut replayer = Self::of_redis(state, start_ms);
-        // What was once accepted is replayed, whatever is accepted today.
-        replayer.settings.bulk_bytes_max = usize::MAX / 4;
-        // The log says when a HyperLogLog became dense.
-        replayer.settings.limits.hyperloglog_sparse_bytes = usize::MAX;
+        replayer.settings = replayer.settings.replaying();
         replayer
     }
 
@@ -147,7 +145,36 @@ impl Replay for Replayer<'_> {
         load::load(self.state, &**file, preamble, access, limits, &progress)
     }
 
-    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String> {
+    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable> {
+        let mut at = 0;
+        self.frame(header, payload, &mut at).map_err(|reason| {
+            let unit = unit_at(&mut payload.to_vec(), at);
+            let unit = header.lsn + unit.start as u64..header.lsn + unit.end as u64;
+            Unreplayable { unit, reason }
+        })
+    }
+
+    fn lost(&mut self, _: &Lost) {
+        self.is_lossy = true;
+    }
+
+    fn passed_over(&self) -> u64 {
+        self.passed_over
+    }
+
+    fn selected_db(&self) -> u32 {
+        self.db as u32
+    }
+}
+
+impl Replayer<'_> {
+    /// Carries out the commands of a frame; `at` is the offset of the one at hand.
+    fn frame(
+        &mut self,
+        header: &FrameHeader,
+        payload: &[u8],
+        at: &mut usize,
+    ) -> Result<(), String> {
         let db = header.db;
         if db as usize >= self.state.keyspace.database_count() {
             return Err(load::beyond(db));
@@ -178,6 +205,7 @@ impl Replay for Replayer<'_> {
                 }
             }
             rest = &mut rest[consumed..];
+            *at += consumed;
         }
         self.reached_lsn = header.lsn + buffer.len() as u64;
         self.ranges = ranges;
@@ -190,18 +218,27 @@ impl Replay for Replayer<'_> {
         }
         Ok(())
     }
+}
 
-    fn lost(&mut self, _: &Lost) {
-        self.is_lossy = true;
+/// Where the unit with the command at `at` is: that command, or its transaction. What does not hold together is one unit
+/// with all that follows.
+fn unit_at(bytes: &mut [u8], at: usize) -> Range<usize> {
+    let (mut start, mut place, mut in_transaction) = (0, 0, false);
+    let mut ranges = Vec::new();
+    while place < bytes.len() {
+        if !in_transaction {
+            start = place;
+        }
+        let Ok(consumed) = next_command(&mut bytes[place..], &mut ranges) else { break };
+        let args = Args::new(&bytes[place..], &ranges);
+        in_transaction =
+            is_one_of(args, &["MULTI"]) || in_transaction && !is_one_of(args, &["EXEC"]);
+        place += consumed;
+        if !in_transaction && place > at {
+            return start..place;
+        }
     }
-
-    fn passed_over(&self) -> u64 {
-        self.passed_over
-    }
-
-    fn selected_db(&self) -> u32 {
-        self.db as u32
-    }
+    start..bytes.len()
 }
 
 /// Finds the arguments of the command that `bytes` begin with; gives its length.

@@ -155,7 +155,7 @@ mod tests {
     use crate::env::{SimClock, seeded_random};
     use crate::log::frame::FrameHeader;
     use crate::log::segment::Preamble;
-    use crate::log::{Lsn, PreambleDamage, holds_data};
+    use crate::log::{Lsn, PreambleDamage, Unreplayable, holds_data};
 
     /// Takes every base for sound.
     struct Believes;
@@ -170,7 +170,7 @@ mod tests {
             Ok(())
         }
 
-        fn commands(&mut self, _: &FrameHeader, _: &[u8]) -> Result<(), String> {
+        fn commands(&mut self, _: &FrameHeader, _: &[u8]) -> Result<(), Unreplayable> {
             Ok(())
         }
 

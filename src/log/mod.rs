@@ -40,7 +40,7 @@ pub use compact::Retention;
 pub use frame::Lost;
 pub use open::{LOCK_NAME, attach, check_free, holds_data, reread};
 pub use rebuilt::Told;
-pub use recovery::{Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean};
+pub use recovery::{Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, Unreplayable};
 pub use retired::{CompressError, Compressed, open_retired};
 pub use salvage::SalvageWriter;
 pub use stats::SyncStats;

@@ -149,7 +149,7 @@ impl<'a> Reading<'a> {
             let PreambleDamage { offset, reason, is_sound } = damage;
             let (path, lsn) = (path.clone(), line.lsn);
             match is_sound {
-                true => OpenError::Replay { path, offset, lsn, reason },
+                true => OpenError::Replay { path, offset, lsn, end_lsn: lsn, reason },
                 false => OpenError::Preamble { path, offset, reason, lsn },
             }
         })?;
@@ -222,11 +222,12 @@ impl<'a> Reading<'a> {
         match header.kind {
             FrameKind::Commands => {
                 self.recovery.bytes += header.raw_bytes;
-                self.replay.commands(&header, &self.raw).map_err(|reason| OpenError::Replay {
+                self.replay.commands(&header, &self.raw).map_err(|refused| OpenError::Replay {
                     path: path.into(),
                     offset,
-                    lsn,
-                    reason,
+                    lsn: refused.unit.start,
+                    end_lsn: refused.unit.end,
+                    reason: refused.reason,
                 })?;
             }
             FrameKind::Lost => {

@@ -6,6 +6,7 @@ use super::manifest::ManifestError;
 use super::segment::{HeaderError, Preamble};
 use crate::disk::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -19,6 +20,15 @@ pub struct PreambleDamage {
     pub reason: String,
     /// Nothing is damaged: it only does not fit what it is loaded into.
     pub is_sound: bool,
+}
+
+/// A unit of a sound frame that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreplayable {
+    /// The command, or the transaction that it is in.
+    pub unit: Range<Lsn>,
+    /// Why.
+    pub reason: String,
 }
 
 /// Takes what recovery reads.
@@ -38,8 +48,8 @@ pub trait Replay {
     /// selected where they begin.
     ///
     /// # Errors
-    /// Why they cannot be carried out.
-    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), String>;
+    /// Which of them cannot be carried out, and why.
+    fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable>;
 
     /// Notes that something is missing here: commands behind it may need what is lost, and then they are passed over.
     fn lost(&mut self, lost: &Lost) {
@@ -226,8 +236,10 @@ pub enum OpenError {
         path: PathBuf,
         /// Where in it.
         offset: u64,
-        /// The frame's LSN.
+        /// The LSN of the command, or of the transaction that it is in.
         lsn: Lsn,
+        /// The LSN behind it; the same if it is no command.
+        end_lsn: Lsn,
         /// Why.
         reason: String,
     },

@@ -2,7 +2,9 @@
 
 use super::{Error, Reader, Writer, kind};
 use crate::data::Stream;
-use crate::data::stream::{Counters, Entries, Group, Groups, Node, Parts, Pending, StreamId};
+use crate::data::stream::{
+    Count, Counters, Entries, Group, Groups, Node, Parts, Pending, StreamId,
+};
 use std::collections::BTreeMap;
 
 /// What stands for a number that is not known.
@@ -41,20 +43,20 @@ pub fn encode_tail(
     if kind != kind::STREAM_LISTPACKS {
         write_id(writer, first_id);
         write_id(writer, counters.max_deleted_id);
-        writer.number(counters.entries_added);
+        writer.number(counters.entries_added.get());
     }
     writer.number(groups.len() as u64);
     for (name, group) in groups {
         writer.string(name);
         write_id(writer, group.last_id);
         if kind != kind::STREAM_LISTPACKS {
-            writer.number(group.entries_read.unwrap_or(UNKNOWN));
+            writer.number(group.entries_read.map_or(UNKNOWN, Count::get));
         }
         writer.number(group.pending().len() as u64);
         for (id, pending) in group.pending().iter() {
             writer.raw(&id.to_bytes());
             writer.milliseconds(pending.delivered_ms);
-            writer.number(pending.deliveries);
+            writer.number(pending.deliveries.get());
         }
         writer.number(group.consumers().len() as u64);
         for (_, consumer) in group.consumers() {
@@ -104,12 +106,12 @@ pub(super) fn decode(kind: u8, reader: &mut Reader<'_>) -> Result<Stream, Error>
     let len = reader.number()?;
     let last_id = read_id(reader)?;
     let counters = if kind == kind::STREAM_LISTPACKS {
-        Counters { last_id, max_deleted_id: StreamId::MIN, entries_added: len }
+        Counters { last_id, max_deleted_id: StreamId::MIN, entries_added: Count::new(len) }
     } else {
         // The first entry's id is there for readers that cannot find it.
         read_id(reader)?;
         let max_deleted_id = read_id(reader)?;
-        Counters { last_id, max_deleted_id, entries_added: reader.number()? }
+        Counters { last_id, max_deleted_id, entries_added: Count::new(reader.number()?) }
     };
     let entries = Entries::from_nodes(nodes, counters);
     let entries = entries.ok_or(reader.error("a stream whose entries are not in order"))?;
@@ -131,14 +133,14 @@ fn decode_group(kind: u8, reader: &mut Reader<'_>, entries: &Entries) -> Result<
     let entries_read = if kind == kind::STREAM_LISTPACKS {
         entries.count_at(last_id)
     } else {
-        Some(reader.number()?).filter(|&number| number != UNKNOWN)
+        Some(reader.number()?).filter(|&number| number != UNKNOWN).map(Count::new)
     };
     let mut pending = BTreeMap::new();
     reader.reading("a consumer group's pending entries");
     for _ in 0..reader.count(ID_BYTES + 9)? {
         let id = reader.take(ID_BYTES)?;
         let id = raw_id(id, reader)?;
-        let (delivered_ms, deliveries) = (reader.milliseconds()?, reader.number()?);
+        let (delivered_ms, deliveries) = (reader.milliseconds()?, Count::new(reader.number()?));
         if pending.insert(id, (delivered_ms, deliveries)).is_some() {
             return Err(reader.error("an entry that is pending twice"));
         }

@@ -1,8 +1,11 @@
 //! Values of all types, for tests.
 
+use super::checksum::checksum;
+use super::stream::encode_stream_node;
+use super::{Writer, kind};
 use crate::data::hash::FieldExpiry;
 use crate::data::list::Side;
-use crate::data::stream::{Group, Pending, StreamId};
+use crate::data::stream::{Count, Group, Pending, StreamId};
 use crate::data::{Hash, KeyHasher, Limits, List, NewValue, Set, SortedSet, Stream, Value};
 use proptest::prelude::*;
 
@@ -95,11 +98,12 @@ pub fn value() -> impl Strategy<Value = NewValue<'static>> {
                 let fields = [(&b"f"[..], &value[..]), (b"g", b"1")].into_iter().take(1 + ms % 2);
                 stream.entries.append(StreamId::new(ms as u64 + 1, 7), fields, &limits());
             }
-            let mut group = Group::new(StreamId::new(3, 0), Some(2));
+            let mut group = Group::new(StreamId::new(3, 0), Some(Count::new(2)));
             let consumers = [group.add(b"a", 5, None), group.add(b"b", 6, Some(7))];
             for (index, &ms) in picks.iter().enumerate() {
                 let consumer = consumers[index % 2];
-                let pending = Pending { consumer, delivered_ms: ms as i64, deliveries: ms };
+                let pending =
+                    Pending { consumer, delivered_ms: ms as i64, deliveries: Count::new(ms) };
                 group.deliver(StreamId::new(ms, 7), pending);
                 if index % 3 == 0 {
                     stream.entries.delete(StreamId::new(ms, 7));
@@ -109,4 +113,81 @@ pub fn value() -> impl Strategy<Value = NewValue<'static>> {
             NewValue::Stream(stream)
         }),
     ]
+}
+
+/// What `RESTORE` takes, of an encoded value with its kind before it.
+pub fn payload(encoded: &[u8]) -> Vec<u8> {
+    let mut bytes = encoded.to_vec();
+    bytes.extend_from_slice(&11u16.to_le_bytes());
+    let sum = checksum(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// A payload with a stream of up to three entries, a group and a consumer, of any of the three kinds. Its length,
+/// counters and times are whatever other servers may have written: at both ends, and contradicting one another.
+pub fn extreme_stream(below: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {
+    const NUMBERS: [u64; 12] = [
+        0,
+        1,
+        2,
+        5,
+        i64::MAX as u64 - 1,
+        i64::MAX as u64,
+        i64::MAX as u64 + 1,
+        u64::MAX - 3,
+        u64::MAX - 2,
+        u64::MAX - 1,
+        u64::MAX,
+        1_700_000_000_000,
+    ];
+    let number = |below: &mut dyn FnMut(usize) -> usize| NUMBERS[below(NUMBERS.len())];
+    let kind =
+        [kind::STREAM_LISTPACKS, kind::STREAM_LISTPACKS_2, kind::STREAM_LISTPACKS_3][below(3)];
+    let mut stream = Stream::new();
+    let count = below(4) as u64;
+    for ms in 1..=count {
+        stream.entries.append(
+            StreamId::new(ms, 0),
+            [(&b"a"[..], &b"b"[..])].into_iter(),
+            &limits(),
+        );
+    }
+    let mut bytes = vec![kind];
+    let mut writer = Writer::new(&mut bytes, false);
+    writer.number(stream.entries.nodes().len() as u64);
+    for (key, node) in stream.entries.nodes() {
+        encode_stream_node(*key, node, &mut writer);
+    }
+    let id = |writer: &mut Writer<'_>, ms, seq| {
+        writer.number(ms);
+        writer.number(seq);
+    };
+    writer.number(number(below));
+    id(&mut writer, count.max(number(below)), 0);
+    if kind != kind::STREAM_LISTPACKS {
+        id(&mut writer, number(below), number(below));
+        id(&mut writer, number(below), number(below));
+        writer.number(number(below));
+    }
+    writer.number(1);
+    writer.string(b"a");
+    id(&mut writer, number(below), number(below));
+    if kind != kind::STREAM_LISTPACKS {
+        writer.number(number(below));
+    }
+    let pending = StreamId::new(1 + below(3) as u64, 0).to_bytes();
+    writer.number(1);
+    writer.raw(&pending);
+    writer.milliseconds(number(below) as i64);
+    writer.number(number(below));
+    writer.number(1);
+    writer.string(b"b");
+    writer.milliseconds(number(below) as i64);
+    if kind == kind::STREAM_LISTPACKS_3 {
+        writer.milliseconds(number(below) as i64);
+    }
+    writer.number(1);
+    writer.raw(&pending);
+    payload(&bytes)
 }

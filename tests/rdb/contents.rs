@@ -119,14 +119,14 @@ fn held_stream(stream: &Stream) -> HeldStream {
     let groups = stream.groups.iter().map(|(name, group)| {
         let pending = group.pending().iter().map(|(id, pending)| {
             let consumer = group.consumer(pending.consumer).name().to_vec();
-            (id.to_string(), consumer, pending.delivered_ms, pending.deliveries)
+            (id.to_string(), consumer, pending.delivered_ms, pending.deliveries.get())
         });
         let consumers = group.consumers().map(|(_, consumer)| {
             (consumer.name().to_vec(), (consumer.seen_ms, consumer.active_ms))
         });
         let group = HeldGroup {
             last_id: group.last_id.to_string(),
-            entries_read: group.entries_read,
+            entries_read: group.entries_read.map(|count| count.get()),
             pending: pending.collect(),
             consumers: consumers.collect(),
         };
@@ -136,7 +136,7 @@ fn held_stream(stream: &Stream) -> HeldStream {
         entries: entries.collect(),
         last_id: counters.last_id.to_string(),
         max_deleted_id: counters.max_deleted_id.to_string(),
-        entries_added: counters.entries_added,
+        entries_added: counters.entries_added.get(),
         groups: groups.collect(),
     }
 }

@@ -100,7 +100,9 @@ impl Setup {
     }
 
     fn command(&self, port: u16) -> Command {
-        let server = env!("CARGO_BIN_EXE_mainstay-server");
+        // Another one than was built is only of use for writing golden directories.
+        let server = std::env::var("MAINSTAY_TEST_SERVER");
+        let server = server.as_deref().unwrap_or(env!("CARGO_BIN_EXE_mainstay-server"));
         let mut command = match &self.strace {
             None => match self.files_max {
                 None => Command::new(server),

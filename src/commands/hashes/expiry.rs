@@ -66,13 +66,17 @@ impl Condition {
 
 /// An expiry time as Unix time in ms: `arg` counts from `base_ms`. `command` is for the error.
 pub(super) fn absolute_ms(
+    store: &Store<'_>,
     arg: &[u8],
     unit: Unit,
     base_ms: i64,
     command: &str,
 ) -> Result<i64, CommandError> {
     const NEGATIVE: CommandError = CommandError::fixed("ERR invalid expire time, must be >= 0");
-    let number = integer(arg)?;
+    let mut number = integer(arg)?;
+    if unit == Unit::Milliseconds && base_ms == 0 {
+        number = store.kept_expiry_ms(number);
+    }
     if number < 0 {
         return Err(NEGATIVE);
     }
@@ -152,7 +156,7 @@ fn expire(
         CommandError::fixed("ERR Parameter `numFields` should be greater than 0");
     let key = ctx.store.key(&args[1]);
     ctx.store.write_as::<Hash>(&key)?;
-    let at_ms = absolute_ms(&args[2], unit, base_ms, command)?;
+    let at_ms = absolute_ms(&ctx.store, &args[2], unit, base_ms, command)?;
     let condition = Condition::parse(&args[3]);
     let names_at = if condition == Condition::Any { 3 } else { 4 };
     let names = parse_fields(args, names_at, BAD_COUNT)?;

@@ -4,7 +4,7 @@ use super::expiry::{Unit, absolute_ms, delete_fields, state_expiry, state_persis
 use super::write::set_pairs;
 use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
 use crate::commands::elements::reply_element;
-use crate::commands::{CommandError, CommandResult, Context};
+use crate::commands::{CommandError, CommandResult, Context, Store};
 use crate::data::Hash;
 use crate::data::hash::FieldExpiry;
 use crate::resp::Args;
@@ -33,7 +33,7 @@ struct Options<'a> {
 }
 
 impl<'a> Options<'a> {
-    fn parse(args: Args<'a>, now_ms: i64) -> Result<Self, CommandError> {
+    fn parse(args: Args<'a>, store: &Store<'_>) -> Result<Self, CommandError> {
         const NO_TIME: CommandError = CommandError::fixed("ERR missing expire time");
         const BAD_COUNT: CommandError = CommandError::fixed("ERR invalid number of fields");
         const ONE_EXPIRY: CommandError = CommandError::fixed(
@@ -61,13 +61,14 @@ impl<'a> Options<'a> {
                 let count = count.and_then(|count| i32::try_from(count).ok()).ok_or(BAD_COUNT)?;
                 let fits = options.pairs.len() == count as usize * 2;
                 return if fits { Ok(options) } else { Err(wrong_arity()) };
-            } else if let Some((unit, base_ms)) = time_option(word, now_ms) {
+            } else if let Some((unit, base_ms)) = time_option(word, store.now_ms) {
                 if has_expiry {
                     return Err(ONE_EXPIRY);
                 }
                 at += 1;
                 let time = args.get(at).ok_or(NO_TIME)?;
-                options.expiry = FieldExpiry::At(absolute_ms(time, unit, base_ms, "hsetex")?);
+                let at_ms = absolute_ms(store, time, unit, base_ms, "hsetex")?;
+                options.expiry = FieldExpiry::At(at_ms);
             } else if is("KEEPTTL") {
                 if has_expiry {
                     return Err(ONE_EXPIRY);
@@ -97,7 +98,7 @@ impl<'a> Options<'a> {
 /// `HSETEX key [NX | XX] [FNX | FXX] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]
 /// FIELDS count field value [field value …]`
 pub(super) fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let options = Options::parse(args, ctx.store.now_ms)?;
+    let options = Options::parse(args, &ctx.store)?;
     let key = ctx.store.key(&args[1]);
     expire_named(&mut ctx.store, &key, options.names())?;
     let due_ms = ctx.store.due_ms();
@@ -149,7 +150,7 @@ pub(super) fn hgetex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let (mut at_ms, mut names_at) = (None, 2);
     let persists = args[2].eq_ignore_ascii_case(b"PERSIST");
     if let Some((unit, base_ms)) = time_option(&args[2], ctx.store.now_ms) {
-        at_ms = Some(absolute_ms(&args[3], unit, base_ms, "hgetex")?);
+        at_ms = Some(absolute_ms(&ctx.store, &args[3], unit, base_ms, "hgetex")?);
         names_at = 4;
     } else if persists {
         names_at = 3;

@@ -3,18 +3,36 @@
 use super::{CommandError, CommandResult, Context, ids};
 use crate::commands::numbers::integer;
 use crate::data::Stream;
-use crate::data::stream::StreamId;
+use crate::data::stream::{Groups, StreamId};
 use crate::resp::Args;
 
 /// What becomes of groups' references to an entry that is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum References {
+pub(super) enum References {
     /// They stay.
     Keep,
     /// They are deleted, too.
     Delete,
     /// The entry stays as long as there are any.
     Respect,
+}
+
+impl References {
+    /// What a word asks for, if it is about references.
+    pub(super) fn parse(word: &[u8]) -> Option<Self> {
+        const WORDS: [(&str, References); 3] = [
+            ("KEEPREF", References::Keep),
+            ("DELREF", References::Delete),
+            ("ACKED", References::Respect),
+        ];
+        let named = |(name, _): &&(&str, Self)| word.eq_ignore_ascii_case(name.as_bytes());
+        WORDS.iter().find(named).map(|&(_, references)| references)
+    }
+}
+
+/// Whether a group was not delivered the entry yet, or one of its consumers has not acknowledged it.
+pub(super) fn is_referred(groups: &Groups, id: StreamId) -> bool {
+    groups.values().any(|group| id > group.last_id || group.pending().contains(id))
 }
 
 /// `XDEL key id [id …]`
@@ -94,9 +112,7 @@ fn delete(stream: &mut Stream, id: StreamId, references: References) -> Outcome 
     if stream.entries.get(id).is_none() {
         return Outcome::Missing;
     }
-    let is_referred = references == References::Respect
-        && stream.groups.values().any(|group| id > group.last_id || group.pending().contains(id));
-    if is_referred {
+    if references == References::Respect && is_referred(&stream.groups, id) {
         return Outcome::StillReferred;
     }
     stream.entries.delete(id);
@@ -125,18 +141,10 @@ fn parse(args: Args<'_>, mut at: usize) -> Result<(References, Vec<StreamId>), C
     let mut references = None;
     loop {
         let option = args.get(at).ok_or(CommandError::SYNTAX)?;
-        let is = |name: &[u8]| option.eq_ignore_ascii_case(name);
-        let chosen = if is(b"KEEPREF") {
-            References::Keep
-        } else if is(b"DELREF") {
-            References::Delete
-        } else if is(b"ACKED") {
-            References::Respect
-        } else if is(b"IDS") {
+        if option.eq_ignore_ascii_case(b"IDS") {
             break;
-        } else {
-            return Err(CommandError::SYNTAX);
-        };
+        }
+        let chosen = References::parse(option).ok_or(CommandError::SYNTAX)?;
         if references.replace(chosen).is_some() {
             return Err(CommandError::SYNTAX);
         }

@@ -1,12 +1,11 @@
 //! `XGROUP` and `XACK`.
 
 use super::delete::parse_ids;
-use super::{CommandError, CommandResult, Context, GROW, WRITE, ids, no_such_group_at};
-use crate::commands::numbers::integer;
+use super::{CommandError, CommandResult, Context, GROW, WRITE, count, ids, no_such_group_at};
 use crate::commands::reply_help;
 use crate::commands::spec::{Flags, KeySpec, Spec};
 use crate::data::Stream;
-use crate::data::stream::{Group, StreamId};
+use crate::data::stream::{Count, Group, StreamId};
 use crate::resp::{Args, Reply};
 
 const INSERT: &[KeySpec] = &[KeySpec::at(2, "RW insert")];
@@ -57,11 +56,11 @@ const NO_KEY: CommandError = CommandError::fixed(
 /// The options of `CREATE` and `SETID`, from argument 5 on.
 struct Options {
     mkstream: bool,
-    entries_read: Option<u64>,
+    entries_read: Option<Count>,
 }
 
 impl Options {
-    fn parse(args: Args<'_>, is_create: bool) -> Result<Self, CommandError> {
+    fn parse(args: Args<'_>, is_create: bool, is_replay: bool) -> Result<Self, CommandError> {
         let mut options = Self { mkstream: false, entries_read: None };
         let mut at = 5;
         while let Some(option) = args.get(at) {
@@ -71,12 +70,12 @@ impl Options {
                     at += 1;
                 }
                 Some(arg) if option.eq_ignore_ascii_case(b"ENTRIESREAD") => {
-                    options.entries_read = match integer(arg)? {
-                        -1 => None,
-                        count => Some(u64::try_from(count).map_err(|_| {
-                            CommandError::fixed("ERR value for ENTRIESREAD must be positive or -1")
-                        })?),
-                    };
+                    const NEGATIVE: CommandError =
+                        CommandError::fixed("ERR value for ENTRIESREAD must be positive or -1");
+                    options.entries_read = count(arg, is_replay)?;
+                    if options.entries_read.is_none() && arg != b"-1" {
+                        return Err(NEGATIVE);
+                    }
                     at += 2;
                 }
                 _ => return Err(CommandError::subcommand_syntax("XGROUP", args.at(1))),
@@ -88,7 +87,7 @@ impl Options {
 
 /// `XGROUP CREATE key group id|$ [MKSTREAM] [ENTRIESREAD count]`
 fn create(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let options = Options::parse(args, true)?;
+    let options = Options::parse(args, true, ctx.store.is_replay())?;
     let key = ctx.store.key(&args[2]);
     let stream = ctx.store.write_as::<Stream>(&key)?;
     if stream.is_none() && !options.mkstream {
@@ -119,7 +118,7 @@ fn create(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 
 /// `XGROUP SETID key group id|$ [ENTRIESREAD count]`
 fn set_id(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let options = Options::parse(args, false)?;
+    let options = Options::parse(args, false, ctx.store.is_replay())?;
     if args.len() > 7 {
         return Err(CommandError::subcommand_syntax("XGROUP", args.at(1)));
     }

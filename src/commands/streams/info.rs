@@ -6,7 +6,7 @@ use crate::commands::numbers::integer;
 use crate::commands::reply_help;
 use crate::commands::spec::{Flags, KeySpec, Spec};
 use crate::data::Stream;
-use crate::data::stream::{Consumer, Entries, Group, StreamId};
+use crate::data::stream::{Consumer, Count, Entries, Group, StreamId};
 use crate::resp::{Args, Reply};
 
 const KEY: &[KeySpec] = &[KeySpec::at(2, "RO access")];
@@ -79,7 +79,8 @@ fn consumers(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         reply.bulk(consumer.name());
         number(reply, "pending", consumer.pending().len() as i64);
         number(reply, "idle", now_ms.saturating_sub(consumer.seen_ms).max(0));
-        let inactive_ms = consumer.active_ms.map_or(-1, |active_ms| now_ms - active_ms);
+        let inactive_ms =
+            consumer.active_ms.map_or(-1, |active_ms| now_ms.saturating_sub(active_ms));
         number(reply, "inactive", inactive_ms);
     }
     Ok(())
@@ -97,7 +98,7 @@ fn groups(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         number(reply, "consumers", group.consumers().len() as i64);
         number(reply, "pending", group.pending().len() as i64);
         id(reply, "last-delivered-id", group.last_id);
-        number_or_null(reply, "entries-read", group.entries_read);
+        number_or_null(reply, "entries-read", group.entries_read.map(Count::get));
         number_or_null(reply, "lag", lag(&stream.entries, group));
     }
     Ok(())
@@ -106,12 +107,13 @@ fn groups(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 /// How many entries the group has not been delivered, if that can be told.
 fn lag(entries: &Entries, group: &Group) -> Option<u64> {
     let added = entries.counters().entries_added;
-    if added == 0 {
+    if added == Count::default() {
         return Some(0);
     }
     let counted = group.entries_read.filter(|_| !entries.has_gaps_from(group.last_id));
     let read = counted.or_else(|| entries.count_at(group.last_id))?;
-    Some(added.wrapping_sub(read))
+    // Below zero if more was read than added, which can be set so.
+    Some(added.get().wrapping_sub(read.get()))
 }
 
 /// `XINFO STREAM key [FULL [COUNT count]]`
@@ -138,7 +140,7 @@ fn stream(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     number(reply, "radix-tree-nodes", nodes + 1);
     id(reply, "last-generated-id", counters.last_id);
     id(reply, "max-deleted-entry-id", counters.max_deleted_id);
-    number(reply, "entries-added", counters.entries_added as i64);
+    number(reply, "entries-added", counters.entries_added.get() as i64);
     id(reply, "recorded-first-entry-id", stream.entries.first_id());
     match full {
         None => {
@@ -175,7 +177,7 @@ fn full_group(reply: &mut Reply<'_>, entries: &Entries, name: &[u8], group: &Gro
     reply.bulk(b"name");
     reply.bulk(name);
     id(reply, "last-delivered-id", group.last_id);
-    number_or_null(reply, "entries-read", group.entries_read);
+    number_or_null(reply, "entries-read", group.entries_read.map(Count::get));
     number_or_null(reply, "lag", lag(entries, group));
     number(reply, "pel-count", group.pending().len() as i64);
     reply.bulk(b"pending");
@@ -185,7 +187,7 @@ fn full_group(reply: &mut Reply<'_>, entries: &Entries, name: &[u8], group: &Gro
         reply.bulk(IdText::new(id).as_bytes());
         reply.bulk(group.consumer(pending.consumer).name());
         reply.integer(pending.delivered_ms);
-        reply.integer(pending.deliveries as i64);
+        reply.integer(pending.deliveries.get() as i64);
     }
     reply.bulk(b"consumers");
     reply.array(group.consumers().len());
@@ -208,7 +210,7 @@ fn full_consumer(reply: &mut Reply<'_>, group: &Group, consumer: &Consumer, coun
         reply.array(3);
         reply.bulk(IdText::new(id).as_bytes());
         reply.integer(pending.delivered_ms);
-        reply.integer(pending.deliveries as i64);
+        reply.integer(pending.deliveries.get() as i64);
     }
 }
 

@@ -10,13 +10,15 @@ mod range;
 mod read;
 #[cfg(test)]
 pub(in crate::commands) mod tests;
+mod trim;
 
 use super::error::quoted;
+use super::numbers::{integer, unsigned};
 use super::spec::{Begin, Find, Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Store};
 use crate::commands::Key;
 use crate::data::Stream;
-use crate::data::stream::{Group, StreamId};
+use crate::data::stream::{Count, Group, StreamId};
 use crate::resp::{Args, Reply};
 use ids::IdText;
 
@@ -144,7 +146,7 @@ pub static COMMANDS: [Spec; 17] = [
         "O(1)",
         "Sets what a stream takes for its last id.",
     ),
-    row("xtrim", -4, add::xtrim, WRITE, DELETE_KEY)
+    row("xtrim", -4, trim::xtrim, WRITE, DELETE_KEY)
         .doc("stream", "5.0.0", "O(N) in the entries removed", "Removes the oldest entries.")
         .tips(&["nondeterministic_output"]),
 ];
@@ -171,6 +173,15 @@ fn no_such_group_at(key: &[u8], group: &[u8]) -> CommandError {
     let (key, group) = (quoted(key, usize::MAX), quoted(group, usize::MAX));
     let (before, between) = (b"NOGROUP No such consumer group '", b"' for key name '");
     CommandError::new([before, group, between, key, b"'"].concat())
+}
+
+/// An argument as a count; `None` if it is negative. A log that is replayed may have one that is beyond what a client
+/// can give: it counts as the greatest.
+fn count(arg: &[u8], is_replay: bool) -> Result<Option<Count>, CommandError> {
+    match unsigned(arg).filter(|_| is_replay) {
+        Some(number) => Ok(Some(Count::new(number))),
+        None => Ok(u64::try_from(integer(arg)?).ok().map(Count::new)),
+    }
 }
 
 /// Replies with an entry: its id and its fields and values.

@@ -1,11 +1,13 @@
 //! `XPENDING`, `XCLAIM`, `XAUTOCLAIM`: what was delivered and not acknowledged.
 
 use super::ids::{self, IdText};
-use super::{CommandError, CommandResult, Context, Store, no_such_group, read_group, reply_entry};
+use super::{
+    CommandError, CommandResult, Context, Store, count, no_such_group, read_group, reply_entry,
+};
 use crate::commands::Key;
 use crate::commands::numbers::integer;
 use crate::data::Stream;
-use crate::data::stream::{ConsumerId, Group, Pending, StreamId};
+use crate::data::stream::{ConsumerId, Count, Group, Pending, StreamId};
 use crate::resp::Args;
 
 /// How many pending entries `XAUTOCLAIM` looks at for each that it may return.
@@ -20,7 +22,7 @@ pub(super) struct GroupEffects {
     /// reference, so this also says that one was dropped.
     pub(super) claims: Vec<Claim>,
     /// The group's last id and count, if they were changed.
-    pub(super) progress: Option<(StreamId, Option<u64>)>,
+    pub(super) progress: Option<(StreamId, Option<Count>)>,
 }
 
 /// One pending entry as it is now.
@@ -28,7 +30,7 @@ pub(super) struct Claim {
     pub(super) id: StreamId,
     pub(super) consumer: Box<[u8]>,
     pub(super) delivered_ms: i64,
-    pub(super) deliveries: u64,
+    pub(super) deliveries: Count,
 }
 
 impl GroupEffects {
@@ -69,7 +71,7 @@ impl GroupEffects {
                 b"TIME",
                 delivered.format(claim.delivered_ms).as_bytes(),
                 b"RETRYCOUNT",
-                deliveries.format(claim.deliveries).as_bytes(),
+                deliveries.format(claim.deliveries.get()).as_bytes(),
                 b"FORCE",
                 b"JUSTID",
                 b"LASTID",
@@ -78,7 +80,7 @@ impl GroupEffects {
         }
         if let Some((id, entries_read)) = self.progress {
             let mut count = itoa::Buffer::new();
-            let count = entries_read.map_or("-1", |entries_read| count.format(entries_read));
+            let count = entries_read.map_or("-1", |entries_read| count.format(entries_read.get()));
             store.effect(&[
                 b"XGROUP",
                 b"SETID",
@@ -146,7 +148,7 @@ pub(super) fn xpending(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             ctx.reply.bulk(IdText::new(id).as_bytes());
             ctx.reply.bulk(group.consumer(pending.consumer).name());
             ctx.reply.integer(elapsed_ms.max(0));
-            ctx.reply.integer(pending.deliveries as i64);
+            ctx.reply.integer(pending.deliveries.get() as i64);
             found += 1;
         }
         found < count
@@ -196,12 +198,12 @@ struct ClaimOptions {
     force: bool,
     just_id: bool,
     delivered_ms: Option<i64>,
-    deliveries: Option<u64>,
+    deliveries: Option<Count>,
     last_id: StreamId,
 }
 
 impl ClaimOptions {
-    fn parse(args: Args<'_>, now_ms: i64) -> Result<Self, CommandError> {
+    fn parse(args: Args<'_>, now_ms: i64, is_replay: bool) -> Result<Self, CommandError> {
         let number = |arg: &[u8], text| integer(arg).map_err(|_| CommandError::fixed(text));
         let mut options = Self::default();
         let mut at = 0;
@@ -221,8 +223,9 @@ impl ClaimOptions {
                     options.delivered_ms = Some(time_ms);
                 }
                 Some(arg) if is(b"RETRYCOUNT") => {
-                    let count = number(arg, "ERR Invalid RETRYCOUNT option argument for XCLAIM")?;
-                    options.deliveries = u64::try_from(count).ok();
+                    const INVALID: CommandError =
+                        CommandError::fixed("ERR Invalid RETRYCOUNT option argument for XCLAIM");
+                    options.deliveries = count(arg, is_replay).map_err(|_| INVALID)?;
                 }
                 Some(arg) if is(b"LASTID") => options.last_id = ids::id(arg, 0)?,
                 _ => {
@@ -248,7 +251,7 @@ pub(super) fn xclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let min_idle_ms = integer(&args[4])
         .map_err(|_| CommandError::fixed("ERR Invalid min-idle-time argument for XCLAIM"))?;
     let ids: Vec<_> = args.from(5).iter().map_while(|arg| ids::id(arg, 0).ok()).collect();
-    let options = ClaimOptions::parse(args.from(5 + ids.len()), now_ms)?;
+    let options = ClaimOptions::parse(args.from(5 + ids.len()), now_ms, is_replay)?;
     let delivered_ms = match options.delivered_ms {
         Some(ms) if is_replay || (0..=now_ms).contains(&ms) => ms,
         _ => now_ms,
@@ -275,7 +278,7 @@ pub(super) fn xclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         let deliveries = match pending {
             None if !options.force => continue,
             // What is claimed without having been delivered counts as delivered.
-            None => 1,
+            None => Count::new(1),
             Some(pending)
                 if min_idle_ms > 0 && now_ms.saturating_sub(pending.delivered_ms) < min_idle_ms =>
             {
@@ -284,7 +287,7 @@ pub(super) fn xclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             Some(pending) => pending.deliveries,
         };
         let more = u64::from(!options.just_id);
-        let deliveries = options.deliveries.unwrap_or(deliveries.saturating_add(more));
+        let deliveries = options.deliveries.unwrap_or(deliveries.plus(more));
         let pending = Pending { consumer, delivered_ms, deliveries };
         group.deliver(id, pending);
         group.consumer_mut(consumer).active_ms = Some(now_ms);
@@ -356,7 +359,7 @@ pub(super) fn xautoclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
             if min_idle_ms <= 0 || now_ms.saturating_sub(pending.delivered_ms) >= min_idle_ms {
                 pending.consumer = consumer;
                 pending.delivered_ms = now_ms;
-                pending.deliveries = pending.deliveries.saturating_add(u64::from(!just_id));
+                pending.deliveries = pending.deliveries.plus((!just_id).into());
                 group.deliver(id, pending);
                 group.consumer_mut(consumer).active_ms = Some(now_ms);
                 effects.claim(group, id, pending);

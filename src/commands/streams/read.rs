@@ -6,7 +6,7 @@ use super::{CommandError, CommandResult, Context, no_such_group, reply_entry};
 use crate::commands::numbers::{integer, timeout_ms};
 use crate::commands::store::Wants;
 use crate::data::Stream;
-use crate::data::stream::{ConsumerId, Entries, Group, Parts, Pending, StreamId};
+use crate::data::stream::{ConsumerId, Count, Entries, Group, Parts, Pending, StreamId};
 use crate::resp::reply::Deferred;
 use crate::resp::{Args, OwnedArgs, Protocol, Reply};
 
@@ -290,14 +290,16 @@ impl Delivery<'_> {
         for (id, fields) in self.entries.range(start, StreamId::MAX).take(self.count) {
             let counted = self.group.entries_read.filter(|_| !self.entries.has_gaps_from(id));
             self.group.entries_read = match counted {
-                Some(entries_read) => Some(entries_read + 1),
-                None if self.entries.counters().entries_added > 0 => self.entries.count_at(id),
+                Some(entries_read) => Some(entries_read.plus(1)),
+                None if self.entries.counters().entries_added > Count::default() => {
+                    self.entries.count_at(id)
+                }
                 None => self.group.entries_read,
             };
             self.group.last_id = id;
             reply_entry(reply, id, fields);
             if acknowledged {
-                self.deliver(id, 1);
+                self.deliver(id, Count::new(1));
             }
             count += 1;
         }
@@ -320,7 +322,7 @@ impl Delivery<'_> {
                 Some(fields) => {
                     reply_entry(reply, id, fields);
                     let deliveries = self.group.pending()[id].deliveries;
-                    self.deliver(id, deliveries.saturating_add(1));
+                    self.deliver(id, deliveries.plus(1));
                 }
                 None => {
                     reply.array(2);
@@ -331,7 +333,7 @@ impl Delivery<'_> {
         }
     }
 
-    fn deliver(&mut self, id: StreamId, deliveries: u64) {
+    fn deliver(&mut self, id: StreamId, deliveries: Count) {
         let (consumer, delivered_ms) = (self.consumer, self.now_ms);
         let pending = Pending { consumer, delivered_ms, deliveries };
         self.group.deliver(id, pending);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 /// A random command of the family, on few keys, groups and consumers.
 pub(in crate::commands) fn command() -> impl Strategy<Value = String> {
-    const LINES: [&str; 34] = [
+    const LINES: [&str; 39] = [
         "XADD $ * f 1",
         "XADD $ * g x f y",
         "XADD $ 5-* f v",
@@ -15,6 +15,11 @@ pub(in crate::commands) fn command() -> impl Strategy<Value = String> {
         "XADD $ MAXLEN 4 * f v",
         "XADD $ MINID ~ 1700000000100 * f v",
         "XTRIM $ MAXLEN 2",
+        "XADD $ DELREF MAXLEN 3 * f v",
+        "XADD $ MAXLEN ~ 2 ACKED * f v",
+        "XTRIM $ MINID 1700000000050 ACKED",
+        "XTRIM $ MAXLEN 1 DELREF",
+        "XTRIM $ MAXLEN ~ 1 DELREF",
         "XTRIM $ MAXLEN ~ 1",
         "XTRIM $ MINID 1700000000050",
         "XDEL $ 1700000000000-0",
@@ -258,4 +263,51 @@ fn odd_arguments_mean_what_they_mean_in_redis() {
         "XREADGROUP GROUP g c STREAMS s 18446744073709551615-18446744073709551615",
         "*1 *2 $1 s *1 *2 $3 1-1 *2 $1 f $1 v",
     );
+}
+
+#[test]
+fn trimming_has_a_say_in_what_groups_refer_to() {
+    let mut bench = Bench::new();
+    let fill = |bench: &mut Bench| {
+        bench.line("DEL s");
+        (1..=6).for_each(|id| drop(bench.line(&format!("XADD s {id} f v"))));
+        bench.line("XGROUP CREATE s g 0");
+        bench.line("XREADGROUP GROUP g c COUNT 4 STREAMS s >");
+        bench.line("XACK s g 1 3");
+    };
+    // 2 and 4 are pending, 5 and 6 were not delivered.
+    fill(&mut bench);
+    bench.effects("XTRIM s MAXLEN 3 KEEPREF", "XTRIM s MAXLEN = 3");
+    bench.replies("XPENDING s g - + 9 c", "*2 *4 $3 2-0 $1 c :0 :1 *4 $3 4-0 $1 c :0 :1");
+    fill(&mut bench);
+    bench.effects("XTRIM s DELREF MINID 4", "XTRIM s MINID = 4-0; XACK s g 2-0");
+    bench.replies("XPENDING s g - + 9 c", "*1 *4 $3 4-0 $1 c :0 :1");
+    fill(&mut bench);
+    bench.replies("XTRIM s MAXLEN 1 ACKED", ":2");
+    bench.replies("XRANGE s - + COUNT 1", "*1 *2 $3 2-0 *2 $1 f $1 v");
+    bench.replies("XLEN s", ":4");
+    bench.replies("XTRIM s MAXLEN 1 ACKED", ":0");
+    bench.line("XACK s g 2 4");
+    bench.effects("XTRIM s MINID 4 ACKED", "XDEL s 2-0");
+    bench.effects("XTRIM s MAXLEN 2 ACKED", "XDEL s 4-0");
+
+    fill(&mut bench);
+    bench.effects("XADD s ACKED MAXLEN 5 7 f v", "XADD s 7-0 f v; XDEL s 1-0 3-0");
+    bench.effects("XADD s MAXLEN = 4 DELREF 8 f v", "XADD s MAXLEN = 4 8-0 f v; XACK s g 2-0 4-0");
+    bench.effects("XADD s KEEPREF 9 f v", "XADD s 9-0 f v");
+    bench.replies("XTRIM s MAXLEN 1 ACKED DELREF", "-ERR syntax error");
+    bench.replies("XADD s DELREF DELREF 10 f v", "-ERR syntax error");
+    bench.replies(
+        "XTRIM s ACKED LIMIT 3",
+        "-ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
+    );
+}
+
+#[test]
+fn without_a_group_nothing_is_referred_to() {
+    let mut bench = Bench::new();
+    (1..=6).for_each(|id| drop(bench.line(&format!("XADD s {id} f v"))));
+    bench.replies("XTRIM s MAXLEN 2 ACKED", ":4");
+    bench.replies("XTRIM s MAXLEN 1 DELREF", ":1");
+    bench.replies("XLEN s", ":1");
 }

@@ -3,7 +3,7 @@
 use super::{new_string, reply_get, string_bytes};
 use crate::commands::expire::expire_at;
 use crate::commands::numbers::integer;
-use crate::commands::{CommandError, CommandResult, Context, Keys};
+use crate::commands::{CommandError, CommandResult, Context, Keys, Store};
 use crate::resp::Args;
 
 /// When `SET` sets.
@@ -110,16 +110,19 @@ impl<'a> Options<'a> {
 fn absolute_ms(
     unit: TimeUnit,
     text: &[u8],
-    now_ms: i64,
+    store: &Store<'_>,
     command: &str,
 ) -> Result<i64, CommandError> {
-    let number = integer(text)?;
+    let mut number = integer(text)?;
+    if unit == TimeUnit::UnixMilliseconds {
+        number = store.kept_expiry_ms(number);
+    }
     let in_ms = match unit {
         TimeUnit::Seconds | TimeUnit::UnixSeconds => number.checked_mul(1000),
         TimeUnit::Milliseconds | TimeUnit::UnixMilliseconds => Some(number),
     };
     let base = match unit {
-        TimeUnit::Seconds | TimeUnit::Milliseconds => now_ms,
+        TimeUnit::Seconds | TimeUnit::Milliseconds => store.now_ms,
         TimeUnit::UnixSeconds | TimeUnit::UnixMilliseconds => 0,
     };
     in_ms
@@ -185,7 +188,7 @@ fn set_with(
     options: Options<'_>,
 ) -> Result<bool, CommandError> {
     let expiry_ms = match options.expiry {
-        Expiry::At(unit, text) => Some(absolute_ms(unit, text, ctx.store.now_ms, command)?),
+        Expiry::At(unit, text) => Some(absolute_ms(unit, text, &ctx.store, command)?),
         _ => None,
     };
     let key = ctx.store.key(key);
@@ -296,7 +299,7 @@ pub(super) fn getex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             }
         }
         Expiry::At(unit, text) => {
-            let at_ms = absolute_ms(unit, text, ctx.store.now_ms, "getex")?;
+            let at_ms = absolute_ms(unit, text, &ctx.store, "getex")?;
             expire_at(ctx, &key, at_ms);
         }
     }

@@ -5,7 +5,7 @@ use crate::data::hash::{Field, FieldExpiry, HashHead};
 use crate::data::list::{ListHead, NodeView, Side};
 use crate::data::listpack::Element;
 use crate::data::sorted_set::Entry;
-use crate::data::stream::{Bound, Counters, Group, Pending, StreamId, StreamPiece};
+use crate::data::stream::{Bound, Count, Counters, Group, Pending, StreamId, StreamPiece};
 use crate::data::{Hash, KeyHasher, Limits, List, Set, SortedSet, Stream};
 use proptest::prelude::*;
 use std::ops::ControlFlow::{Break, Continue};
@@ -326,7 +326,7 @@ impl Subject for Stream {
                 Some(consumer) => consumer,
                 None => group.add(&field, 1, None),
             };
-            group.deliver(id, Pending { consumer, delivered_ms: 2, deliveries: 1 });
+            group.deliver(id, Pending { consumer, delivered_ms: 2, deliveries: Count::new(1) });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::node::Entry;
 use super::saving::{SavedStream, StreamPiece, StreamTail};
-use super::{Fields, Groups, Node, StreamId};
+use super::{Count, Fields, Groups, Node, StreamId};
 use crate::data::Limits;
 use crate::data::listpack::Listpack;
 use crate::data::saving::InProgress;
@@ -26,8 +26,8 @@ pub struct Counters {
     pub last_id: StreamId,
     /// The highest id of an entry that was deleted by its id.
     pub max_deleted_id: StreamId,
-    /// How many entries were ever added.
-    pub entries_added: u64,
+    /// How many entries were ever added; at least as many as there are.
+    pub entries_added: Count,
 }
 
 /// Which entries a trim removes, from the lowest id on.
@@ -42,6 +42,8 @@ pub enum Bound {
 impl Entries {
     /// Entries in nodes as an RDB file carries them, by their keys.
     ///
+    /// Counters that contradict the entries are made to fit, as [`Entries::set_counters`] does it.
+    ///
     /// `None` if the ids of one node do not lie below those of the next, or above the last id.
     pub fn from_nodes(nodes: BTreeMap<StreamId, Node>, counters: Counters) -> Option<Self> {
         let mut last = None;
@@ -50,9 +52,10 @@ impl Entries {
             last.is_none_or(|last| last < first).then_some(())?;
             last = Some(node.last(key)?.id);
         }
-        (last <= Some(counters.last_id)).then_some(())?;
         let len = nodes.values().map(Node::live).sum();
-        let mut entries = Self { nodes, len, counters, ..Self::default() };
+        let mut entries = Self { nodes, len, ..Self::default() };
+        (entries.top_id() <= Some(counters.last_id)).then_some(())?;
+        entries.set_counters(counters);
         entries.find_first();
         Some(entries)
     }
@@ -77,13 +80,44 @@ impl Entries {
         self.counters
     }
 
-    /// Sets what is known besides the entries.
+    /// Sets what is known besides the entries. No fewer can have been added than there are, and none with an id
+    /// above the last one can have been deleted: where the counters tell otherwise, they become what is possible.
     ///
     /// # Panics
     /// If the last id is below that of an entry.
     pub fn set_counters(&mut self, counters: Counters) {
-        assert!(self.top_id().is_none_or(|id| id <= counters.last_id));
-        self.counters = counters;
+        let Counters { last_id, max_deleted_id, entries_added } = counters;
+        assert!(self.top_id().is_none_or(|id| id <= last_id));
+        self.counters = Counters {
+            last_id,
+            max_deleted_id: max_deleted_id.min(last_id),
+            entries_added: entries_added.max(Count::new(self.len)),
+        };
+        self.drop_deleted_above(last_id);
+    }
+
+    /// Forgets deleted entries with ids above `last_id`, so that others may have these ids.
+    fn drop_deleted_above(&mut self, last_id: StreamId) {
+        while let Some(mut last) = self.nodes.last_entry() {
+            let key = *last.key();
+            if last.get().last(key).is_none_or(|entry| entry.id <= last_id) {
+                break;
+            }
+            // Only other servers have nodes of which everything is deleted.
+            if last.get().live() == 0 {
+                let node = last.remove();
+                if let Some(saving) = self.saving.get_mut() {
+                    saving.on_remove(key, node);
+                }
+                continue;
+            }
+            if let Some(saving) = self.saving.get_mut() {
+                saving.before_change(key, last.get());
+            }
+            let node = last.get().without_deleted(key);
+            last.insert(node);
+            break;
+        }
     }
 
     /// The id of the last entry ever added, or what somebody has set it to.
@@ -135,7 +169,7 @@ impl Entries {
         }
         last.get_mut().append(key, id, fields);
         self.len += 1;
-        self.counters.entries_added += 1;
+        self.counters.entries_added = self.counters.entries_added.plus(1);
         self.counters.last_id = id;
         if self.len == 1 {
             self.first_id = id;
@@ -239,6 +273,45 @@ impl Entries {
         removed
     }
 
+    /// The ids of the entries that [`Entries::trim`] would remove if it passed over those that `stays` names. Looks at as
+    /// many nodes as it does, and at those of which something stays.
+    pub fn trimmed(
+        &self,
+        bound: Bound,
+        about: bool,
+        limit: Option<u64>,
+        stays: impl Fn(StreamId) -> bool,
+    ) -> Vec<StreamId> {
+        let (mut len, mut ids) = (self.len, Vec::new());
+        for (&key, node) in &self.nodes {
+            let live = node.live();
+            let last = node.last(key).map_or(key, |entry| entry.id);
+            let whole = match bound {
+                Bound::Len(len_max) => len.saturating_sub(live) >= len_max,
+                Bound::Id(id) => last < id,
+            };
+            let is_enough = matches!(bound, Bound::Len(len_max) if len <= len_max)
+                || limit.is_some_and(|limit| ids.len() as u64 + live > limit);
+            if is_enough || !whole && about {
+                break;
+            }
+            for (id, _) in self.range(key, last) {
+                let is_enough = match bound {
+                    Bound::Len(len_max) => len <= len_max,
+                    Bound::Id(bound) => id >= bound,
+                };
+                if is_enough {
+                    return ids;
+                }
+                if !stays(id) {
+                    ids.push(id);
+                    len -= 1;
+                }
+            }
+        }
+        ids
+    }
+
     fn find_first(&mut self) {
         let first = self.range(StreamId::MIN, StreamId::MAX).next().map(|(id, _)| id);
         self.first_id = first.unwrap_or(StreamId::MIN);
@@ -291,10 +364,10 @@ impl Entries {
     }
 
     /// How many entries had been added when the one with this id was, as far as that can be told.
-    pub fn count_at(&self, id: StreamId) -> Option<u64> {
+    pub fn count_at(&self, id: StreamId) -> Option<Count> {
         let Counters { last_id, max_deleted_id, entries_added } = self.counters;
-        if entries_added == 0 {
-            return Some(0);
+        if entries_added == Count::default() {
+            return Some(entries_added);
         }
         if id == last_id || (self.len == 0 && id < last_id) {
             return Some(entries_added);
@@ -303,7 +376,8 @@ impl Entries {
         if id > last_id || !unbroken || id > self.first_id {
             return None;
         }
-        Some((entries_added - self.len) + u64::from(id == self.first_id))
+        let before = Count::new(entries_added.get() - self.len);
+        Some(before.plus((id == self.first_id).into()))
     }
 }
 

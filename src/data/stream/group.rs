@@ -1,7 +1,7 @@
 //! Consumer groups: what was delivered to whom, and what nobody has acknowledged yet.
 
-use super::StreamId;
 use super::id_map::{IdMap, IdSet};
+use super::{Count, StreamId};
 use std::collections::BTreeMap;
 
 /// A consumer group. A copy shares what is pending until one of both changes.
@@ -10,7 +10,7 @@ pub struct Group {
     /// The last id that was delivered.
     pub last_id: StreamId,
     /// How many of the stream's entries have been read, as far as that is known.
-    pub entries_read: Option<u64>,
+    pub entries_read: Option<Count>,
     pending: IdMap<Pending>,
     by_name: BTreeMap<Box<[u8]>, ConsumerId>,
     /// By [`ConsumerId`]; vacant ones are used again.
@@ -30,7 +30,7 @@ pub struct Pending {
     /// When it was delivered last, as Unix time in ms.
     pub delivered_ms: i64,
     /// How often it was delivered.
-    pub deliveries: u64,
+    pub deliveries: Count,
 }
 
 /// A consumer.
@@ -58,7 +58,7 @@ impl Consumer {
 
 impl Group {
     /// A group without consumers that has been delivered everything up to `last_id`.
-    pub fn new(last_id: StreamId, entries_read: Option<u64>) -> Self {
+    pub fn new(last_id: StreamId, entries_read: Option<Count>) -> Self {
         Self {
             last_id,
             entries_read,
@@ -167,7 +167,7 @@ mod tests {
         let id = |ms| StreamId::new(ms, 0);
         let mut group = Group::new(StreamId::MIN, None);
         let (a, b) = (group.add(b"a", 1, None), group.add(b"b", 1, None));
-        let pending = |consumer| Pending { consumer, delivered_ms: 5, deliveries: 1 };
+        let pending = |consumer| Pending { consumer, delivered_ms: 5, deliveries: Count::new(1) };
         group.deliver(id(1), pending(a));
         group.deliver(id(2), pending(a));
         group.deliver(id(1), pending(b));

@@ -2,6 +2,7 @@
 //!
 //! Entries lie in listpacks ([`Node`]), ordered by the id of their first one.
 
+mod count;
 mod entries;
 mod group;
 mod id;
@@ -11,6 +12,7 @@ mod saving;
 #[cfg(test)]
 mod tests;
 
+pub use count::Count;
 pub use entries::{Bound, Counters, Entries, Range, RangeBack};
 pub use group::{Consumer, ConsumerId, Group, Pending};
 pub use id::StreamId;

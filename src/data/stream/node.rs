@@ -195,6 +195,25 @@ impl Node {
         Some(self.read(key, at, master_fields))
     }
 
+    /// The node without its deleted entries; there must be others.
+    pub(super) fn without_deleted(&self, key: StreamId) -> Self {
+        let mut entry = self.first(key);
+        let mut node: Option<Self> = None;
+        while let Some(here) = entry {
+            if !here.is_deleted {
+                let fields: Vec<(Vec<u8>, Vec<u8>)> = self
+                    .fields(&here)
+                    .map(|(field, value)| (field.to_vec(), value.to_vec()))
+                    .collect();
+                let fields = || fields.iter().map(|(field, value)| (&field[..], &value[..]));
+                let node = node.get_or_insert_with(|| Self::new(fields().map(|(field, _)| field)));
+                node.append(key, here.id, fields());
+            }
+            entry = self.next(key, &here);
+        }
+        node.expect("a node has an entry")
+    }
+
     /// Flags an entry as deleted.
     pub(super) fn delete(&mut self, entry: &Entry) {
         self.flag(entry);
@@ -270,7 +289,8 @@ impl Node {
         while let Some(flags) = elements.next() {
             let Element::Integer(flags) = flags else { return None };
             let id = StreamId {
-                ms: key.ms.checked_add_signed(integer(&mut elements)?)?,
+                // Differences have 64 bits, and so no sign: the order of ids tells what is possible.
+                ms: key.ms.wrapping_add(integer(&mut elements)? as u64),
                 seq: key.seq.wrapping_add(integer(&mut elements)? as u64),
             };
             (id >= key && last.is_none_or(|last| last < id)).then_some(())?;

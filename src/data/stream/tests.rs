@@ -149,3 +149,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn ids_of_a_node_may_lie_further_apart_than_signed_numbers_reach() {
+    let mut entries = Entries::default();
+    let ids = [StreamId::new(0, u64::MAX), StreamId::new(1, 0), StreamId::new(u64::MAX, 0)];
+    for id in ids {
+        entries.append(
+            id,
+            [(&b"f"[..], &b"v"[..])].into_iter(),
+            &Limits::new(KeyHasher::new((0, 0))),
+        );
+    }
+    assert_eq!(entries.nodes().len(), 1);
+    let nodes = entries
+        .nodes()
+        .iter()
+        .map(|(&key, node)| (key, Node::from_bytes(key, node.as_bytes()).expect("its own bytes")));
+    let loaded = Entries::from_nodes(nodes.collect(), entries.counters()).expect("in order");
+    assert!(loaded.range(StreamId::MIN, StreamId::MAX).map(|(id, _)| id).eq(ids));
+}
+
+#[test]
+fn a_last_id_may_be_set_below_a_deleted_entry_and_entries_added_behind_it() {
+    let limits = Limits::new(KeyHasher::new((0, 0)));
+    let mut entries = Entries::default();
+    let field = || [(&b"f"[..], &b"v"[..])].into_iter();
+    let id = |ms| StreamId::new(ms, 0);
+    [1, 5, 9].into_iter().for_each(|ms| entries.append(id(ms), field(), &limits));
+    assert!(entries.delete(id(9)) && entries.delete(id(1)));
+    entries.set_counters(Counters { last_id: id(6), ..entries.counters() });
+    entries.append(id(7), field(), &limits);
+    let ids = |entries: &Entries| -> Vec<_> {
+        entries.range(StreamId::MIN, StreamId::MAX).map(|(id, _)| id).collect()
+    };
+    assert_eq!(ids(&entries), [id(5), id(7)]);
+    let loaded = Entries::from_nodes(entries.nodes().clone(), entries.counters()).expect("sound");
+    assert_eq!(ids(&loaded), [id(5), id(7)]);
+}

@@ -4,6 +4,9 @@
 //! number is a valid cursor, so what a client sends needs no check. A step visits exactly the items
 //! with hashes between its cursor and the one it returns. Since an item never changes its hash, each
 //! one that is there during a whole walk is visited exactly once, whatever happens to the others.
+//!
+//! Clients are shown the upper 53 bits of a cursor, which numbers of every language hold: the 2,048 hashes that those
+//! bits do not tell apart are given out whole ([`shown_cursor`]).
 
 use std::collections::btree_map;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -13,6 +16,23 @@ use std::slice;
 use super::bucket::SLOTS;
 use super::segment::{BUCKETS_MAX, Found, NEVER, Segment, order_of};
 use super::{DROP_AHEAD, Item, Place, Rehash, Spilled, Table, after_prefix, prefetch};
+
+/// A step of a scan ends only where this many bits of the next hash are zero. Segments have more below their prefix.
+const CURSOR_LOW_BITS: u32 = u64::BITS - f64::MANTISSA_DIGITS;
+
+/// A cursor that [`Table::scan`] has given, as clients see it: below 2^53, so that doubles and signed integers hold it.
+pub fn shown_cursor(cursor: u64) -> u64 {
+    cursor >> CURSOR_LOW_BITS
+}
+
+/// The cursor for [`Table::scan`] of what a client was shown. Greater numbers are cursors of earlier versions, which
+/// showed all bits.
+pub fn cursor_shown_as(number: u64) -> u64 {
+    match number >> f64::MANTISSA_DIGITS {
+        0 => number << CURSOR_LOW_BITS,
+        _ => number,
+    }
+}
 
 /// What becomes of an item that was looked at for expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +60,7 @@ pub struct SweepLimits {
 
 impl<T: Item, H: Rehash<T>> Table<T, H> {
     /// Visits the next items in the order of hash ranges, about `count` of them, and returns the
-    /// cursor for the next step, or zero at the end.
+    /// cursor for the next step, or zero at the end; [`shown_cursor`] tells it to clients.
     ///
     /// Only items with equal hashes, or those of one range of hashes too dense to be told apart, can
     /// make it more than twice `count`. Over vacant prefixes it may visit fewer, or none.
@@ -178,6 +198,9 @@ impl<T: Item, H: Rehash<T>> Table<T, H> {
                 }
             }
         }
+
+        // What a client is shown of the next cursor must be all of it.
+        last |= after_prefix(u64::BITS - CURSOR_LOW_BITS);
 
         let mut visited = 0;
         let mut visit = |raw: NonNull<u8>| {

@@ -30,7 +30,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use bucket::{ADDRESS_LIMIT, Slot, Word};
-pub use cursor::{Iter, SweepLimits, Verdict};
+pub use cursor::{Iter, SweepLimits, Verdict, cursor_shown_as, shown_cursor};
 use segment::{DEPTH_MAX, Found, NEVER, Segment};
 
 /// Two segments are merged when together they have at most this many items: few enough that many

@@ -248,11 +248,15 @@ fn run(hashing: Hashing, steps: &[Step]) {
                     owed: model.keys().copied().collect(),
                     seen: HashSet::new(),
                 });
-                under_way.cursor = table.scan(under_way.cursor, count, |number| {
+                let cursor = table.scan(under_way.cursor, count, |number| {
                     assert!(model.contains_key(&number));
                     under_way.owed.remove(&number);
                     assert!(under_way.seen.insert(number), "{number} is returned once");
                 });
+                // As a client has it in between.
+                let shown = shown_cursor(cursor);
+                assert!(shown < 1 << 53);
+                under_way.cursor = cursor_shown_as(shown);
                 if under_way.cursor == 0 {
                     assert!(under_way.owed.is_empty(), "never returned: {:?}", under_way.owed);
                     scan = None;
@@ -409,6 +413,42 @@ fn a_scan_accepts_any_cursor_and_ends() {
             assert_eq!(seen, expected.collect());
         }
     }
+}
+
+#[test]
+fn what_a_client_is_shown_of_a_cursor_is_all_of_it() {
+    let full = std::env::var("MAINSTAY_TEST_SCALE").is_ok_and(|scale| scale == "full");
+    let many = if full { 5_000_000 } else { 300_000 };
+    let sizes = HASHINGS.map(|hashing| (hashing, 3000));
+    for (hashing, count) in sizes.into_iter().chain([(Hashing::Mixed, many)]) {
+        let mut table = Numbers::new(hashing);
+        (0..count).for_each(|number| table.put(number, None));
+        let (mut shown, mut seen) = (0, 0);
+        let mut is_seen = vec![false; count as usize];
+        loop {
+            let cursor = table.scan(cursor_shown_as(shown), 10, |number| {
+                assert!(!std::mem::replace(&mut is_seen[number as usize], true), "once");
+                seen += 1;
+            });
+            shown = shown_cursor(cursor);
+            assert!(
+                shown < 1 << 53 && cursor_shown_as(shown) == cursor,
+                "{hashing:?}: {cursor:#x}"
+            );
+            if shown == 0 {
+                break;
+            }
+        }
+        assert_eq!(seen, count, "{hashing:?}");
+    }
+}
+
+#[test]
+fn a_cursor_that_an_earlier_version_has_shown_is_a_hash() {
+    for cursor in [1 << 53, 1 << 63, u64::MAX, 0x8234_5678_9abc_def0] {
+        assert_eq!(cursor_shown_as(cursor), cursor);
+    }
+    assert_eq!(cursor_shown_as((1 << 53) - 1), u64::MAX << 11);
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn older_stream(value: Value<'_>, target: Target) -> String {
     let mut stream = stream.clone();
     let counters = crate::data::stream::Counters {
         max_deleted_id: crate::data::stream::StreamId::MIN,
-        entries_added: stream.entries.len(),
+        entries_added: crate::data::stream::Count::new(stream.entries.len()),
         ..stream.entries.counters()
     };
     stream.entries.set_counters(counters);

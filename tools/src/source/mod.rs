@@ -15,7 +15,7 @@ use mainstay::engine::import::{self, Options};
 use mainstay::engine::{Engine, Machine, Progress};
 use mainstay::keyspace::{Entry, EntryBox};
 use mainstay::log::manifest::Manifest;
-use mainstay::log::{Lsn, Recovery, Until, View};
+use mainstay::log::{Lsn, OpenError, Recovery, Until, View};
 use mainstay::rdb::file::{FileReader, KeyRecord, Record};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
@@ -396,13 +396,8 @@ pub fn load_history(
     until: Until,
     output: &Output,
 ) -> Result<(Engine, Contents), Failure> {
-    let progress = Arc::new(Progress::default());
-    let following = output.bar("loading", 0).follow(progress.clone());
-    let settings = Settings::default();
     let (engine, recovery) =
-        Engine::read(machine(), view, history, until, DATABASES, settings, &progress)
-            .map_err(Failure::new)?;
-    drop(following);
+        execute(view, history, until, "loading", output).map_err(Failure::new)?;
     let contents = Contents {
         functions: engine.lock().functions().sources().map(<[u8]>::to_vec).collect(),
         lsn: Some(recovery.lsn),
@@ -411,6 +406,26 @@ pub fn load_history(
         ..Contents::default()
     };
     Ok((engine, contents))
+}
+
+/// Loads what a data set held at `until` as a start would. `history` is one of [`View::histories`], and `doing` is what
+/// the bar shows.
+///
+/// # Errors
+/// If something on the way there is damaged, missing or cannot be replayed.
+pub fn execute(
+    view: &View,
+    history: &Manifest,
+    until: Until,
+    doing: &'static str,
+    output: &Output,
+) -> Result<(Engine, Recovery), OpenError> {
+    let progress = Arc::new(Progress::default());
+    let following = output.bar(doing, 0).follow(progress.clone());
+    let settings = Settings::default();
+    let done = Engine::read(machine(), view, history, until, DATABASES, settings, &progress);
+    drop(following);
+    done
 }
 
 /// What people should know of how a log was read.

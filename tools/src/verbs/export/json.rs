@@ -2,7 +2,7 @@
 
 use crate::output::{Failure, JsonText};
 use mainstay::data::listpack::Element;
-use mainstay::data::stream::{Group, StreamId};
+use mainstay::data::stream::{Count, Group, StreamId};
 use mainstay::data::{Stream, Value};
 use mainstay::keyspace::Entry;
 use serde::ser::{SerializeMap, SerializeTuple};
@@ -108,7 +108,7 @@ impl Serialize for JsonStream<'_> {
         map.serialize_entry("entries", &StreamEntries(self.0))?;
         map.serialize_entry("last_id", &counters.last_id.to_string())?;
         map.serialize_entry("max_deleted_id", &counters.max_deleted_id.to_string())?;
-        map.serialize_entry("entries_added", &counters.entries_added)?;
+        map.serialize_entry("entries_added", &counters.entries_added.get())?;
         map.serialize_entry("groups", &Groups(self.0))?;
         map.end()
     }
@@ -163,7 +163,7 @@ impl Serialize for Groups<'_> {
             JsonGroup {
                 name: JsonText(name),
                 last_id: group.last_id.to_string(),
-                entries_read: group.entries_read,
+                entries_read: group.entries_read.map(Count::get),
                 consumers: group
                     .consumers()
                     .map(|(_, consumer)| Consumer {
@@ -193,7 +193,7 @@ impl Serialize for Pending<'_> {
             id: id.to_string(),
             consumer: JsonText(self.0.consumer(pending.consumer).name()),
             delivered_ms: pending.delivered_ms,
-            deliveries: pending.deliveries,
+            deliveries: pending.deliveries.get(),
         }))
     }
 }

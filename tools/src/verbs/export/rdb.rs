@@ -30,7 +30,7 @@ pub(super) fn is_lessened(value: Value<'_>, target: Target) -> bool {
         return false;
     }
     let counters = stream.entries.counters();
-    counters.entries_added != stream.entries.len()
+    counters.entries_added.get() != stream.entries.len()
         || counters.max_deleted_id != StreamId::MIN
         || stream.groups.iter().any(|(_, group)| group.entries_read.is_some())
 }

@@ -2,14 +2,25 @@
 
 use super::base::Begin;
 use super::report::{LostRange, Report};
+use super::start::Unit;
 use crate::frames::Frames;
 use crate::output::{Bar, Failure, Output};
-use mainstay::log::frame::{FrameHeader, FrameKind};
+use crate::payload;
+use mainstay::log::frame::{self, Codec, FrameHeader, FrameKind};
 use mainstay::log::manifest::{RetiredFile, SegmentLine};
 use mainstay::log::scan::{Found, ScanEnd};
 use mainstay::log::segment::{NameKind, base_name, parse_name, segment_name};
 use mainstay::log::{Lost, Lsn, SalvageWriter, View};
 use std::io;
+
+/// What is to be saved.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Only what lies before the first gap.
+    pub is_prefix: bool,
+    /// All but these.
+    pub refused: &'a [Unit],
+}
 
 /// Writes frames in order.
 struct Saver<'a> {
@@ -19,6 +30,7 @@ struct Saver<'a> {
     report: &'a mut Report,
     bar: Bar,
     is_prefix: bool,
+    refused: &'a [Unit],
     /// The LSN behind what was written.
     lsn: Lsn,
     /// Nothing more is wanted.
@@ -39,14 +51,16 @@ pub fn save(
     view: &View,
     begin: &Begin,
     writer: Option<&mut SalvageWriter>,
-    is_prefix: bool,
+    wanted: Wanted<'_>,
     output: &Output,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let lsn = begin.lsn();
     let total = begin.history.segments.iter().map(|line| line.end.map_or(0, |end| end.bytes)).sum();
     let bar = output.bar("saving", total);
-    let mut saver = Saver { view, begin, writer, report, bar, is_prefix, lsn, stopped: false };
+    let Wanted { is_prefix, refused } = wanted;
+    let mut saver =
+        Saver { view, begin, writer, report, bar, is_prefix, refused, lsn, stopped: false };
     if let Some(frames) = begin.frames() {
         saver.file(&frames)?;
     }
@@ -267,12 +281,88 @@ impl Saver<'_> {
             self.stopped = true;
             return Ok(());
         }
+        let refused = self.refused;
+        let within =
+            |unit: &&Unit| header.lsn <= unit.lsns.start && unit.lsns.end <= header.end_lsn();
+        if header.kind == FrameKind::Commands && refused.iter().any(|unit| within(&unit)) {
+            return self.put_around(header, stored, refused.iter().filter(within));
+        }
+        self.put_whole(header, stored)
+    }
+
+    fn put_whole(&mut self, header: &FrameHeader, stored: &[u8]) -> io::Result<()> {
         if let Some(writer) = &mut self.writer {
             writer.frame(header, stored)?;
         }
         self.lsn = header.end_lsn();
         self.report.frames += 1;
         self.report.command_bytes += header.raw_bytes;
+        Ok(())
+    }
+
+    /// Writes the commands of a frame around those that cannot be executed, in frames of their own.
+    fn put_around<'u>(
+        &mut self,
+        header: &FrameHeader,
+        stored: &[u8],
+        refused: impl Iterator<Item = &'u Unit>,
+    ) -> io::Result<()> {
+        // It is sound: its checksum was compared when it was found.
+        let mut raw = match header.codec {
+            Codec::None => stored.to_vec(),
+            Codec::Lz4 => frame::decompress_damaged(stored, header.raw_bytes),
+        };
+        if raw.len() as u64 != header.raw_bytes {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it cannot be decompressed"));
+        }
+        let mut units: Vec<&Unit> = refused.collect();
+        units.sort_by_key(|unit| unit.lsns.start);
+        let mut db = header.db;
+        for unit in units {
+            let (from, to) = (self.lsn - header.lsn, unit.lsns.start - header.lsn);
+            self.put_part(header, &mut raw[from as usize..to as usize], &mut db)?;
+            let time_ms = header.time_ms;
+            let place = format!("it cannot be executed: {}", unit.reason);
+            let missing = Missing {
+                end_lsn: unit.lsns.end,
+                from_ms: time_ms,
+                to_ms: time_ms,
+                place: &place,
+                is_tail: false,
+            };
+            self.lose(unit.lsns.end, (time_ms, time_ms), &missing)
+                .map_err(|failure| io::Error::other(failure.to_string()))?;
+            if self.stopped {
+                return Ok(());
+            }
+            let lost = unit.lsns.start - header.lsn..unit.lsns.end - header.lsn;
+            db = selected(&mut raw[lost.start as usize..lost.end as usize], db);
+        }
+        let from = (self.lsn - header.lsn) as usize;
+        self.put_part(header, &mut raw[from..], &mut db)
+    }
+
+    /// Writes commands of a frame as one of their own; they begin in database `db`.
+    fn put_part(
+        &mut self,
+        header: &FrameHeader,
+        commands: &mut [u8],
+        db: &mut u32,
+    ) -> io::Result<()> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let bytes = commands.len() as u64;
+        let part = FrameHeader {
+            lsn: self.lsn,
+            raw_bytes: bytes,
+            stored_bytes: bytes,
+            codec: Codec::None,
+            db: *db,
+            ..*header
+        };
+        self.put_whole(&part, commands)?;
+        *db = selected(commands, *db);
         Ok(())
     }
 
@@ -306,4 +396,19 @@ impl Saver<'_> {
         }
         found
     }
+}
+
+/// The database that is selected behind these commands, if it is `db` before them.
+fn selected(commands: &mut [u8], mut db: u32) -> u32 {
+    let each = payload::each(commands, |_, args| {
+        if args.at(0).eq_ignore_ascii_case(b"SELECT")
+            && let Some(number) = args.get(1).and_then(|number| std::str::from_utf8(number).ok())
+        {
+            db = number.parse().unwrap_or(db);
+        }
+        Ok::<(), (usize, String)>(())
+    });
+    // What is no command selects nothing.
+    drop(each);
+    db
 }

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `base.rs` | which of a base's blocks are sound, and another base to begin with if some are not |
 //! | `frames.rs` | all sound frames in order, from wherever they are |
+//! | `start.rs` | whether a server starts with the copy |
 //! | `report.rs` | what was saved and what is lost |
 
 mod base;
 mod frames;
 mod report;
+mod start;
 
 pub use report::LostBlock;
 
@@ -23,6 +25,7 @@ use mainstay::env::system_random;
 use mainstay::log::segment::{NameKind, parse_name};
 use mainstay::log::{LOCK_NAME, OpenError, SalvageWriter, View};
 use report::Report;
+use start::{Start, Unit};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -34,6 +37,9 @@ use std::sync::Arc;
 /// All sound frames, in order; where some are missing, the copy says so: a server that starts with it logs what is lost and shows
 /// it in INFO. What a damaged base or frame held is taken from retired files if they have it. Otherwise a damaged block loses its keys
 /// and a damaged frame its commands, and nothing else. Retired files are not copied.
+///
+/// The copy is read back, and executed as a server does it that starts with it. A command that cannot be executed is lost, with its
+/// transaction.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -49,7 +55,8 @@ Exit codes:
 With --in-place the damaged directory is kept beside the repaired one, as
 NAME.damaged-TIME.
 
-Memory: a few MiB and the longest value; where something is damaged, also the retired
+Memory: as much as a server with the data, to execute the copy. With --dry-run, which
+does not: a few MiB and the longest value; where something is damaged, also the retired
 segments that may hold it, whole if they are compressed.")]
 pub struct Arguments {
     /// A data directory, or a base or segment by itself.
@@ -90,34 +97,55 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     };
     verify::refuse_unopened(&view)?;
     let target = Target::of(arguments, found.as_deref(), lock)?;
-    let mut writer = target.dir().map(|dir| {
+    let mut refused: Vec<Unit> = Vec::new();
+    let mut report = loop {
+        let mut report = report.clone();
+        save(arguments, &view, target.dir(), &refused, output, &mut report)?;
+        if report.is_nothing() {
+            report.show(output)?;
+            return Ok(End::Worst);
+        }
+        let Some(dir) = target.dir() else {
+            report.remark("whether a server starts with it was not tried".to_owned());
+            break report;
+        };
+        match start::try_copy(dir, &refused, output, &mut report)? {
+            Start::Good => break report,
+            Start::Refused(unit) => refused.push(unit),
+        }
+        start::clear(dir)?;
+    };
+    target.fill(arguments, &mut report)?;
+    report.show(output)?;
+    Ok(if report.is_lossy() { End::Bad } else { End::Good })
+}
+
+/// Writes what can be saved to `dir`, if that is wanted, but for the units that a start refused.
+fn save(
+    arguments: &Arguments,
+    view: &View,
+    dir: Option<&Path>,
+    refused: &[Unit],
+    output: &Output,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let mut writer = dir.map(|dir| {
         let manifest = view.manifest();
         let created_ms = output::now_ms().max(0) as u64;
         let identity = (manifest.dataset, &manifest.timelines[..]);
         SalvageWriter::new(Arc::new(RealDisk), dir, identity, system_random(), created_ms)
     });
-    let begin = Begin::choose(&view, arguments.prefix, output, &mut report)?;
-    begin.write(writer.as_mut(), arguments.prefix, &mut report)?;
+    let begin = Begin::choose(view, arguments.prefix, output, report)?;
+    begin.write(writer.as_mut(), arguments.prefix, report)?;
     let stopped = arguments.prefix && report.is_lossy();
     if !stopped {
-        frames::save(&view, &begin, writer.as_mut(), arguments.prefix, output, &mut report)?;
+        let wanted = frames::Wanted { is_prefix: arguments.prefix, refused };
+        frames::save(view, &begin, writer.as_mut(), wanted, output, report)?;
     }
-    if report.is_nothing() {
-        report.show(output)?;
-        return Ok(End::Worst);
-    }
-    if let (Some(writer), Some(dir)) = (writer, target.dir()) {
+    if let (Some(writer), Some(dir)) = (writer, dir) {
         writer.finish().map_err(Failure::doing("writing", dir.display()))?;
-        let copy = verify::data_set(dir, output)?;
-        if let Some(finding) = copy.findings.first() {
-            return Err(Failure::new(format_args!(
-                "the copy was read back and is damaged, so it was not kept: {finding}"
-            )));
-        }
-        target.fill(arguments, &mut report)?;
     }
-    report.show(output)?;
-    Ok(if report.is_lossy() { End::Bad } else { End::Good })
+    Ok(())
 }
 
 /// Takes the lock of the data set in `dir`, before anything is looked at, and leaves in it what it says.

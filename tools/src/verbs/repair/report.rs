@@ -46,7 +46,7 @@ impl LostBlock {
 }
 
 /// What was saved and what is lost.
-#[derive(Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Where the copy is.
     pub written_to: Option<String>,

@@ -1,9 +1,8 @@
 //! A data set: its manifest, the headers of its files, and who checks the rest of them.
 
-use super::Report;
 use super::base::{check_block, check_unindexed};
 use super::finding::Finding;
-use super::frames;
+use super::{Report, deep, frames};
 use crate::blocks::Blocks;
 use crate::frames::Frames;
 use crate::output::{Failure, Output};
@@ -36,8 +35,8 @@ enum Piece {
     Compressed(RetiredFile, SegmentLine),
 }
 
-/// Checks the data set in `dir`.
-pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Failure> {
+/// Checks the data set in `dir`, and with `deep` executes it.
+pub fn check(disk: &dyn Disk, dir: &Path, deep: bool, output: &Output) -> Result<Report, Failure> {
     let (view, damaged) = match View::open(disk, dir) {
         Ok(mut view) => {
             view.find_displaced(disk).map_err(Failure::new)?;
@@ -52,7 +51,9 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
                 Err(OpenError::Manifest { .. }) => {
                     let kind = "Mainstay data directory".to_owned();
                     let findings = vec![finding];
-                    return Ok(Report { kind, files: 1, findings, ..Report::default() });
+                    let mut report = Report { kind, files: 1, findings, ..Report::default() };
+                    deep::not_executed(&mut report, "there is nothing to execute");
+                    return Ok(report);
                 }
                 Err(error) => return Err(Failure::new(error)),
             }
@@ -71,6 +72,10 @@ pub fn check(disk: &dyn Disk, dir: &Path, output: &Output) -> Result<Report, Fai
     }
     report.files += 1;
     unlisted(disk, &view, &mut report)?;
+    match deep {
+        true => deep::execute(&view, &mut report, output)?,
+        false => deep::not_executed(&mut report, "--deep does that"),
+    }
     Ok(report)
 }
 

@@ -3,12 +3,14 @@
 //! | file | checks |
 //! |---|---|
 //! | `data_set.rs` | manifest, headers, which files there are; hands out the rest |
+//! | `deep.rs` | whether the commands can be carried out |
 //! | `base.rs` | the blocks of a base's RDB, each by itself |
 //! | `frames.rs` | the frames of segments and bases |
 //! | `redis.rs` | RDB files and append-only files |
 
 mod base;
 mod data_set;
+mod deep;
 mod finding;
 mod frames;
 mod redis;
@@ -28,10 +30,12 @@ use std::time::Instant;
 ///
 /// Names each damaged range with its file, offset, LSN and time, and the keys that it touches as far as they can be made out.
 /// Of a directory that a server has open, what lies below the last LSN known to be durable is checked.
+/// With --deep everything is also loaded and carried out, as a start and 'restore' do it.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
   mainstay-tool verify /var/lib/mainstay
+  mainstay-tool verify --deep /var/lib/mainstay
   mainstay-tool verify --json /backup/monday | jq .findings
   mainstay-tool verify dump.rdb appendonly.aof
 
@@ -44,11 +48,14 @@ An append-only file has no checksums, nor has an RDB file before version 5: they
 read to their end, and only what breaks their form is found.
 
 Memory: a few MiB a core, the longest value, and on each core a retired segment that
-is compressed, whole.")]
+is compressed, whole. With --deep as much as a server with the data.")]
 pub struct Arguments {
     /// What to check; `-` is the standard input.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Also executes what is sound. Takes the time and the memory of a server's start.
+    #[arg(long)]
+    deep: bool,
 }
 
 /// What was found out about a path.
@@ -64,6 +71,8 @@ pub struct Report {
     pub frames: u64,
     /// Blocks of bases that are sound.
     pub blocks: u64,
+    /// Everything was also executed.
+    pub executed: bool,
     /// What is damaged.
     pub findings: Vec<Finding>,
     /// What is no damage, and worth to be said.
@@ -78,7 +87,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     let mut end = End::Good;
     for path in &arguments.paths {
         let started = Instant::now();
-        let report = match check(path, output) {
+        let report = match check(path, arguments.deep, output) {
             Ok(report) => report,
             Err(failure) if failure.is_closed() => return Err(failure),
             Err(failure) => {
@@ -152,18 +161,20 @@ fn unreadable(path: &Path, failure: &Failure, output: &Output) -> Result<(), Fai
     Ok(())
 }
 
-/// Checks the data set in `dir`.
+/// Checks the data set in `dir`, without executing anything.
 pub fn data_set(dir: &std::path::Path, output: &Output) -> Result<Report, Failure> {
-    data_set::check(&RealDisk, dir, output)
+    data_set::check(&RealDisk, dir, false, output)
 }
 
-fn check(path: &std::path::Path, output: &Output) -> Result<Report, Failure> {
+fn check(path: &std::path::Path, deep: bool, output: &Output) -> Result<Report, Failure> {
     if let Some(dir) = source::data_set_dir(path)? {
-        return data_set(&dir, output);
+        return data_set::check(&RealDisk, &dir, deep, output);
     }
     let source = source::Source::open(path)?;
-    match source.view() {
-        Some(view) => data_set::check_view(view, source.kind().name(), output),
-        None => redis::check(&source, output),
-    }
+    let mut report = match source.view() {
+        Some(view) => data_set::check_view(view, source.kind().name(), output)?,
+        None => redis::check(&source, output)?,
+    };
+    deep::not_executed(&mut report, "only whole data directories are");
+    Ok(report)
 }
