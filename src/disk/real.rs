@@ -137,6 +137,13 @@ impl Disk for RealDisk {
         }
         Ok(false)
     }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        // A file system without a size of its own does not count.
+        let counts = stat.f_blocks > 0;
+        Ok(if counts { stat.f_bavail.saturating_mul(stat.f_frsize) } else { u64::MAX })
+    }
 }
 
 /// Takes a lock that nobody holds for long but who has the data set open: somebody may just be looking.

@@ -6,8 +6,9 @@ use super::manifest::{self, Manifest, ManifestError, RetiredFile, SegmentLine};
 use super::read::{Reading, Tail};
 use super::reader::FrameReader;
 use super::recovery::{OpenError, Recovery, Replay, Unclean, disk_error};
+use super::room::{self, Size};
 use super::segment::{self, FileKind, Identity, NameKind, SegmentHeader};
-use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, WriteError, Writer};
+use super::writer::{self, Segment, WriteError, Writer};
 use super::{Log, Lsn, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId, Until};
 use crate::disk::{self, Disk, Lock};
 use crate::env::{Clock, Random};
@@ -255,12 +256,15 @@ impl Opening<'_> {
         // The line of the new segment must have a place.
         manifest.forget_retired(0, u64::MAX);
         let copied = tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
-        let needed = segment::HEADER_BYTES as u64 + copied + super::frame::HEADER_BYTES as u64;
-        let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes).max(needed);
+        let needed = writer::needed_bytes(copied);
+        // What is kept free is there for this: behind it the old segment is cut, which gives room.
+        let usual = room::smallest_bytes(options.segment_bytes);
+        let size = Size { usual, least: needed, kept: 0 };
         let identity = Identity::random(random);
 
         let build = || -> io::Result<Segment> {
-            let prepared = writer::prepare(self.disk, self.reading.dir, sequence, size, true)?;
+            let prepared =
+                writer::prepare_within(self.disk, self.reading.dir, sequence, size, true)?;
             let header = SegmentHeader {
                 kind: FileKind::Segment,
                 dataset: manifest.dataset,
@@ -422,6 +426,8 @@ pub(super) fn new_log(
         failure: Mutex::new(None),
         failed: false.into(),
         heal_at_us: 0.into(),
+        heal_failures: 0.into(),
+        prepare_failures: 0.into(),
         refusing: false.into(),
         closing: false.into(),
         work: Mutex::new(false),
