@@ -62,6 +62,9 @@ impl Log {
         if self.closing.load(Ordering::Acquire) {
             return Err(closing());
         }
+        if writer.beginning.is_some() {
+            return Err(io::Error::other("the log has not begun to write"));
+        }
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let header = SegmentHeader {

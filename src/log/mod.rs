@@ -16,6 +16,7 @@
 
 pub mod base;
 mod begin;
+mod beginning;
 mod commit;
 mod compact;
 pub mod frame;

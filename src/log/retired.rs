@@ -111,6 +111,9 @@ impl Log {
             return None;
         }
         let writer = self.writer.lock();
+        if writer.beginning.is_some() {
+            return None;
+        }
         let uncompressible = self.uncompressible.lock();
         // The manifest in force may list a file that is in doubt, so it must not be written once more.
         let is_free = |segment: &SegmentLine| {

@@ -9,6 +9,7 @@
 
 use super::writer::FIRST_SEGMENT_BYTES;
 use crate::disk::Disk;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +20,7 @@ const LINE_BYTES_MAX: u64 = 256;
 
 /// Something would take room that is kept for the log.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error(
-    "No space left on device: {needed} bytes are needed, and of {free} that are free the last {kept} are kept for the \
-     log to go on"
-)]
+#[error("No space left on device: {needed} bytes are needed, and {free} are free{}", Kept(*kept))]
 pub struct NoRoom {
     /// How many bytes it needs.
     pub needed: u64,
@@ -30,6 +28,18 @@ pub struct NoRoom {
     pub free: u64,
     /// How many of them it must leave.
     pub kept: u64,
+}
+
+/// What is kept, in the words of a message.
+struct Kept(u64);
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            kept => write!(f, ", the last {kept} of which are kept for the log to go on"),
+        }
+    }
 }
 
 impl From<NoRoom> for io::Error {

@@ -417,6 +417,9 @@ impl Log {
     }
 
     fn heal_locked(&self, writer: &mut Writer) -> io::Result<()> {
+        if let Some(beginning) = writer.beginning.take() {
+            return self.begin_late(writer, beginning);
+        }
         self.roll_wanted.store(0, Ordering::Release);
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);

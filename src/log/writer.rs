@@ -1,5 +1,6 @@
 //! The segment that is being written, and what must be kept until it is durable.
 
+use super::beginning::Beginning;
 use super::commit::{self, Commit, Gathered};
 use super::frame::{self, ALIGN, Codec, FrameHeader, FrameKind};
 use super::manifest::{Manifest, SegmentEnd, SegmentLine};
@@ -68,6 +69,8 @@ pub(super) struct Writer {
     pub(super) doubtful: Vec<PathBuf>,
     /// A segment that is not needed any more, whose place on the disk the next one takes.
     pub(super) spare: Option<PathBuf>,
+    /// What is still to be begun, before anything can be written.
+    pub(super) beginning: Option<Box<Beginning>>,
     pub(super) last_time_ms: u64,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
@@ -94,6 +97,7 @@ impl Writer {
             retained: VecDeque::new(),
             doubtful: Vec::new(),
             spare: None,
+            beginning: None,
             last_time_ms,
             scratch: Vec::new(),
             compressed: Vec::new(),

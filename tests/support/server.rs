@@ -1,7 +1,9 @@
 //! A server in a temporary directory.
 
 use super::{Client, PATIENCE, eventually, free_port, info};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -24,6 +26,11 @@ pub fn run_to_end(dir: &Path, arguments: &[&str]) -> Output {
     child.wait_with_output().expect("its output")
 }
 
+/// The highest that is allowed stays, so that it can be raised again.
+fn soft_limit(current: Option<u64>) -> Rlimit {
+    Rlimit { current, maximum: getrlimit(Resource::Fsize).maximum }
+}
+
 /// How a server is started. Everything happens inside a directory of its own.
 pub struct Setup {
     home: tempfile::TempDir,
@@ -33,6 +40,7 @@ pub struct Setup {
     strace: Option<String>,
     trace: Option<PathBuf>,
     file: Option<String>,
+    file_bytes_max: Option<u64>,
 }
 
 impl Setup {
@@ -40,7 +48,15 @@ impl Setup {
     pub fn new(directives: &[&str]) -> Self {
         let directives = directives.iter().map(|&word| word.to_owned()).collect();
         let home = tempfile::Builder::new().prefix("mainstay-").tempdir().expect("a directory");
-        Self { home, data: None, directives, strace: None, trace: None, file: None }
+        Self {
+            home,
+            data: None,
+            directives,
+            strace: None,
+            trace: None,
+            file: None,
+            file_bytes_max: None,
+        }
     }
 
     /// The directory in which everything happens.
@@ -74,6 +90,11 @@ impl Setup {
         self.file = Some(path.to_owned());
     }
 
+    /// No file that a server writes becomes longer, as if the disk had no room for it.
+    pub fn limit_files(&mut self, bytes_max: Option<u64>) {
+        self.file_bytes_max = bytes_max;
+    }
+
     /// Starts are traced, with this manipulation of system calls (`strace -e inject=…`).
     pub fn inject(&mut self, injection: Option<&str>) {
         self.strace = injection.map(str::to_owned);
@@ -102,6 +123,12 @@ impl Setup {
         command.arg("--port").arg(port.to_string()).arg("--dir").arg(self.dir());
         command.args(&self.directives).current_dir(self.home()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(bytes_max) = self.file_bytes_max {
+            let limit = soft_limit(Some(bytes_max));
+            let set = move || Ok(setrlimit(Resource::Fsize, limit)?);
+            // SAFETY: between fork and exec it makes one system call and allocates nothing.
+            unsafe { command.pre_exec(set) };
+        }
         command
     }
 
@@ -184,6 +211,14 @@ impl Server {
             self.readers.drain(..).for_each(|reader| reader.join().expect("read"));
             Some(Err(self.log()))
         })
+    }
+
+    /// Lifts the limit of [`Setup::limit_files`].
+    pub fn unlimit_files(&self) {
+        let pid = Pid::from_raw(self.pid()).expect("a process");
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit { current: maximum, maximum };
+        prlimit(Some(pid), Resource::Fsize, limit).expect("it may be raised");
     }
 
     /// The server's process, which is not our child when it is traced.
