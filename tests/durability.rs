@@ -511,6 +511,50 @@ fn a_full_disk_refuses_writes_until_there_is_room_under_everysec() {
     full_disk("everysec");
 }
 
+/// The names and contents of a directory's files.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn a_start_without_room_serves_what_is_durable_and_takes_writes_once_there_is_room() {
+    let mut setup = Setup::new(&["--appendfsync", "no"]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("SET durable 1"), ok());
+    assert_eq!(client.call("WAITAOF 1 0 0"), array([int(1), int(0)]));
+    // Its frame attests what was durable before it, and nothing attests the frame itself.
+    assert_eq!(client.call("SET younger 1"), ok());
+    server.kill();
+
+    // Enough for the manifest, not for a segment.
+    setup.limit_files(Some(4096));
+    let server = setup.start();
+    server.wait_for_log("Writing cannot begin: ");
+    let before = files(&setup.log_dir());
+    let mut client = server.client();
+    assert_eq!(client.call("GET durable"), bulk("1"));
+    assert!(client.call("GET younger").is_error("MISCONF "));
+    assert!(client.call("EXISTS younger").is_error("MISCONF "));
+    assert!(client.call("SET durable 2").is_error("MISCONF "));
+    assert!(client.call("DBSIZE").is_error("MISCONF "), "it tells of all keys");
+    assert!(info(&mut client, "log_failure").contains("File too large"));
+    eventually("it was tried again", || {
+        let failures = info(&mut client, "log_sync_failures");
+        (failures.parse::<u64>().expect("a number") >= 3).then_some(())
+    });
+    assert!(files(&setup.log_dir()) == before, "something was changed");
+
+    server.unlimit_files();
+    eventually("writes are taken", || (client.call("SET other 1") == ok()).then_some(()));
+    assert_eq!(client.call("GET younger"), bulk("1"));
+    assert_eq!(client.call("DBSIZE"), int(3));
+    server.kill();
+    setup.limit_files(None);
+    assert_eq!(setup.start().client().call("DBSIZE"), int(3));
+}
+
 #[test]
 fn a_segment_that_cannot_be_prepared_is_reported_before_writes_are_refused_for_it() {
     let Some(disk) = SmallDisk::mount("24m") else {

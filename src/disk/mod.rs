@@ -54,6 +54,10 @@ pub trait Disk: Send + Sync {
 
     /// Whether some process holds the lock file at `path`.
     fn is_locked(&self, path: &Path) -> io::Result<bool>;
+
+    /// How many bytes can still be stored in the file system of the directory `dir`; `u64::MAX` where it does not
+    /// tell. Less may fit all the same: others take room too, and a quota is not part of it.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// An open file. Reads and writes name their position; nothing here has a cursor.

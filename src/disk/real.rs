@@ -113,7 +113,11 @@ impl Disk for RealDisk {
         let len = file.read_at(&mut previous, 0)?;
         let previous = String::from_utf8_lossy(&previous[..len]).into_owned();
         let lock = RealLock { file, _dir: dir, previous };
-        lock.set_content(content)?;
+        match lock.set_content(content) {
+            // Nothing is decided by what it says.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            other => other?,
+        }
         Ok(Box::new(lock))
     }
 
@@ -136,6 +140,13 @@ impl Disk for RealDisk {
             }
         }
         Ok(false)
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        // A file system without a size of its own does not count.
+        let counts = stat.f_blocks > 0;
+        Ok(if counts { stat.f_bavail.saturating_mul(stat.f_frsize) } else { u64::MAX })
     }
 }
 
@@ -202,8 +213,9 @@ struct RealLock {
 
 impl Lock for RealLock {
     fn set_content(&self, content: &str) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.write_all_at(content.as_bytes(), 0)
+        // In this order what is there already has room on a full disk.
+        self.file.write_all_at(content.as_bytes(), 0)?;
+        self.file.set_len(content.len() as u64)
     }
 
     fn previous_content(&self) -> &str {

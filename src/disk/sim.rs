@@ -473,6 +473,11 @@ impl Disk for SimDisk {
     fn is_locked(&self, path: &Path) -> io::Result<bool> {
         Ok(self.0.state.lock().locked.contains(path))
     }
+
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        let quota = *self.0.quota_bytes.lock();
+        Ok(quota.map_or(u64::MAX, |quota| quota.saturating_sub(self.used_bytes())))
+    }
 }
 
 struct SimFile {

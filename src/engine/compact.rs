@@ -6,6 +6,7 @@ use super::snapshot::{Begun, Next, unpack};
 use super::{Engine, State};
 use crate::env::Clock;
 use crate::keyspace::Saved;
+use crate::log::room::{Room, is_short};
 use crate::log::{BaseWriter, Log};
 use crate::rdb::blocks::{Count, FileWriter, Sink, Tail, WriteError};
 use crate::rdb::file::{self, KeyNotHeld};
@@ -95,10 +96,34 @@ fn write_part(
     result
 }
 
+/// Fails once it is clear that what is still to be written will not fit: it would take the room for nothing.
+fn check_room(writer: &FileWriter, room: &Room) -> Result<(), SnapshotError> {
+    if writer.can_judge() {
+        let left = writer.bytes_left();
+        // The estimate may be a little too high.
+        if room.check(writer.bytes_written(), left - left / 8).is_err() {
+            room.check(writer.bytes_written(), left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the bytes that the whole file needs in the place of those that did not fit.
+fn with_need(error: SnapshotError, writer: &FileWriter, room: &Room) -> SnapshotError {
+    match error {
+        SnapshotError::Disk(error) if is_short(&error) => {
+            let whole = room.check(writer.bytes_written(), writer.bytes_left());
+            SnapshotError::Disk(whole.err().unwrap_or(error))
+        }
+        other => other,
+    }
+}
+
 /// Writes a snapshot. `wait` is called when there is nothing to write yet.
 fn write(
     begun: &Begun,
     is_base: bool,
+    room: &Room,
     sink: &mut Sink<'_>,
     wait: &mut dyn FnMut(),
 ) -> Result<Tail, SnapshotError> {
@@ -106,7 +131,11 @@ fn write(
     let mut writer = FileWriter::new(head, &begun.counts);
     loop {
         match begun.parts.next() {
-            Next::Part(part) => write_part(part, begun.format, &mut writer, sink)?,
+            Next::Part(part) => {
+                let written = write_part(part, begun.format, &mut writer, sink);
+                written.map_err(|error| with_need(error, &writer, room))?;
+                check_room(&writer, room)?;
+            }
             Next::Wait => wait(),
             Next::Whole => return Ok(writer.end(is_base, sink)?),
             Next::Aborted => return Err(SnapshotError::Aborted),
@@ -161,7 +190,8 @@ pub fn compact(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(), S
 
 fn compact_or_fail(log: &Log, begun: &Begun, wait: &mut dyn FnMut()) -> Result<(), SnapshotError> {
     let mut base = log.begin_base(begun.lsn)?;
-    let written = write(begun, true, &mut |bytes| base.write(bytes), wait)
+    let room = base.room().clone();
+    let written = write(begun, true, &room, &mut |bytes| base.write(bytes), wait)
         .map(|tail| base.end_preamble(tail.index_offset, tail.checksum))
         .and_then(|()| roll(log, begun, wait));
     match written {
@@ -211,8 +241,11 @@ impl Engine {
         let temporary = dir.join(format!("temp-{}-{number}.rdb", std::process::id()));
         let write = |wait: &mut dyn FnMut()| -> Result<u64, SnapshotError> {
             let file = disk.create(&temporary)?;
+            let kept = self.log().map_or(0, |log| log.kept_by_copies_bytes());
+            let room = Room::new(self.machine.disk.clone(), dir, kept);
             let (mut offset, mut synced) = (0, 0);
             let mut sink = |bytes: &[u8]| {
+                room.check(offset, bytes.len() as u64)?;
                 file.write_at(bytes, offset)?;
                 offset += bytes.len() as u64;
                 if offset - synced >= crate::log::base::SYNC_BYTES {
@@ -221,7 +254,7 @@ impl Engine {
                 }
                 Ok(())
             };
-            write(begun, false, &mut sink, wait)?;
+            write(begun, false, &room, &mut sink, wait)?;
             file.sync()?;
             disk.rename(&temporary, path)?;
             disk.sync_dir(dir)?;

@@ -101,6 +101,21 @@ impl<'a> Replayer<'a> {
         self.any.then_some(self.db)
     }
 
+    /// Notes that the frame which ends at `lsn` wrote what the last command did: until that is durable, readers are not
+    /// shown it.
+    fn note_written(&mut self, lsn: Lsn) {
+        let gate = &mut self.state.keyspace.gate;
+        for slot in self.unit.touched.drain(..) {
+            // What is read again while it is served has been noted before.
+            if gate.read(slot) < lsn {
+                gate.wrote(slot, lsn);
+            }
+        }
+        if std::mem::take(&mut self.unit.touched_all) {
+            gate.raise_floor(lsn);
+        }
+    }
+
     /// Carries out one command.
     pub(super) fn command(&mut self, args: Args<'_>) -> Result<(), Refusal> {
         let name = || String::from_utf8_lossy(args.at(0)).into_owned();
@@ -198,7 +213,9 @@ impl Replayer<'_> {
             let args = Args::new(rest, &ranges);
             // A frame holds a transaction whole, so there is nothing left to hold together.
             if !is_one_of(args, &["MULTI", "EXEC"]) {
-                match self.command(args) {
+                let done = self.command(args);
+                self.note_written(header.end_lsn());
+                match done {
                     // Its key or group may be among what is lost.
                     Err(Refusal::Failed(..)) if self.is_lossy => self.passed_over += 1,
                     done => done.map_err(|refusal| refusal.to_string())?,

@@ -6,6 +6,7 @@ use super::manifest::{BaseLine, Manifest};
 use super::read::Reading;
 use super::reader::FrameReader;
 use super::recovery::{OpenError, Replay};
+use super::room::Room;
 use super::segment::{self, FileKind, SegmentHeader};
 use super::writer::{Segment, put_frame};
 use super::{Lsn, Until};
@@ -59,18 +60,23 @@ pub struct BaseWriter {
     /// LSN behind the last frame.
     lsn: Lsn,
     time_ms: u64,
+    room: Room,
     scratch: Vec<u8>,
 }
 
 impl BaseWriter {
-    /// Creates the file. The header says as of which LSN the preamble will be.
+    /// Creates the file, which leaves `kept_bytes` free on the disk. The header says as of which LSN the preamble
+    /// will be.
     pub(super) fn create(
         disk: Arc<dyn Disk>,
         dir: &Path,
         header: SegmentHeader,
+        kept_bytes: u64,
     ) -> io::Result<Self> {
         debug_assert_eq!(header.kind, FileKind::Base);
         let path = dir.join(segment::base_name(header.sequence));
+        let room = Room::new(disk.clone(), dir, kept_bytes);
+        room.check(0, segment::HEADER_BYTES as u64)?;
         let file = disk.create(&path)?;
         let place = Segment {
             file,
@@ -81,7 +87,18 @@ impl BaseWriter {
         };
         let (lsn, time_ms) = (header.first_lsn, 0);
         let (synced_bytes, preamble_bytes, scratch) = (0, 0, Vec::new());
-        Ok(Self { disk, path, place, header, synced_bytes, preamble_bytes, lsn, time_ms, scratch })
+        Ok(Self {
+            disk,
+            path,
+            place,
+            header,
+            synced_bytes,
+            preamble_bytes,
+            lsn,
+            time_ms,
+            room,
+            scratch,
+        })
     }
 
     /// The LSN as of which the preamble is.
@@ -104,9 +121,17 @@ impl BaseWriter {
     /// # Errors
     /// Those of the disk.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // With the header behind the preamble, which begins at a multiple of its length.
+        let header_bytes = 2 * segment::HEADER_BYTES as u64;
+        self.room.check(self.place.offset, bytes.len() as u64 + header_bytes)?;
         self.place.file.write_at(bytes, self.place.offset)?;
         self.place.offset += bytes.len() as u64;
         self.sync_some()
+    }
+
+    /// The room that it may take.
+    pub fn room(&self) -> &Room {
+        &self.room
     }
 
     fn sync_some(&mut self) -> io::Result<()> {
@@ -196,6 +221,7 @@ impl BaseWriter {
             kind: FrameKind::Commands,
             codec,
         };
+        self.room.check(self.place.offset, frame.frame_bytes())?;
         put_frame(&self.place, &frame, stored, &mut self.scratch)?;
         self.place.offset += frame.frame_bytes();
         self.lsn = frame.end_lsn();

@@ -4,8 +4,9 @@ use super::base::BaseWriter;
 use super::manifest::{self, Manifest};
 use super::open::{holds_data, new_log, next_sequence, remove_strays, take_lock};
 use super::recovery::{OpenError, Replay, disk_error};
+use super::room::{self, Size};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
-use super::writer::{self, FIRST_SEGMENT_BYTES, Writer};
+use super::writer::{self, Writer};
 use super::{Log, Options};
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
@@ -95,8 +96,9 @@ pub fn begin(
             let _ = disk.remove(path);
         }
     };
+    let kept = room::kept_by_copies_bytes(options.segment_bytes, 0);
     let mut write_base = || {
-        let mut base = BaseWriter::create(disk.clone(), dir, header.clone())?;
+        let mut base = BaseWriter::create(disk.clone(), dir, header.clone(), kept)?;
         dump(&mut base)?;
         base.finish().and_then(|line| base.read_back(&manifest, line, check))
     };
@@ -107,8 +109,9 @@ pub fn begin(
     header.kind = FileKind::Segment;
     header.identity = Identity::random(&mut random);
     header.sequence = sequence + 1;
-    let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes);
-    let segment = writer::prepare(&*disk, dir, header.sequence, size, true)
+    let least = room::smallest_bytes(options.segment_bytes);
+    let size = Size { usual: least, least, kept: room::kept_bytes(options.segment_bytes, 0) };
+    let segment = writer::prepare_within(&*disk, dir, header.sequence, size, true)
         .and_then(|prepared| writer::begin_segment(prepared, &header))
         .map_err(disk_error("creating", &segment_path))
         .inspect_err(|_| discard())?;

@@ -10,6 +10,7 @@
 
 use super::base::BaseWriter;
 use super::manifest::{self, Manifest};
+use super::room;
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::worker::COMPACTION_ROLL;
 use super::writer::Writer;
@@ -61,6 +62,9 @@ impl Log {
         if self.closing.load(Ordering::Acquire) {
             return Err(closing());
         }
+        if writer.beginning.is_some() {
+            return Err(io::Error::other("the log has not begun to write"));
+        }
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
         let header = SegmentHeader {
@@ -73,8 +77,19 @@ impl Log {
             created_ms: self.clock.unix_ms().max(0) as u64,
             preamble: None,
         };
+        let (segment_bytes, files) = (self.options.segment_bytes, self.shape.lock().files);
+        let kept = match self.is_refusing() {
+            true => room::kept_by_last_base_bytes(segment_bytes, files),
+            false => room::kept_by_copies_bytes(segment_bytes, files),
+        };
+        // What a compaction has left may be all the room that this one has.
+        if self.disk.free_bytes(&self.dir)?.saturating_sub(kept) < self.sizes().1
+            && let Some(spare) = writer.spare.take()
+        {
+            self.remove_unlisted(&spare);
+        }
         drop(writer);
-        BaseWriter::create(self.disk.clone(), &self.dir, header)
+        BaseWriter::create(self.disk.clone(), &self.dir, header, kept)
     }
 
     /// Sees to it that the log goes on in a segment that begins at or above `lsn`. True once it does; until then

@@ -167,10 +167,15 @@ pub fn padding_bytes(stored_bytes: u64) -> u64 {
     stored_bytes.wrapping_neg() % ALIGN
 }
 
+/// Bytes of a whole frame: header, payload and padding.
+pub fn frame_bytes(stored_bytes: u64) -> u64 {
+    HEADER_BYTES as u64 + stored_bytes + padding_bytes(stored_bytes)
+}
+
 impl FrameHeader {
     /// Bytes of the whole frame: header, payload and padding.
     pub fn frame_bytes(&self) -> u64 {
-        HEADER_BYTES as u64 + self.stored_bytes + padding_bytes(self.stored_bytes)
+        frame_bytes(self.stored_bytes)
     }
 
     /// The LSN behind the frame.

@@ -16,6 +16,7 @@
 
 pub mod base;
 mod begin;
+mod beginning;
 mod commit;
 mod compact;
 pub mod frame;
@@ -26,6 +27,7 @@ pub mod reader;
 mod rebuilt;
 mod recovery;
 mod retired;
+pub mod room;
 mod salvage;
 pub mod scan;
 pub mod segment;
@@ -57,7 +59,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use writer::{WriteError, Writer};
 
 /// A byte offset in the stream of committed commands of a data set.
@@ -171,8 +173,10 @@ pub const LAG_US_MAX: u64 = 1_000_000;
 const SYNC_AGE_US: u64 = 500_000;
 /// Under `no`, a sync begins once this much is undurable: it is also kept in memory.
 const UNDURABLE_BYTES_TARGET: u64 = 32 << 20;
-/// Pause between attempts to heal.
-const HEAL_PAUSE_US: u64 = 200_000;
+/// Pause between the first two attempts to heal, or to prepare a segment.
+const PAUSE_US: u64 = 200_000;
+/// It is doubled so many times at most.
+const PAUSE_DOUBLINGS_MAX: u32 = 3;
 const NOTHING: u64 = u64::MAX;
 
 /// Why the log takes no writes at the moment.
@@ -249,6 +253,11 @@ impl Drop for Busy<'_> {
 
 type Listener = Arc<dyn Fn() + Send + Sync>;
 
+/// How long the next attempt waits after so many in a row have failed.
+fn pause_us(failures: u32) -> u64 {
+    PAUSE_US << failures.saturating_sub(1).min(PAUSE_DOUBLINGS_MAX)
+}
+
 /// The log of one data set; see the module's documentation.
 pub struct Log {
     dir: PathBuf,
@@ -284,6 +293,9 @@ pub struct Log {
     failure: Mutex<Option<Failure>>,
     failed: AtomicBool,
     heal_at_us: AtomicU64,
+    /// Attempts to heal, and to prepare a segment, that have failed in a row.
+    heal_failures: AtomicU32,
+    prepare_failures: AtomicU32,
     /// Whether the room is short and no more can be made.
     refusing: AtomicBool,
     closing: AtomicBool,
@@ -587,8 +599,8 @@ impl Log {
         let cause = format!("{doing} failed: {error}");
         *self.failure.lock() = Some(Failure { cause });
         self.failed.store(true, Ordering::Release);
-        let pause = self.clock.monotonic_us() + HEAL_PAUSE_US;
-        self.heal_at_us.store(pause, Ordering::Release);
+        self.heal_failures.store(0, Ordering::Relaxed);
+        self.heal_at_us.store(self.clock.monotonic_us() + PAUSE_US, Ordering::Release);
         self.stats.lock().failures += 1;
         self.kick();
     }
@@ -596,6 +608,16 @@ impl Log {
     /// The failure, while there is one.
     pub fn failure(&self) -> Option<Failure> {
         self.failure.lock().clone()
+    }
+
+    /// What segments for commands leave free on the disk.
+    fn kept_bytes(&self) -> u64 {
+        room::kept_bytes(self.options.segment_bytes, self.shape.lock().files)
+    }
+
+    /// What a copy of the data, a dump for example, leaves free on the disk so that the log can go on meanwhile.
+    pub fn kept_by_copies_bytes(&self) -> u64 {
+        room::kept_by_copies_bytes(self.options.segment_bytes, self.shape.lock().files)
     }
 
     /// Asks the background thread for the next segment.
@@ -607,7 +629,8 @@ impl Log {
         // As long as the next segment cannot be made, writes are refused before this one is full, so
         // that none is executed that cannot be written down.
         let left = writer.segment.size - writer.segment.offset;
-        let low = left < (writer.segment.size / 4).min(4 << 20);
+        let smallest = room::smallest_bytes(self.options.segment_bytes);
+        let low = left < (writer.segment.size.max(smallest) / 4).min(4 << 20);
         let refusing = low && self.prepare_error.lock().is_some();
         self.refusing.store(refusing, Ordering::Release);
     }

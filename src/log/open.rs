@@ -1,14 +1,14 @@
 //! Recovery: from the files of a data set to its commands and a log that can be appended to.
 
+use super::beginning::{Beginning, Begun, Place, put_in_force};
 use super::commit::Commit;
-use super::frame::FrameDamage;
 use super::manifest::{self, Manifest, ManifestError, RetiredFile, SegmentLine};
-use super::read::{Reading, Tail};
+use super::read::Reading;
 use super::reader::FrameReader;
 use super::recovery::{OpenError, Recovery, Replay, Unclean, disk_error};
-use super::segment::{self, FileKind, Identity, NameKind, SegmentHeader};
-use super::writer::{self, FIRST_SEGMENT_BYTES, Segment, WriteError, Writer};
-use super::{Log, Lsn, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId, Until};
+use super::segment::{self, NameKind};
+use super::writer::Writer;
+use super::{Log, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId, Until};
 use crate::disk::{self, Disk, Lock};
 use crate::env::{Clock, Random};
 use parking_lot::{Condvar, Mutex};
@@ -24,12 +24,11 @@ pub const LOCK_NAME: &str = "lock";
 struct Opening<'a> {
     disk: &'a dyn Disk,
     reading: Reading<'a>,
-    /// Files that this start has made, which count for nothing before the manifest is replaced.
-    made: Vec<PathBuf>,
 }
 
 /// Opens the data set in `dir`, or makes an empty one: replays its commands, repairs what a crash
-/// leaves behind, and gives a log that appends in a new segment.
+/// leaves behind, and gives a log that appends in a new segment. Where the disk has no room for that, the log has
+/// failed: healing is to begin the segment, and only what is known to be durable counts as such.
 ///
 /// # Errors
 /// If another process has it open, the disk fails, or acknowledged data is damaged or missing.
@@ -44,7 +43,7 @@ pub fn attach(
     let lock = take_lock(&*disk, dir)?;
     let files = |name: &str| disk.open(&dir.join(name));
     let reading = Reading::new(dir, &files, replay, Until::END);
-    let mut opening = Opening { disk: &*disk, reading, made: Vec::new() };
+    let mut opening = Opening { disk: &*disk, reading };
     let manifest_path = dir.join(manifest::NAME);
     let (mut manifest, tail) = match Manifest::load(&*disk, dir) {
         Ok(manifest) => {
@@ -72,18 +71,38 @@ pub fn attach(
     // Every file that the manifest lists is there, so this is above those too.
     let sequence = next_sequence(&*disk, dir).map_err(disk_error("listing", dir))?;
     opening.make_room(&manifest)?;
+    let stored = manifest.clone();
     if opening.reading.recovery.unclean.is_some() {
         // Commands may have been lost without a trace, and what comes now must not be taken for them.
         manifest.begin_timeline(Timeline { id: TimelineId::random(&mut random), begin_lsn: lsn });
     }
-    let begun = opening.begin(manifest, tail, lsn, sequence, &options, &*clock, &mut random);
-    let mut writer = begun.inspect_err(|_| opening.discard())?;
-    opening.put_in_force(&mut writer)?;
-    remove_strays(&*disk, dir, &writer.manifest)?;
-    let (db, recovery) = (opening.reading.replay.selected_db(), opening.reading.recovery);
+    let Opening { reading, .. } = opening;
+    let (holds_frames, last_time_ms) = (reading.holds_frames, reading.last_time_ms);
+    let (db, mut recovery) = (reading.replay.selected_db(), reading.recovery);
+    let mut beginning = Beginning { manifest, tail, lsn, sequence, holds_frames, last_time_ms };
+    let place = Place { disk: &*disk, dir, options: &options, clock: &*clock };
+    let (writer, failure) = match beginning.begin(&place, &mut random) {
+        Ok(Begun { mut writer, set_aside }) => {
+            put_in_force(&place, &mut writer)?;
+            remove_strays(&*disk, dir, &writer.manifest)?;
+            if let Some(cut) = &mut recovery.cut {
+                cut.set_aside = set_aside;
+            }
+            (writer, None)
+        }
+        // An empty data set that cannot be made is none.
+        Err(error) if error.is_short_of_room() && !recovery.created => {
+            (beginning.writer_until_begun(stored), Some(error))
+        }
+        Err(error) => return Err(error),
+    };
+    recovery.not_begun = failure.as_ref().map(ToString::to_string);
     let mut log = new_log(dir, disk, clock, random, options, writer, db, lock);
     log.lost = recovery.lost.clone();
     log.passed_over = recovery.passed_over;
+    if let Some(error) = failure {
+        log.fail("beginning to write", &io::Error::other(error));
+    }
     Ok((log, recovery))
 }
 
@@ -182,154 +201,6 @@ impl Opening<'_> {
         self.disk.sync_dir(dir).map_err(disk_error("syncing", dir))?;
         remove_all(self.disk, &strays)
     }
-
-    /// Removes what this start has made: it fails, and would take the next one's room. If that fails, the next start
-    /// does it.
-    fn discard(&self) {
-        self.made.iter().for_each(|path| drop(self.disk.remove(path)));
-    }
-
-    /// Copies the bytes that will be cut off into a file of their own.
-    fn set_aside(&mut self, manifest: &Manifest, tail: &Tail) -> Result<(), OpenError> {
-        let line = manifest.segments.last().expect("a tail is a segment's");
-        let source =
-            self.reading.open_file(&segment::segment_name(line.sequence), line.first_lsn)?;
-        let name = format!("cut-{:016}-{}.bin", line.sequence, tail.valid.bytes);
-        let path = self.reading.dir.join(name);
-        self.made.push(path.clone());
-        let copy = || -> io::Result<()> {
-            let target = self.disk.create(&path)?;
-            let mut buffer = vec![0; 1 << 20];
-            let mut offset = tail.valid.bytes;
-            while offset < tail.written_bytes {
-                let count = buffer.len().min((tail.written_bytes - offset) as usize);
-                // A sector that cannot be read stays zero: it is being set aside, not relied on.
-                if source.read_exact_at(&mut buffer[..count], offset).is_err() {
-                    buffer[..count].fill(0);
-                }
-                target.write_at(&buffer[..count], offset - tail.valid.bytes)?;
-                offset += count as u64;
-            }
-            target.sync()?;
-            self.disk.sync_dir(self.reading.dir)
-        };
-        copy().map_err(disk_error("setting the cut bytes aside in", &path))?;
-        self.reading.recovery.cut.as_mut().expect("there is a cut").set_aside = path;
-        Ok(())
-    }
-
-    /// Begins the segment that the log goes on in, and writes the manifest that will list it. Frames that nobody
-    /// attests to be durable are copied into it and synced before the manifest names it: that they could be read
-    /// proves nothing about the medium.
-    fn begin(
-        &mut self,
-        mut manifest: Manifest,
-        tail: Option<Tail>,
-        lsn: Lsn,
-        sequence: u64,
-        options: &Options,
-        clock: &dyn Clock,
-        random: &mut Random,
-    ) -> Result<Writer, OpenError> {
-        if let Some(tail) = &tail
-            && tail.written_bytes > tail.valid.bytes
-        {
-            self.set_aside(&manifest, tail)?;
-        }
-        let path = self.reading.dir.join(segment::segment_name(sequence));
-        self.made.push(path.clone());
-
-        let first_lsn = tail.as_ref().map_or(lsn, |tail| tail.end.lsn);
-        if let Some(tail) = &tail {
-            let last = manifest.segments.last_mut().expect("a tail is a segment's");
-            last.end = Some(tail.end);
-        }
-        // That it takes no LSN does not make it empty: what a repair lost may be all that it tells.
-        let holds_frames = match &tail {
-            Some(tail) => tail.end.bytes > FrameReader::FIRST_OFFSET,
-            None => self.reading.holds_frames,
-        };
-        if !holds_frames {
-            manifest.segments.pop();
-        }
-        // The line of the new segment must have a place.
-        manifest.forget_retired(0, u64::MAX);
-        let copied = tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
-        let needed = segment::HEADER_BYTES as u64 + copied + super::frame::HEADER_BYTES as u64;
-        let size = FIRST_SEGMENT_BYTES.min(options.segment_bytes).max(needed);
-        let identity = Identity::random(random);
-
-        let build = || -> io::Result<Segment> {
-            let prepared = writer::prepare(self.disk, self.reading.dir, sequence, size, true)?;
-            let header = SegmentHeader {
-                kind: FileKind::Segment,
-                dataset: manifest.dataset,
-                identity,
-                sequence,
-                first_lsn,
-                timeline: manifest.timeline(),
-                created_ms: clock.unix_ms().max(0) as u64,
-                preamble: None,
-            };
-            writer::begin_segment(prepared, &header)
-        };
-        let segment = build().map_err(disk_error("creating", &path))?;
-        manifest.segments.push(segment.line(first_lsn));
-        let mut writer =
-            Writer::new(manifest, segment, sequence + 1, first_lsn, self.reading.last_time_ms);
-        if let Some(mut tail) = tail {
-            let seed = identity.seed();
-            while let Some((offset, mut header)) = tail.undurable.pop_front() {
-                let old_seed = tail.reader.seed();
-                let sum = |stored| super::frame::checksum(old_seed, stored);
-                let stored = match tail.reader.stored_payload(offset, &header) {
-                    // Read once more, so checked once more: its new checksum would hide a difference.
-                    Ok(stored) if sum(stored) == header.payload_checksum => Ok(stored),
-                    Ok(_) => Err(FrameDamage::Payload),
-                    Err(damage) => Err(damage),
-                };
-                let stored = match stored {
-                    Ok(stored) => stored,
-                    // It could be read a moment ago.
-                    Err(damage) => {
-                        let source = io::Error::other(damage.to_string());
-                        return Err(disk_error("reading again for", &path)(source));
-                    }
-                };
-                header.payload_checksum = super::frame::checksum(seed, stored);
-                header.durable_lsn = first_lsn;
-                writer.write_frame(&header, stored).map_err(|error| match error {
-                    WriteError::Io(error) => disk_error("writing", &path)(error),
-                    WriteError::Full(_) => unreachable!("the segment was made big enough"),
-                })?;
-            }
-            if copied > 0 {
-                writer.segment.file.sync().map_err(disk_error("syncing", &path))?;
-            }
-        }
-        debug_assert_eq!(writer.written_lsn, lsn);
-        let written = writer.manifest.write_temporary(self.disk, self.reading.dir, 0);
-        written.map_err(disk_error("replacing the manifest in", self.reading.dir))?;
-        Ok(writer)
-    }
-
-    /// Replaces the manifest by the one that [`Opening::begin`] has written. If that fails nobody knows which is in force,
-    /// so the files of both stay.
-    fn put_in_force(&self, writer: &mut Writer) -> Result<(), OpenError> {
-        let dir = self.reading.dir;
-        let replaced = Manifest::replace(self.disk, dir);
-        replaced.map_err(disk_error("replacing the manifest in", dir))?;
-        writer.durable_lsn = writer.written_lsn;
-        writer.durable_offset = writer.segment.offset;
-        // What was copied is acknowledged data from now on, and damage to it no torn tail.
-        match writer.write_marker() {
-            Err(WriteError::Io(error)) => {
-                let path = dir.join(segment::segment_name(writer.segment.sequence));
-                Err(disk_error("writing", &path)(error))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// The files of ours in `dir` that `manifest` does not list.
@@ -395,7 +266,7 @@ pub(super) fn new_log(
     db: u32,
     lock: Box<dyn Lock>,
 ) -> Log {
-    let lsn = writer.written_lsn;
+    let (lsn, durable_lsn) = (writer.written_lsn, writer.durable_lsn);
     Log {
         dir: dir.into(),
         disk,
@@ -412,7 +283,7 @@ pub(super) fn new_log(
         drain_left: false.into(),
         appended: lsn.into(),
         drained: lsn.into(),
-        durable: lsn.into(),
+        durable: durable_lsn.into(),
         oldest_us: NOTHING.into(),
         roll_wanted: 0.into(),
         sync_wanted: 0.into(),
@@ -422,6 +293,8 @@ pub(super) fn new_log(
         failure: Mutex::new(None),
         failed: false.into(),
         heal_at_us: 0.into(),
+        heal_failures: 0.into(),
+        prepare_failures: 0.into(),
         refusing: false.into(),
         closing: false.into(),
         work: Mutex::new(false),

@@ -351,7 +351,7 @@ impl<'a> Reading<'a> {
                 bytes: written_bytes - valid.bytes,
                 frames,
                 span_ms,
-                set_aside: PathBuf::new(),
+                set_aside: None,
                 damage,
             });
         }

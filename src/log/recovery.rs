@@ -3,6 +3,7 @@
 use super::Lsn;
 use super::frame::{FrameDamage, FrameHeader, Lost};
 use super::manifest::ManifestError;
+use super::room;
 use super::segment::{HeaderError, Preamble};
 use crate::disk::File;
 use std::io;
@@ -80,8 +81,8 @@ pub struct Cut {
     pub frames: u64,
     /// From the last frame before the cut to the last valid one behind it.
     pub span_ms: u64,
-    /// Where the bytes were put.
-    pub set_aside: PathBuf,
+    /// Where the bytes were put; `None` before the log has begun to write.
+    pub set_aside: Option<PathBuf>,
     /// What was wrong at the cut.
     pub damage: FrameDamage,
 }
@@ -91,7 +92,8 @@ pub struct Cut {
 pub struct Unclean {
     /// What the lock file says of the process that did not close.
     pub process: String,
-    /// Commands that were written but not known to be durable, in bytes; they were made durable.
+    /// Commands that were written but not known to be durable, in bytes; they were made durable, or will be once the
+    /// log can begin to write.
     pub secured_bytes: u64,
 }
 
@@ -116,6 +118,8 @@ pub struct Recovery {
     pub lost: Vec<Lost>,
     /// Commands that were passed over because they need what is lost.
     pub passed_over: u64,
+    /// Why the log could not begin to write, for lack of room; it goes on trying.
+    pub not_begun: Option<String>,
 }
 
 /// Why a data set cannot be opened. What makes it up was not changed.
@@ -243,6 +247,13 @@ pub enum OpenError {
         /// Why.
         reason: String,
     },
+}
+
+impl OpenError {
+    /// Whether it is only room that is missing.
+    pub fn is_short_of_room(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if room::is_short(source))
+    }
 }
 
 pub(super) fn disk_error<'a>(

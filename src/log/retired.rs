@@ -7,6 +7,7 @@ use super::base::SYNC_BYTES;
 use super::frame::FrameDamage;
 use super::manifest::{Manifest, RetiredFile, SegmentLine};
 use super::reader::FrameReader;
+use super::room::Room;
 use super::segment::{self, SegmentHeader};
 use super::{Log, Shape};
 use crate::disk::{Disk, File};
@@ -110,6 +111,9 @@ impl Log {
             return None;
         }
         let writer = self.writer.lock();
+        if writer.beginning.is_some() {
+            return None;
+        }
         let uncompressible = self.uncompressible.lock();
         // The manifest in force may list a file that is in doubt, so it must not be written once more.
         let is_free = |segment: &SegmentLine| {
@@ -190,7 +194,8 @@ impl Log {
     ) -> io::Result<(Arc<dyn File>, u64, u32)> {
         let file = self.disk.create(path)?;
         let sum = crc32fast::Hasher::new();
-        let target = Target { file: &*file, offset: 0, synced_bytes: 0, sum };
+        let room = Room::new(self.disk.clone(), &self.dir, self.kept_by_copies_bytes());
+        let target = Target { file: &*file, room, offset: 0, synced_bytes: 0, sum };
         let mut encoder = zstd::Encoder::new(target, LEVEL)?;
         encoder.set_pledged_src_size(Some(raw_bytes))?;
         encoder.include_contentsize(true)?;
@@ -351,6 +356,7 @@ impl Read for Source {
 /// Writes a file from its beginning, and syncs it in pieces, which the log's own syncs do not have to wait for.
 struct Target<'a> {
     file: &'a dyn File,
+    room: Room,
     offset: u64,
     synced_bytes: u64,
     sum: crc32fast::Hasher,
@@ -358,6 +364,7 @@ struct Target<'a> {
 
 impl Write for Target<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.room.check(self.offset, bytes.len() as u64)?;
         self.file.write_at(bytes, self.offset)?;
         self.sum.update(bytes);
         self.offset += bytes.len() as u64;

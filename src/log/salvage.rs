@@ -93,7 +93,7 @@ impl SalvageWriter {
     ) -> Result<(), E> {
         assert!(self.lsn == 0 && self.segment.is_none(), "the base comes first");
         let header = self.header(FileKind::Base, lsn, created_ms);
-        let mut base = BaseWriter::create(self.disk.clone(), &self.dir, header)?;
+        let mut base = BaseWriter::create(self.disk.clone(), &self.dir, header, 0)?;
         let (index_offset, tail_checksum) = preamble(&mut base)?;
         base.end_preamble(index_offset, tail_checksum);
         self.manifest.base = Some(base.finish()?);

@@ -2,10 +2,10 @@
 
 use super::commit::Gathered;
 use super::manifest::{self, Manifest};
+use super::room::{self, Size};
 use super::writer::{self, Prepared, WriteError, Writer};
 use super::{
-    Durability, HEAL_PAUSE_US, Log, Lsn, NOTHING, SYNC_AGE_US, Shape, UNDURABLE_BYTES_TARGET,
-    segment,
+    Durability, Log, Lsn, NOTHING, SYNC_AGE_US, Shape, UNDURABLE_BYTES_TARGET, pause_us, segment,
 };
 use crate::disk::File;
 use parking_lot::MutexGuard;
@@ -219,7 +219,20 @@ impl Log {
     fn roll_locked(&self, writer: &mut MutexGuard<'_, Writer>, frame_bytes: u64) -> io::Result<()> {
         self.seal(writer)?;
         let doubtful = writer.doubtful.len();
-        match self.begin_next(writer, frame_bytes, |_| Ok(())) {
+        // A compaction, which shortens the manifest, may have what is left of it.
+        let room = if frame_bytes > COMPACTION_ROLL { manifest::ROOM_BYTES } else { 0 };
+        let begin = |writer: &mut Writer| {
+            let prepared = match self.take_prepared(writer, frame_bytes) {
+                // The compaction that this is for gives room.
+                Err(error) if frame_bytes == COMPACTION_ROLL && room::is_short(&error) => {
+                    let least = writer::needed_bytes(0);
+                    self.make_segment(writer, Size { usual: least, least, kept: 0 })?
+                }
+                taken => taken?,
+            };
+            self.begin_next(writer, prepared, room, |_| Ok(()))
+        };
+        match begin(writer) {
             // What is being prepared may have taken the room that another one would need. But once a manifest that ends
             // this segment may be in force, nothing may be written to it while this waits.
             Err(_) if writer.is_preparing && writer.doubtful.len() == doubtful => {
@@ -229,7 +242,7 @@ impl Log {
                 self.prepared.wait_while_for(writer, is_preparing, PREPARING_PATIENCE);
                 // A drain that waited for the writer has come in between.
                 self.seal(writer)?;
-                self.begin_next(writer, frame_bytes, |_| Ok(()))
+                begin(writer)
             }
             done => done,
         }
@@ -245,15 +258,15 @@ impl Log {
         Ok(())
     }
 
-    /// Makes the next segment the current one, at the durable LSN. `fill` writes frames into it that
-    /// must be durable before the manifest names it.
+    /// Makes `prepared` the current segment, at the durable LSN. `fill` writes frames into it that must be durable before
+    /// the manifest names it, which leaves `room` bytes of what a start reads.
     fn begin_next(
         &self,
         writer: &mut Writer,
-        frame_bytes: u64,
+        prepared: Prepared,
+        room: u64,
         fill: impl FnOnce(&mut Writer) -> io::Result<()>,
     ) -> io::Result<()> {
-        let prepared = self.take_prepared(writer, frame_bytes)?;
         let identity = Identity::random(&mut **self.random.lock());
         let first_lsn = writer.durable_lsn;
         let header = SegmentHeader {
@@ -276,8 +289,6 @@ impl Log {
         let durable_offset =
             std::mem::replace(&mut writer.durable_offset, segment::HEADER_BYTES as u64);
         let (disk, dir) = (&*self.disk, &*self.dir);
-        // A compaction, which shortens the manifest, may have what is left of it.
-        let room = if frame_bytes > COMPACTION_ROLL { manifest::ROOM_BYTES } else { 0 };
         let ready = fill(writer)
             .and_then(|()| manifest.write_temporary(disk, dir, room))
             .inspect_err(|_| self.remove_unlisted(&path));
@@ -313,31 +324,54 @@ impl Log {
         writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
     }
 
-    /// The prepared segment if it is big enough, or else a new one.
-    fn take_prepared(&self, writer: &mut Writer, frame_bytes: u64) -> io::Result<Prepared> {
+    /// The prepared segment if it is big enough, or else a new one that leaves free what is kept.
+    fn take_prepared(&self, writer: &mut Writer, frames_bytes: u64) -> io::Result<Prepared> {
         // A frame too large for a segment gets one of its own, with room for a marker.
-        let needed = segment::HEADER_BYTES as u64 + frame_bytes + super::frame::HEADER_BYTES as u64;
-        let usual = Writer::next_size(writer.segment.size, &self.options);
+        let needed = writer::needed_bytes(frames_bytes);
         if let Some(prepared) = writer.prepared.take() {
             if prepared.size >= needed {
                 return Ok(prepared);
             }
             self.remove_unlisted(&self.dir.join(segment::segment_name(prepared.sequence)));
         }
-        let sequence = writer.next_sequence;
-        writer.next_sequence += 1;
-        let size = usual.max(needed);
-        let prepare = || writer::prepare(&*self.disk, &self.dir, sequence, size, false);
-        let mut prepared = prepare();
+        let usual = Writer::next_size(writer.segment.size, &self.options);
+        let least = room::smallest_bytes(self.options.segment_bytes).max(needed);
+        let size = Size { usual, least, kept: self.kept_bytes() };
         // To zero the spare segment takes too long here, but the room that it takes may be the last.
-        if prepared.is_err()
+        if let Ok(free) = self.disk.free_bytes(&self.dir)
+            && size.within(free).ok() != Some(usual.max(least))
             && let Some(spare) = writer.spare.take()
         {
             self.remove_unlisted(&spare);
-            prepared = prepare();
         }
-        *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
+        let prepared = self.make_segment(writer, size);
+        self.note_prepared(prepared.as_ref().err());
         prepared
+    }
+
+    /// Makes a segment that is needed at once.
+    fn make_segment(&self, writer: &mut Writer, size: Size) -> io::Result<Prepared> {
+        let sequence = writer.next_sequence;
+        writer.next_sequence += 1;
+        let make = || writer::prepare_within(&*self.disk, &self.dir, sequence, size, false);
+        let made = make();
+        if made.is_err()
+            && let Some(spare) = writer.spare.take()
+        {
+            self.remove_unlisted(&spare);
+            return make();
+        }
+        made
+    }
+
+    /// Notes whether the next segment can be made.
+    fn note_prepared(&self, error: Option<&io::Error>) {
+        let described = error.map(|error| format!("preparing the next segment failed: {error}"));
+        *self.prepare_error.lock() = described;
+        match error {
+            Some(_) => self.prepare_failures.fetch_add(1, Ordering::Relaxed),
+            None => self.prepare_failures.swap(0, Ordering::Relaxed),
+        };
     }
 
     /// Tries to leave the failed state: everything that is not durable is written to a new segment
@@ -361,29 +395,49 @@ impl Log {
                 if let Some(failure) = &mut *self.failure.lock() {
                     failure.cause = format!("writing to the log failed, and still does: {error}");
                 }
-                let at = self.clock.monotonic_us() + HEAL_PAUSE_US;
+                let failures = self.heal_failures.fetch_add(1, Ordering::Relaxed) + 1;
+                let at = self.clock.monotonic_us() + pause_us(failures);
                 self.heal_at_us.store(at, Ordering::Release);
             }
         }
     }
 
+    /// A segment for what is not durable. Where there is not room for one of the usual kind, it has exactly the length
+    /// that the frames take, and what is kept free is there for it.
+    fn take_healing(&self, writer: &mut Writer) -> io::Result<Prepared> {
+        // Compression may shrink this.
+        let frames_bytes = writer.retained.iter().map(Gathered::frames_bytes_max).sum();
+        match self.take_prepared(writer, frames_bytes) {
+            Err(error) if room::is_short(&error) => {
+                let exact = writer::needed_bytes(writer.undurable_frames_bytes(&self.options));
+                self.make_segment(writer, Size { usual: exact, least: exact, kept: 0 })
+            }
+            taken => taken,
+        }
+    }
+
     fn heal_locked(&self, writer: &mut Writer) -> io::Result<()> {
+        if let Some(beginning) = writer.beginning.take() {
+            return self.begin_late(writer, beginning);
+        }
         self.roll_wanted.store(0, Ordering::Release);
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
         }
-        // Compression may shrink this.
-        let room = writer.retained.iter().map(Gathered::frames_bytes_max).sum();
         let (written, attested) = (writer.written_lsn, writer.attested_lsn);
         writer.written_lsn = writer.durable_lsn;
         let options = &self.options;
         let now_ms = self.clock.unix_ms();
-        let filled =
-            self.begin_next(writer, room, |writer| match writer.write_retained(options, now_ms) {
-                Ok(()) => writer.segment.file.sync(),
-                Err(WriteError::Io(error)) => Err(error),
-                Err(WriteError::Full(_)) => unreachable!("the segment was made big enough"),
-            });
+        let room = if writer.retained.is_empty() { 0 } else { manifest::ROOM_BYTES };
+        let filled = self.take_healing(writer).and_then(|prepared| {
+            self.begin_next(writer, prepared, room, |writer| {
+                match writer.write_retained(options, now_ms) {
+                    Ok(()) => writer.segment.file.sync(),
+                    Err(WriteError::Io(error)) => Err(error),
+                    Err(WriteError::Full(_)) => unreachable!("the segment was made big enough"),
+                }
+            })
+        });
         if let Err(error) = filled {
             (writer.written_lsn, writer.attested_lsn) = (written, attested);
             return Err(error);
@@ -408,23 +462,25 @@ impl Log {
         }
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
-        let size = Writer::next_size(writer.segment.size, &self.options);
+        let usual = Writer::next_size(writer.segment.size, &self.options);
+        let least = room::smallest_bytes(self.options.segment_bytes);
+        let size = Size { usual, least, kept: self.kept_bytes() };
         let spare = writer.spare.take();
         writer.is_preparing = true;
         drop(writer);
         let (disk, dir) = (&*self.disk, &*self.dir);
         let recycled = spare.and_then(|spare| {
-            let recycled = writer::recycle(disk, dir, &spare, sequence, size);
+            let recycled = writer::recycle_within(disk, dir, &spare, sequence, size);
             recycled.inspect_err(|_| self.remove_unlisted(&spare)).ok()
         });
         let prepared = match recycled {
             Some(prepared) => Ok(prepared),
-            None => writer::prepare(disk, dir, sequence, size, true),
+            None => writer::prepare_within(disk, dir, sequence, size, true),
         };
         let mut writer = self.writer.lock();
         writer.is_preparing = false;
         self.prepared.notify_all();
-        *self.prepare_error.lock() = prepared.as_ref().err().map(describe_prepare);
+        self.note_prepared(prepared.as_ref().err());
         match prepared {
             // The current segment may have been left meanwhile for one that was made at once.
             Ok(prepared) if prepared.sequence < writer.segment.sequence => {
@@ -451,7 +507,9 @@ impl Log {
                 return;
             }
             if retry {
-                self.prepare_added.wait_for(&mut held, Duration::from_millis(200));
+                let failures = self.prepare_failures.load(Ordering::Relaxed);
+                let pause = Duration::from_micros(pause_us(failures));
+                self.prepare_added.wait_for(&mut held, pause);
             } else if !self.prepare_wanted.load(Ordering::Acquire) {
                 self.prepare_added.wait(&mut held);
             }
@@ -531,8 +589,4 @@ impl Log {
         }
         true
     }
-}
-
-fn describe_prepare(error: &io::Error) -> String {
-    format!("preparing the next segment failed: {error}")
 }

@@ -1,8 +1,10 @@
 //! The segment that is being written, and what must be kept until it is durable.
 
+use super::beginning::Beginning;
 use super::commit::{self, Commit, Gathered};
 use super::frame::{self, ALIGN, Codec, FrameHeader, FrameKind};
 use super::manifest::{Manifest, SegmentEnd, SegmentLine};
+use super::room::{self, Size};
 use super::segment::{self, Identity, SegmentHeader};
 use super::{Lsn, Options};
 use crate::disk::{Disk, File};
@@ -67,6 +69,8 @@ pub(super) struct Writer {
     pub(super) doubtful: Vec<PathBuf>,
     /// A segment that is not needed any more, whose place on the disk the next one takes.
     pub(super) spare: Option<PathBuf>,
+    /// What is still to be begun, before anything can be written.
+    pub(super) beginning: Option<Box<Beginning>>,
     pub(super) last_time_ms: u64,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
@@ -93,6 +97,7 @@ impl Writer {
             retained: VecDeque::new(),
             doubtful: Vec::new(),
             spare: None,
+            beginning: None,
             last_time_ms,
             scratch: Vec::new(),
             compressed: Vec::new(),
@@ -211,9 +216,24 @@ impl Writer {
         manifest
     }
 
-    /// How big the segment after one of `size` is.
+    /// How big the segment after one of `size` is where there is room.
     pub(super) fn next_size(size: u64, options: &Options) -> u64 {
-        (size * 4).min(options.segment_bytes)
+        (size * 4).max(FIRST_SEGMENT_BYTES).min(options.segment_bytes)
+    }
+
+    /// Exactly what the frames of the commands that are not durable take in a segment that begins with them.
+    pub(super) fn undurable_frames_bytes(&self, options: &Options) -> u64 {
+        let (mut lsn, mut bytes, mut compressed) = (self.durable_lsn, 0, Vec::new());
+        let start = self.retained.partition_point(|gathered| gathered.end_lsn() <= lsn);
+        for gathered in self.retained.range(start..) {
+            while let Some((_, raw)) = gathered.next_frame(lsn) {
+                let (_, stored) =
+                    commit::compress(raw, options.compression_bytes_min, &mut compressed);
+                bytes += frame::frame_bytes(stored.len() as u64);
+                lsn += raw.len() as u64;
+            }
+        }
+        bytes
     }
 }
 
@@ -263,6 +283,34 @@ pub(super) fn put_frame(
 /// The length of a segment that has to hold `bytes`: a multiple of this, so that one which was cut is recognised.
 const SIZE_UNIT: u64 = 4096;
 
+/// How long a segment is that has room for frames of so many bytes and a marker.
+pub(super) fn needed_bytes(frames_bytes: u64) -> u64 {
+    let marker = frame::HEADER_BYTES as u64;
+    (segment::HEADER_BYTES as u64 + frames_bytes + marker).next_multiple_of(SIZE_UNIT)
+}
+
+/// As [`prepare`], with a length that fits.
+pub(super) fn prepare_within(
+    disk: &dyn Disk,
+    dir: &Path,
+    sequence: u64,
+    mut size: Size,
+    zeroed: bool,
+) -> io::Result<Prepared> {
+    loop {
+        let fits = size.within(disk.free_bytes(dir)?)?;
+        let prepared = prepare(disk, dir, sequence, fits, zeroed);
+        // Others take room too, and a quota is not known before.
+        match prepared.as_ref().err().filter(|error| room::is_short(error)) {
+            Some(_) => match size.below(fits) {
+                Some(smaller) => size = smaller,
+                None => return prepared,
+            },
+            None => return prepared,
+        }
+    }
+}
+
 /// Creates, reserves and zeroes a segment file, and makes that and its name durable.
 ///
 /// The zeros cost a write of the whole segment, in the background, and halve what every later sync
@@ -282,8 +330,21 @@ pub(super) fn prepare(
     make_ready(disk, dir, &path, file, sequence, size, zeroed)
 }
 
-/// The same in the place of a segment that nobody needs: its space on the disk is there already.
-pub(super) fn recycle(
+/// As [`prepare`] with a length that fits, in the place of a segment that nobody needs: its space on the disk is there
+/// already.
+pub(super) fn recycle_within(
+    disk: &dyn Disk,
+    dir: &Path,
+    spare: &Path,
+    sequence: u64,
+    size: Size,
+) -> io::Result<Prepared> {
+    let has = disk.open_to_read(spare)?.len()?;
+    let size = size.within(disk.free_bytes(dir)?.saturating_add(has))?;
+    recycle(disk, dir, spare, sequence, size)
+}
+
+fn recycle(
     disk: &dyn Disk,
     dir: &Path,
     spare: &Path,

@@ -16,6 +16,10 @@ use std::io;
 pub const INDEX_FIELD: &str = "mainstay-blocks";
 /// A block is cut before it gets longer than this, unless a single record is.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
+/// A block with so many keys has none that stands out, so that others may be taken to be like them.
+const ORDINARY_KEYS: u32 = 16;
+/// So many bytes of ordinary keys are enough to judge by.
+const JUDGED_BYTES: u64 = 4 << 20;
 /// The opcode of an auxiliary field.
 const AUX: u8 = 250;
 /// Bytes of a block in the index.
@@ -106,6 +110,8 @@ pub struct FileWriter {
     /// How many of these are whole records, and how many records that is.
     whole_bytes: usize,
     whole_keys: u32,
+    /// Bytes and keys of blocks that have no key that stands out.
+    ordinary: (u64, u64),
     sum: Checksum,
     packer: Packer,
     packed: Vec<u8>,
@@ -132,6 +138,7 @@ impl FileWriter {
             block: OpenBlock::default(),
             whole_bytes: head.len(),
             whole_keys: 0,
+            ordinary: (0, 0),
             pending: head,
             sum: Checksum::new(),
             packer: Packer::default(),
@@ -231,15 +238,36 @@ impl FileWriter {
         if self.block.written == 0 {
             return Ok(());
         }
-        let next = OpenBlock {
-            offset: self.block.offset + self.block.written,
-            db: self.block.db,
-            ..OpenBlock::default()
-        };
+        let next_offset = self.block.offset + self.block.written;
+        let next = OpenBlock { offset: next_offset, db: self.block.db, ..OpenBlock::default() };
         let OpenBlock { offset, db, sum, .. } = std::mem::replace(&mut self.block, next);
         let keys = std::mem::take(&mut self.whole_keys);
+        if keys >= ORDINARY_KEYS {
+            self.ordinary.0 += next_offset - offset;
+            self.ordinary.1 += u64::from(keys);
+        }
         self.blocks.push(Block { offset, db, keys, checksum: sum.finalize() });
         Ok(())
+    }
+
+    /// About how many bytes are still to be written, if the keys to come are like those that were; those that stood out
+    /// do not count.
+    pub fn bytes_left(&self) -> u64 {
+        let (bytes, keys) = self.ordinary;
+        let left = self.counts.iter().map(|(count, done)| count.keys.saturating_sub(*done));
+        let left_bytes =
+            u128::from(left.sum::<u64>()) * u128::from(bytes) / u128::from(keys.max(1));
+        u64::try_from(left_bytes).unwrap_or(u64::MAX).saturating_add(self.pending.len() as u64)
+    }
+
+    /// Whether enough was written for [`FileWriter::bytes_left`] to be about right.
+    pub fn can_judge(&self) -> bool {
+        self.ordinary.0 >= JUDGED_BYTES
+    }
+
+    /// How many bytes were written.
+    pub fn bytes_written(&self) -> u64 {
+        self.block.offset + self.block.written
     }
 
     /// Ends the file, with the index of its blocks if `indexed`.

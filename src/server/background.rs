@@ -494,7 +494,7 @@ fn is_rewrite_due(shared: &Shared) -> bool {
     };
     let (base_bytes, bytes) = log.base_bytes();
     percentage > 0
-        && !log.is_refusing()
+        && !log.has_failed()
         && bytes >= min_bytes
         && (bytes - base_bytes) as u128 * 100 >= base_bytes as u128 * percentage as u128
 }

@@ -65,10 +65,12 @@ pub fn enter_data_dir(config: &mut Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// Ignores the signals that Redis survives, which would end the process without a clean close: that of a
-/// terminal that is closed, that of a reader that is gone, and those that make Redis show its stacks.
+/// Ignores signals that would end the process without a clean close: those that Redis survives, of a terminal that is
+/// closed, of a reader that is gone, and those that make it show its stacks; and that of a file which would be longer
+/// than is allowed, which is an error of the write as well.
 pub fn ignore_signals() {
-    for signal in [libc::SIGHUP, libc::SIGPIPE, libc::SIGUSR2, libc::SIGALRM] {
+    let ignored = [libc::SIGHUP, libc::SIGPIPE, libc::SIGUSR2, libc::SIGALRM, libc::SIGXFSZ];
+    for signal in ignored {
         // SAFETY: the signals exist and can be ignored, so that the call cannot fail; no handler is installed
         // that could run code of ours.
         unsafe { libc::signal(signal, libc::SIG_IGN) };

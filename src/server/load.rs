@@ -298,16 +298,24 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
     );
     if let Some(unclean) = &recovery.unclean {
         let process = unclean.process.trim();
+        let outcome = match recovery.not_begun {
+            None => "have been made durable",
+            Some(_) => "will be made durable once there is room",
+        };
         log_warning!(
             "The last server (process {process}) did not close the log; {} bytes of commands that \
-             were written but not known to be durable have been made durable",
+             were written but not known to be durable {outcome}",
             unclean.secured_bytes
         );
     }
     if let Some(cut) = &recovery.cut {
+        let place = match &cut.set_aside {
+            Some(path) => format!("set aside in {}", path.display()),
+            None => "to be set aside once there is room".to_owned(),
+        };
         log_warning!(
             "{} ended in an unfinished write and was cut at offset {} (LSN {}): {}. Behind the cut \
-             lay {} bytes with {} whole frame headers, {:.3} seconds; set aside in {}. None of it \
+             lay {} bytes with {} whole frame headers, {:.3} seconds; {place}. None of it \
              was known to be durable",
             cut.file,
             cut.offset,
@@ -315,8 +323,14 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
             cut.damage,
             cut.bytes,
             cut.frames,
-            cut.span_ms as f64 / 1000.0,
-            cut.set_aside.display()
+            cut.span_ms as f64 / 1000.0
+        );
+    }
+    if let Some(cause) = &recovery.not_begun {
+        let durable_lsn = log.map_or(0, Log::durable_lsn);
+        log_warning!(
+            "Writing cannot begin: {cause}. Until there is room, writes are refused, and so are reads of \
+             keys that were last written above LSN {durable_lsn}, which is not known to be durable"
         );
     }
     for lost in &recovery.lost {

@@ -22,7 +22,7 @@ fn more_clients_than_maxclients_are_told_why() {
 #[test]
 fn maxclients_is_lowered_to_what_the_limit_of_open_files_allows() {
     let mut setup = Setup::new(&["--log-segment-size", "64kb"]);
-    setup.limit_files(256);
+    setup.limit_open_files(256);
     let server = setup.start();
     let mut first = server.client();
     let max: usize = info(&mut first, "maxclients").parse().unwrap();
@@ -42,7 +42,7 @@ fn maxclients_is_lowered_to_what_the_limit_of_open_files_allows() {
 #[test]
 fn the_log_rolls_and_is_rewritten_while_clients_have_all_descriptors() {
     let mut setup = Setup::new(&["--log-segment-size", "64kb"]);
-    setup.limit_files(256);
+    setup.limit_open_files(256);
     let server = setup.start();
     let mut client = server.client();
     let max: usize = info(&mut client, "maxclients").parse().unwrap();
@@ -68,7 +68,7 @@ fn the_log_rolls_and_is_rewritten_while_clients_have_all_descriptors() {
 #[test]
 fn a_server_without_descriptors_for_clients_does_not_start() {
     let mut setup = Setup::new(&[]);
-    setup.limit_files(64);
+    setup.limit_open_files(64);
     let log = setup.start_refused();
     assert!(log.contains("the limit of 64 open files leaves none for clients"), "{log}");
 }

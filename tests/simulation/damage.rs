@@ -197,7 +197,7 @@ fn a_killed_log_cut_anywhere_starts_with_a_prefix_and_says_what_was_behind() {
                     assert_eq!((cut.offset, cut.lsn), (end, lsn), "{what}");
                     assert_eq!(cut.bytes, count as u64, "{what}");
                     assert!(cut.frames <= 1, "{what}");
-                    let aside = disk.contents(&cut.set_aside).unwrap();
+                    let aside = disk.contents(cut.set_aside.as_ref().unwrap()).unwrap();
                     assert_eq!(aside, behind[..count], "{what}");
                     let timeline = engine.log().unwrap().timeline();
                     assert_eq!(timeline.begin_lsn, lsn, "{what}: a new history begins here");

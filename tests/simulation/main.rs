@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod failures;
 mod retention;
+mod room;
 mod starts;
 mod world;
 

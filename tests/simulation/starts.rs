@@ -2,13 +2,16 @@
 
 use super::crash::Crash;
 use super::failures::{fail_some, injected};
-use super::world::{Config, Model, World, check_no_strays, clock, digest, dir, open};
+use super::world::{Config, Model, World, check_no_strays, clock, digest, dir, execute, open};
 use mainstay::disk::sim::{Operation, Snapshot};
 use mainstay::disk::{Disk, SimDisk};
+use mainstay::engine::{Engine, Session};
 use mainstay::env::seeded_random;
-use mainstay::log::manifest::{Manifest, NAME, RetiredFile, RetiredLine, SegmentEnd, SegmentLine};
+use mainstay::log::manifest::{
+    Manifest, NAME, RetiredFile, RetiredLine, SegmentEnd, SegmentLine, TEMPORARY_NAME,
+};
 use mainstay::log::segment::{Identity, segment_name};
-use mainstay::log::{Durability, Lost, Retention, SalvageWriter, Timeline, TimelineId, View};
+use mainstay::log::{Durability, Lost, Lsn, Retention, SalvageWriter, Timeline, TimelineId, View};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -140,8 +143,11 @@ fn a_start_on_a_full_disk_takes_no_room() {
             let disk = snapshot.after_kill();
             let (before, used) = (files(&disk), disk.used_bytes());
             disk.set_quota(Some(used + room));
-            if open(&disk, &clock(), Config::new(7, Durability::Always).options(), 1).is_ok() {
-                continue;
+            match open(&disk, &clock(), Config::new(7, Durability::Always).options(), 1) {
+                Ok((engine, _)) if !engine.log().unwrap().has_failed() => continue,
+                // Without data there is nothing to serve.
+                Ok((_, recovery)) => assert!(number > 0 && recovery.not_begun.is_some()),
+                Err(error) => assert!(number == 0 && error.is_short_of_room(), "{error}"),
             }
             fails += 1;
             assert!(disk.used_bytes() <= used, "{number}, {room}");
@@ -153,6 +159,164 @@ fn a_start_on_a_full_disk_takes_no_room() {
     }
 }
 
+/// What a key's value is answered with.
+fn get(engine: &Engine, db: usize, key: &str) -> String {
+    let (mut guard, mut session) = (engine.lock(), Session::default());
+    execute(&mut guard, &mut session, &["SELECT", &db.to_string()]);
+    let (_, reply) = execute(&mut guard, &mut session, &["GET", key]);
+    String::from_utf8(reply).unwrap()
+}
+
+/// Asserts that of every key what was durable at `durable` is shown, and nothing else is. Gives how many were refused.
+fn check_shown(engine: &Engine, model: &Model, durable: Lsn, what: &str) -> usize {
+    let mut refused = 0;
+    for ((db, key), changed) in &model.changed {
+        let found = get(engine, *db, key);
+        if *changed > durable {
+            assert!(found.starts_with("-MISCONF"), "{what}: {key} in {db}: {found}");
+            refused += 1;
+            continue;
+        }
+        match model.value(*db, key) {
+            Some(value) => {
+                let value = String::from_utf8_lossy(value).into_owned();
+                assert!(found.contains(&value), "{what}: {key} in {db}: {found}");
+            }
+            None => assert_eq!(found, "$-1\r\n", "{what}: {key} in {db}"),
+        }
+    }
+    refused
+}
+
+/// A world that was killed with something in its log that is not known to be durable, and its disk, on which there is
+/// no room beside what the manifest lists.
+fn killed_on_a_full_disk(seed: u64, durability: Durability, unfinished: bool) -> (World, SimDisk) {
+    let mut world = World::new(Config::new(seed, durability));
+    world.run(120);
+    while world.log.drained_lsn() < world.model.lock().lsn()
+        || world.log.durable_lsn() == world.log.drained_lsn()
+    {
+        world.step();
+    }
+    let disk = world.disk.snapshot().after_kill();
+    let manifest = Manifest::load(&disk, dir()).unwrap();
+    let listed: Vec<String> = manifest.all_names().chain([NAME.to_owned()]).collect();
+    for name in files(&disk).iter().filter(|name| !listed.contains(name)) {
+        disk.remove(&dir().join(name)).unwrap();
+    }
+    if unfinished {
+        let path = dir().join(segment_name(manifest.segments.last().unwrap().sequence));
+        let mut bytes = disk.contents(&path).unwrap();
+        let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 64;
+        if end < bytes.len() {
+            bytes[end] = 1;
+            disk.put(&path, &bytes);
+        }
+    }
+    disk.set_quota(Some(disk.used_bytes()));
+    (world, disk)
+}
+
+#[test]
+fn a_start_on_a_full_disk_serves_what_is_durable_and_begins_once_there_is_room() {
+    let mut refused = 0;
+    for seed in 0..12 {
+        let modes = [Durability::Always, Durability::EverySec, Durability::No];
+        let durability = modes[seed as usize % 3];
+        let (before, disk) = killed_on_a_full_disk(300 + seed, durability, seed % 2 == 0);
+        let what = format!("seed {seed}, {durability:?}");
+        let killed = disk.snapshot();
+        let (engine, recovery) = open(&disk, &before.clock, before.config.options(), 1).unwrap();
+        let cause = recovery.not_begun.unwrap_or_else(|| panic!("{what}: it has begun"));
+        assert!(cause.contains("No space left on device"), "{what}: {cause}");
+        let (log, model) = (engine.log().unwrap(), before.model.lock().clone());
+        let (durable, lsn) = (log.durable_lsn(), recovery.lsn);
+        assert_eq!(lsn, model.lsn(), "{what}");
+        assert!(durable <= before.log.durable_lsn(), "{what}: nothing attests more");
+        let operations = disk.operations();
+        refused += check_shown(&engine, &model, durable, &what);
+        // It is tried again, and writes are refused; nothing changes.
+        let mut world =
+            World::with(before.config.clone(), disk.clone(), before.clock.clone(), engine, model);
+        for _ in 0..10 {
+            world.pass(1_000_000);
+            let mut session = Session::default();
+            let (_, reply) = execute(&mut world.engine.lock(), &mut session, &["SET", "k", "v"]);
+            assert!(reply.starts_with(b"-MISCONF"), "{what}");
+        }
+        assert!(log.stats().failures > 3, "{what}: it is not tried again");
+        assert!(world.compact_alone().is_err(), "{what}");
+        assert!(log.forget_retired().is_ok() && matches!(log.compress_retired(), Ok(None)));
+        assert_eq!(disk.operations(), operations, "{what}: something was changed");
+        let model = world.model.lock().clone();
+        assert!(check_shown(&world.engine, &model, durable, &what) <= model.changed.len());
+
+        // With room it begins, whatever crashes come in between.
+        let snapshots = Arc::new(Mutex::new(vec![killed]));
+        let seen = snapshots.clone();
+        disk.observe(move |_, disk| seen.lock().push(disk.snapshot()));
+        disk.set_quota(None);
+        world.pass(2_000_000);
+        disk.observe(|_, _| {});
+        assert_eq!(log.refusal(), None, "{what}");
+        assert_eq!((log.durable_lsn(), log.appended_lsn()), (lsn, lsn), "{what}");
+        assert_eq!(check_shown(&world.engine, &model, lsn, &what), 0);
+        check_no_strays(&disk, &what);
+        let snapshots = std::mem::take(&mut *snapshots.lock());
+        assert!(snapshots.len() > 8, "{what}");
+        for (index, snapshot) in snapshots.iter().enumerate() {
+            for crash in [Crash::Kill, Crash::LosesAll, Crash::KeepsAll, Crash::Random(seed)] {
+                let disk = crash.disk(snapshot);
+                let (engine, recovery) =
+                    open(&disk, &world.clock, world.config.options(), 900 + seed).unwrap();
+                let found = digest(engine.lock().keyspace());
+                assert_eq!(model.digest_at(recovery.lsn), Some(found), "{what}, {index}");
+                assert!(recovery.lsn >= durable, "{what}, {index}, {crash:?}");
+                assert!(crash != Crash::Kill || recovery.lsn == lsn, "{what}, {index}");
+            }
+        }
+        let units = world.model.lock().units.len();
+        world.run(units + 20);
+        world.sync();
+        let lsn = world.log.durable_lsn();
+        let world = world.restarted(Crash::LosesAll.disk(&disk.snapshot()), 800 + seed);
+        assert_eq!(world.log.durable_lsn(), lsn, "{what}");
+    }
+    assert!(refused > 0, "nothing was written that is not known to be durable");
+}
+
+#[test]
+fn a_beginning_whose_manifest_may_be_in_force_is_tried_again_beside_it() {
+    for first in 0..3 {
+        let (before, disk) = killed_on_a_full_disk(320 + first, Durability::EverySec, true);
+        let (engine, recovery) = open(&disk, &before.clock, before.config.options(), 1).unwrap();
+        assert!(recovery.not_begun.is_some());
+        let model = before.model.lock().clone();
+        let mut world =
+            World::with(before.config.clone(), disk.clone(), before.clock.clone(), engine, model);
+        disk.set_quota(None);
+        // The rename or what makes it durable fails, more and more often.
+        let mut left = first + 1;
+        let mut written = false;
+        disk.inject(move |operation| match operation {
+            Operation::Sync(path) if path.ends_with(TEMPORARY_NAME) => {
+                written = true;
+                None
+            }
+            Operation::Rename(_) | Operation::SyncDir if written && left > 0 => {
+                left -= 1;
+                Some(injected())
+            }
+            _ => None,
+        });
+        (0..10).for_each(|_| world.pass(2_000_000));
+        assert_eq!(world.log.refusal(), None, "{first}");
+        assert_eq!(world.log.durable_lsn(), recovery.lsn, "{first}");
+        check_no_strays(&disk, &first);
+        world.restarted(Crash::LosesAll.disk(&disk.snapshot()), 850 + first);
+    }
+}
+
 #[test]
 fn a_start_has_the_room_of_what_a_crash_left_behind() {
     for snapshot in &left_behind()[1..] {
@@ -161,7 +325,8 @@ fn a_start_has_the_room_of_what_a_crash_left_behind() {
         disk.put(&dir().join(segment_name(9_999)), &[0; 64 << 10]);
         disk.set_quota(Some(disk.used_bytes()));
         let options = Config::new(7, Durability::Always).options();
-        open(&disk, &clock(), options, 1).unwrap_or_else(|error| panic!("{error}"));
+        let (engine, _) = open(&disk, &clock(), options, 1).unwrap();
+        assert_eq!(engine.log().unwrap().refusal(), None);
         check_no_strays(&disk, &"on a full disk");
     }
 }

@@ -207,7 +207,7 @@ pub struct Model {
     values: Values,
     pub digest: u64,
     /// The LSN behind the last change of each key, deletions included.
-    changed: BTreeMap<(usize, String), Lsn>,
+    pub changed: BTreeMap<(usize, String), Lsn>,
     pub units: Vec<Unit>,
     pub known: Vec<Known>,
     /// Times without a sync that ends soon, because one takes long or the log has failed: when each
@@ -296,6 +296,11 @@ impl Model {
             }
         }
         model
+    }
+
+    /// The value of a key.
+    pub fn value(&self, db: usize, key: &str) -> Option<&[u8]> {
+        self.values.get(&(db, key.to_owned())).map(|(value, _)| &value[..])
     }
 
     /// The LSN behind the last unit.

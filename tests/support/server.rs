@@ -1,8 +1,9 @@
 //! A server in a temporary directory.
 
 use super::{Client, PATIENCE, eventually, free_port, info};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -25,6 +26,11 @@ pub fn run_to_end(dir: &Path, arguments: &[&str]) -> Output {
     child.wait_with_output().expect("its output")
 }
 
+/// The highest that is allowed stays, so that it can be raised again.
+fn soft_limit(current: Option<u64>) -> Rlimit {
+    Rlimit { current, maximum: getrlimit(Resource::Fsize).maximum }
+}
+
 /// How a server is started. Everything happens inside a directory of its own.
 pub struct Setup {
     home: tempfile::TempDir,
@@ -35,6 +41,7 @@ pub struct Setup {
     trace: Option<PathBuf>,
     file: Option<String>,
     files_max: Option<u32>,
+    file_bytes_max: Option<u64>,
 }
 
 impl Setup {
@@ -50,6 +57,7 @@ impl Setup {
             trace: None,
             file: None,
             files_max: None,
+            file_bytes_max: None,
         }
     }
 
@@ -85,8 +93,13 @@ impl Setup {
     }
 
     /// From the next start on, the server may have so many files open.
-    pub fn limit_files(&mut self, max: u32) {
+    pub fn limit_open_files(&mut self, max: u32) {
         self.files_max = Some(max);
+    }
+
+    /// No file that a server writes becomes longer, as if the disk had no room for it.
+    pub fn limit_files(&mut self, bytes_max: Option<u64>) {
+        self.file_bytes_max = bytes_max;
     }
 
     /// Starts are traced, with this manipulation of system calls (`strace -e inject=…`).
@@ -132,6 +145,12 @@ impl Setup {
         command.arg("--port").arg(port.to_string()).arg("--dir").arg(self.dir());
         command.args(&self.directives).current_dir(self.home()).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(bytes_max) = self.file_bytes_max {
+            let limit = soft_limit(Some(bytes_max));
+            let set = move || Ok(setrlimit(Resource::Fsize, limit)?);
+            // SAFETY: between fork and exec it makes one system call and allocates nothing.
+            unsafe { command.pre_exec(set) };
+        }
         command
     }
 
@@ -215,6 +234,14 @@ impl Server {
             self.readers.drain(..).for_each(|reader| reader.join().expect("read"));
             Some(Err(self.log()))
         })
+    }
+
+    /// Lifts the limit of [`Setup::limit_files`].
+    pub fn unlimit_files(&self) {
+        let pid = Pid::from_raw(self.pid()).expect("a process");
+        let maximum = getrlimit(Resource::Fsize).maximum;
+        let limit = Rlimit { current: maximum, maximum };
+        prlimit(Some(pid), Resource::Fsize, limit).expect("it may be raised");
     }
 
     /// The server's process, which is not our child when it is traced.

@@ -150,6 +150,9 @@ fn open(
     let opened = Engine::open_watched(machine(), dir, DATABASES, settings, options, &progress);
     let (engine, recovery) = opened.map_err(Failure::new)?;
     drop(following);
+    if let Some(cause) = &recovery.not_begun {
+        return Err(Failure::new(cause));
+    }
     match engine.log() {
         Some(log) => Ok((engine, log, recovery)),
         None => unreachable!("an engine that was opened has a log"),
@@ -203,7 +206,7 @@ fn remarks(recovery: &Recovery) -> Vec<String> {
             cut.lsn,
             cut.damage,
             bytes(cut.bytes),
-            cut.set_aside.display()
+            cut.set_aside.as_deref().unwrap_or(Path::new("no file")).display()
         ));
     }
     remarks.extend(source::lost_remarks(recovery));

@@ -1,0 +1,332 @@
+//! Beginning to write behind what a start has read: a segment of its own, and the manifest that lists it.
+//!
+//! Where the disk has no room for that, the log is there all the same, in the failed state: what is known to be
+//! durable is served, and healing is to begin. Until that succeeds, nothing in the directory changes.
+
+use super::frame::{self, FrameDamage};
+use super::manifest::Manifest;
+use super::open::remove_strays;
+use super::read::Tail;
+use super::reader::FrameReader;
+use super::recovery::{OpenError, disk_error};
+use super::room::{self, NoRoom, Size};
+use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::writer::{self, Segment, WriteError, Writer};
+use super::{Log, Lsn, NOTHING, Options, Shape};
+use crate::disk::{Disk, File};
+use crate::env::{Clock, Random};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Where a log begins to write.
+pub(super) struct Place<'a> {
+    pub(super) disk: &'a dyn Disk,
+    pub(super) dir: &'a Path,
+    pub(super) options: &'a Options,
+    pub(super) clock: &'a dyn Clock,
+}
+
+/// What a start has read and goes on from. It can be tried any number of times.
+pub(super) struct Beginning {
+    /// The one in force, with the timeline that begins now.
+    pub(super) manifest: Manifest,
+    /// The open segment's, unless the data set was closed.
+    pub(super) tail: Option<Tail>,
+    /// Behind the last command.
+    pub(super) lsn: Lsn,
+    /// Of the new segment.
+    pub(super) sequence: u64,
+    /// Whether the last segment holds a frame that is no marker.
+    pub(super) holds_frames: bool,
+    pub(super) last_time_ms: u64,
+}
+
+/// What [`Beginning::begin`] has made. It counts for nothing before the manifest is replaced.
+pub(super) struct Begun {
+    pub(super) writer: Writer,
+    /// Where the bytes are that will be cut off.
+    pub(super) set_aside: Option<PathBuf>,
+}
+
+impl Beginning {
+    /// Begins the segment that the log goes on in, and writes the manifest that will list it. Frames that nobody
+    /// attests to be durable are copied into it and synced before the manifest names it: that they could be read
+    /// proves nothing about the medium.
+    ///
+    /// # Errors
+    /// Those of the disk; nothing that was made is left then.
+    pub(super) fn begin(
+        &mut self,
+        place: &Place<'_>,
+        random: &mut Random,
+    ) -> Result<Begun, OpenError> {
+        let mut made = Vec::new();
+        let begun = self.begin_in(place, random, &mut made);
+        // It would take the next attempt's room. If this fails, the next start does it.
+        begun.inspect_err(|_| made.iter().for_each(|path| drop(place.disk.remove(path))))
+    }
+
+    fn begin_in(
+        &mut self,
+        place: &Place<'_>,
+        random: &mut Random,
+        made: &mut Vec<PathBuf>,
+    ) -> Result<Begun, OpenError> {
+        let path = place.dir.join(segment::segment_name(self.sequence));
+        let mut manifest = self.next_manifest();
+        let copied = self.tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
+        let cut_bytes = self.tail.as_ref().map_or(0, |tail| tail.written_bytes - tail.valid.bytes);
+        let needed = writer::needed_bytes(copied);
+        self.check_room(place, cut_bytes + needed + manifest.encode().len() as u64)
+            .map_err(disk_error("creating", &path))?;
+        let set_aside = match &self.tail {
+            Some(tail) if cut_bytes > 0 => Some(self.set_aside(place, tail, made)?),
+            _ => None,
+        };
+        made.push(path.clone());
+        let first_lsn = self.durable_lsn();
+        // What is kept free is there for this: behind it the old segment is cut, which gives room.
+        let usual = room::smallest_bytes(place.options.segment_bytes);
+        let size = Size { usual, least: needed, kept: 0 };
+        let identity = Identity::random(random);
+        let build = || -> io::Result<Segment> {
+            let prepared =
+                writer::prepare_within(place.disk, place.dir, self.sequence, size, true)?;
+            let header = SegmentHeader {
+                kind: FileKind::Segment,
+                dataset: manifest.dataset,
+                identity,
+                sequence: self.sequence,
+                first_lsn,
+                timeline: manifest.timeline(),
+                created_ms: place.clock.unix_ms().max(0) as u64,
+                preamble: None,
+            };
+            writer::begin_segment(prepared, &header)
+        };
+        let segment = build().map_err(disk_error("creating", &path))?;
+        manifest.segments.push(segment.line(first_lsn));
+        let mut writer =
+            Writer::new(manifest, segment, self.sequence + 1, first_lsn, self.last_time_ms);
+        if let Some(tail) = &mut self.tail {
+            copy_undurable(tail, &mut writer, &path)?;
+        }
+        if copied > 0 {
+            writer.segment.file.sync().map_err(disk_error("syncing", &path))?;
+        }
+        debug_assert_eq!(writer.written_lsn, self.lsn);
+        let written = writer.manifest.write_temporary(place.disk, place.dir, 0);
+        written.map_err(disk_error("replacing the manifest in", place.dir))?;
+        Ok(Begun { writer, set_aside })
+    }
+
+    /// Everything below is attested to be durable.
+    fn durable_lsn(&self) -> Lsn {
+        self.tail.as_ref().map_or(self.lsn, |tail| tail.end.lsn)
+    }
+
+    /// The manifest in which the last segment has its end, before the new one is listed.
+    fn next_manifest(&self) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        if let Some(tail) = &self.tail {
+            let last = manifest.segments.last_mut().expect("a tail is a segment's");
+            last.end = Some(tail.end);
+        }
+        // That it takes no LSN does not make it empty: what a repair lost may be all that it tells.
+        let holds_frames = match &self.tail {
+            Some(tail) => tail.end.bytes > FrameReader::FIRST_OFFSET,
+            None => self.holds_frames,
+        };
+        if !holds_frames {
+            manifest.segments.pop();
+        }
+        // The line of the new segment must have a place.
+        manifest.forget_retired(0, u64::MAX);
+        manifest
+    }
+
+    /// Fails before anything is made if there is less room than it takes.
+    fn check_room(&self, place: &Place<'_>, needed: u64) -> io::Result<()> {
+        let free = place.disk.free_bytes(place.dir)?;
+        if needed > free {
+            return Err(NoRoom { needed, free, kept: 0 }.into());
+        }
+        Ok(())
+    }
+
+    /// Copies the bytes that will be cut off into a file of their own.
+    fn set_aside(
+        &self,
+        place: &Place<'_>,
+        tail: &Tail,
+        made: &mut Vec<PathBuf>,
+    ) -> Result<PathBuf, OpenError> {
+        let sequence = self.manifest.segments.last().expect("a tail is a segment's").sequence;
+        let source_path = place.dir.join(segment::segment_name(sequence));
+        let source = place.disk.open_to_read(&source_path);
+        let source = source.map_err(disk_error("opening", &source_path))?;
+        let path = place.dir.join(format!("cut-{sequence:016}-{}.bin", tail.valid.bytes));
+        made.push(path.clone());
+        let copy = || -> io::Result<()> {
+            let target = place.disk.create(&path)?;
+            let mut buffer = vec![0; 1 << 20];
+            let mut offset = tail.valid.bytes;
+            while offset < tail.written_bytes {
+                let count = buffer.len().min((tail.written_bytes - offset) as usize);
+                // A sector that cannot be read stays zero: it is being set aside, not relied on.
+                if source.read_exact_at(&mut buffer[..count], offset).is_err() {
+                    buffer[..count].fill(0);
+                }
+                target.write_at(&buffer[..count], offset - tail.valid.bytes)?;
+                offset += count as u64;
+            }
+            target.sync()?;
+            place.disk.sync_dir(place.dir)
+        };
+        copy().map_err(disk_error("setting the cut bytes aside in", &path))?;
+        Ok(path)
+    }
+
+    /// What stands for the writer until it has begun, while `stored` is the manifest in force.
+    pub(super) fn writer_until_begun(self, stored: Manifest) -> Writer {
+        let segment = Segment {
+            file: Arc::new(NotBegun),
+            sequence: self.sequence,
+            identity: Identity([0; 16]),
+            size: 0,
+            offset: 0,
+        };
+        let (durable_lsn, next) = (self.durable_lsn(), self.sequence + 1);
+        let mut writer = Writer::new(stored, segment, next, self.lsn, self.last_time_ms);
+        writer.durable_lsn = durable_lsn;
+        writer.beginning = Some(Box::new(self));
+        writer
+    }
+}
+
+/// Copies the frames that nobody attests to be durable.
+fn copy_undurable(tail: &mut Tail, writer: &mut Writer, path: &Path) -> Result<(), OpenError> {
+    let (seed, first_lsn) = (writer.segment.identity.seed(), writer.durable_lsn);
+    for (offset, header) in &tail.undurable {
+        let (old_seed, mut header) = (tail.reader.seed(), *header);
+        let stored = match tail.reader.stored_payload(*offset, &header) {
+            // Read once more, so checked once more: its new checksum would hide a difference.
+            Ok(stored) if frame::checksum(old_seed, stored) == header.payload_checksum => {
+                Ok(stored)
+            }
+            Ok(_) => Err(FrameDamage::Payload),
+            Err(damage) => Err(damage),
+        };
+        let stored = match stored {
+            Ok(stored) => stored,
+            // It could be read a moment ago.
+            Err(damage) => {
+                let source = io::Error::other(damage.to_string());
+                return Err(disk_error("reading again for", path)(source));
+            }
+        };
+        header.payload_checksum = frame::checksum(seed, stored);
+        header.durable_lsn = first_lsn;
+        writer.write_frame(&header, stored).map_err(|error| match error {
+            WriteError::Io(error) => disk_error("writing", path)(error),
+            WriteError::Full(_) => unreachable!("the segment was made big enough"),
+        })?;
+    }
+    Ok(())
+}
+
+/// Replaces the manifest by the one that [`Beginning::begin`] has written. If that fails nobody knows which is in
+/// force, so the files of both stay.
+pub(super) fn put_in_force(place: &Place<'_>, writer: &mut Writer) -> Result<(), OpenError> {
+    let replaced = Manifest::replace(place.disk, place.dir);
+    replaced.map_err(disk_error("replacing the manifest in", place.dir))?;
+    writer.durable_lsn = writer.written_lsn;
+    writer.durable_offset = writer.segment.offset;
+    // What was copied is acknowledged data from now on, and damage to it no torn tail.
+    match writer.write_marker() {
+        Err(WriteError::Io(error)) => {
+            let path = place.dir.join(segment::segment_name(writer.segment.sequence));
+            Err(disk_error("writing", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Log {
+    /// Tries once more to begin.
+    pub(super) fn begin_late(
+        &self,
+        writer: &mut Writer,
+        mut beginning: Box<Beginning>,
+    ) -> io::Result<()> {
+        let (disk, dir) = (&*self.disk, &*self.dir);
+        let place = Place { disk, dir, options: &self.options, clock: &*self.clock };
+        let begun = beginning.begin(&place, &mut self.random.lock());
+        let mut new = match begun {
+            Ok(begun) => begun.writer,
+            Err(error) => {
+                writer.beginning = Some(beginning);
+                return Err(io::Error::other(error));
+            }
+        };
+        if let Err(error) = put_in_force(&place, &mut new) {
+            // What was made now may be what a start needs.
+            beginning.sequence += 1;
+            writer.beginning = Some(beginning);
+            return Err(io::Error::other(error));
+        }
+        new.next_sequence = new.next_sequence.max(writer.next_sequence);
+        *writer = new;
+        *self.shape.lock() = Shape::of(&writer.manifest);
+        self.segment_bytes.store(writer.segment.offset, Ordering::Relaxed);
+        self.drained.store(writer.written_lsn, Ordering::Release);
+        self.durable.store(writer.durable_lsn, Ordering::Release);
+        let oldest = self.commit.lock().first_us().unwrap_or(NOTHING);
+        self.oldest_us.store(oldest, Ordering::Release);
+        // What cannot be removed now goes at the next start.
+        let _ = remove_strays(disk, dir, &writer.manifest);
+        self.kick_compression();
+        Ok(())
+    }
+}
+
+/// The file of a log that has not begun to write.
+struct NotBegun;
+
+impl NotBegun {
+    fn refuse<T>() -> io::Result<T> {
+        Err(io::Error::other("the log has not begun to write"))
+    }
+}
+
+impl File for NotBegun {
+    fn len(&self) -> io::Result<u64> {
+        Self::refuse()
+    }
+
+    fn modified_ns(&self) -> io::Result<i64> {
+        Self::refuse()
+    }
+
+    fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Self::refuse()
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+        Self::refuse()
+    }
+
+    fn allocate(&self, _: u64) -> io::Result<()> {
+        Self::refuse()
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Self::refuse()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Self::refuse()
+    }
+}
