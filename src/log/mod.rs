@@ -38,7 +38,8 @@ mod writer;
 
 pub use base::BaseWriter;
 pub use begin::{Left, begin};
-pub use compact::Retention;
+use compact::Keeping;
+pub use compact::{Forgotten, Retention};
 pub use frame::Lost;
 pub use open::{LOCK_NAME, attach, check_free, holds_data, reread};
 pub use rebuilt::Told;
@@ -287,7 +288,9 @@ pub struct Log {
     prepare_wanted: AtomicBool,
     /// A preparation has ended; goes with the writer's lock.
     prepared: Condvar,
-    retention: Mutex<Retention>,
+    retention: Mutex<Keeping>,
+    /// Retired files that were removed, until somebody reports it.
+    forgotten: Mutex<Option<Forgotten>>,
     /// Why the next segment cannot be prepared; only once it is needed is that a failure.
     prepare_error: Mutex<Option<String>>,
     failure: Mutex<Option<Failure>>,

@@ -211,6 +211,8 @@ pub struct Loaded {
     pub file: Option<PathBuf>,
     /// One line for each directive that was given another value than its default and has no effect.
     pub notes: Vec<String>,
+    /// Whether a line says how long the log keeps files that were replaced.
+    pub retention_given: bool,
 }
 
 /// Reads a whole configuration. Nothing but the files is touched: no directory is entered and no log
@@ -245,7 +247,9 @@ pub fn load(sources: &Sources, stdin: &mut dyn Read) -> Result<Loaded, LoadError
             notes.push(format!("'{} {value}' has no effect: {reason}", directive.name));
         }
     }
-    Ok(Loaded { config: loader.config, file, notes })
+    let retention = ["log-retention-time", "log-retention-size"];
+    let retention_given = retention.iter().any(|name| loader.seen.contains(name));
+    Ok(Loaded { config: loader.config, file, notes, retention_given })
 }
 
 /// Reads a configuration from text alone, as if it were a file.
