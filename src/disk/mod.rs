@@ -7,7 +7,7 @@
 mod real;
 pub mod sim;
 
-pub use real::RealDisk;
+pub use real::{RealDisk, set_umask};
 pub use sim::SimDisk;
 
 use std::io;

@@ -107,6 +107,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let started = Instant::now();
     // Before anything is begun that a signal could leave half done; a process in the background inherits it.
     daemon::ignore_signals();
+    crate::disk::set_umask(loaded.config.umask);
     daemon::enter_data_dir(&mut loaded.config)?;
     let config = loaded.config;
     logger::init(&config)?;

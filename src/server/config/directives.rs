@@ -360,6 +360,7 @@ directives! {
     // Data and durability.
     "databases" => databases: i32 = 16, int(1, INT_MAX), IMMUTABLE, Works;
     "dir" => dir: DataDir = DataDir(DataDir::DEFAULT.into()), SPECIAL, Flags::PROTECTED.with(Flags::PINNED), Works;
+    "umask" => umask: u32 = 0o077, Kind::Octal { max: 0o077 }, IMMUTABLE, Works;
     "appendonly" => appendonly: bool = true, BOOL, Flags::END_PROTECTED, Works, Effect::Appendonly;
     "appendfsync" => appendfsync: AppendFsync = AppendFsync::Always, CHOICE, MUTABLE, Works, Effect::Appendfsync;
     "log-segment-size" => log_segment_size: u64 = 64 * MIB, memory(64 * KIB, 64 * GIB), IMMUTABLE, Works;
