@@ -214,7 +214,7 @@ impl Log {
         check: &mut dyn Replay,
     ) -> io::Result<()> {
         let writer = self.writer.lock();
-        base.written_by(writer.last_time_ms);
+        base.written_by(writer.time.last_ms());
         let manifest = writer.manifest.clone();
         drop(writer);
         let end_lsn = manifest.segments.last().map_or(0, |segment| segment.first_lsn);

@@ -32,6 +32,7 @@ mod salvage;
 pub mod scan;
 pub mod segment;
 mod stats;
+mod time;
 mod view;
 mod worker;
 mod writer;
@@ -570,7 +571,7 @@ impl Log {
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
         }
-        let result = writer.write_retained(&self.options, self.clock.unix_ms());
+        let result = writer.write_retained(&self.options, &*self.clock);
         self.drained.store(writer.written_lsn, Ordering::Release);
         let used = writer.segment.offset;
         self.segment_bytes.store(used, Ordering::Relaxed);

@@ -271,6 +271,45 @@ fn a_base_of_a_compaction_that_failed_goes_with_the_retired_files() {
     });
 }
 
+/// When the frames in the last segment were written.
+fn frame_times(disk: &SimDisk) -> Vec<u64> {
+    let manifest = Manifest::load(disk, dir()).expect("there is one");
+    let line = manifest.segments.last().expect("there is one");
+    let file = disk.open(&dir().join(segment::segment_name(line.sequence))).unwrap();
+    let len = file.len().unwrap();
+    let mut reader = FrameReader::new(file, len, line.identity.seed());
+    let (mut offset, mut times) = (FrameReader::FIRST_OFFSET, Vec::new());
+    while let Ok(frame) = reader.frame(offset, &mut Vec::new()) {
+        times.push(frame.time_ms);
+        offset += frame.frame_bytes();
+    }
+    times
+}
+
+#[test]
+fn moments_within_an_hour_that_the_clock_was_set_ahead_for_a_while_can_be_told_apart() {
+    let config = Config { segment_bytes: 1 << 20, ..Config::new(62, Durability::Always) };
+    let mut world = World::new(config);
+    fill(&mut world, 1, 10);
+    world.clock.set_ahead_ms(3_600_000);
+    fill(&mut world, 1, 10);
+    world.clock.set_ahead_ms(0);
+    let ahead = *frame_times(&world.disk).last().unwrap();
+    for minute in 1..=150 {
+        world.pass(60_000_000);
+        if minute == 70 {
+            // A start goes on with the catching up.
+            world = world.restarted(Crash::Kill.disk(&world.disk.snapshot()), 63);
+        }
+        fill(&mut world, 1, 10);
+        let times = frame_times(&world.disk);
+        assert!(times.is_sorted(), "{times:?}");
+        let (last, now) = (*times.last().unwrap(), mainstay::env::Clock::unix_ms(&*world.clock));
+        assert!(last + 60_000 > ahead + minute * 29_900, "minute {minute}: it stands still");
+        assert!(minute < 125 || last.abs_diff(now as u64) < 1000, "minute {minute}: {last}, {now}");
+    }
+}
+
 /// The segment that a retired file is or was.
 fn segment_of(line: &RetiredLine) -> Option<&SegmentLine> {
     match &line.file {
