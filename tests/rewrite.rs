@@ -236,6 +236,45 @@ fn retention_and_the_log_are_ended_only_where_protected_configs_may_be_set() {
 }
 
 #[test]
+fn a_log_that_is_begun_anew_leaves_the_one_before_with_its_moments_whole() {
+    let directives = ["--log-retention-time", "3600", "--enable-protected-configs", "local"];
+    let setup = Setup::new(&directives);
+    let server = setup.start();
+    let mut client = server.client();
+    for round in 0..2 {
+        assert_eq!(client.call(&format!("SET round {round}")), ok());
+        assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+        rewritten(&mut client);
+    }
+    assert_eq!(client.call("SET last 1"), ok());
+    assert_eq!(client.call("CONFIG SET appendonly no"), ok());
+    let bases = files(&setup.log_dir(), "base-");
+    assert_eq!((bases.len(), client.call("FLUSHALL")), (2, ok()));
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("SET new 1"), ok());
+    let kept = files(&setup.dir(), "mainstay.before-");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    server.wait_for_log(&format!("is kept in {}", setup.dir().join(&kept[0]).display()));
+    let kept_dir = setup.dir().join(&kept[0]);
+    assert_eq!(files(&kept_dir, "base-"), bases);
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 1);
+    // What it replaces goes on being kept, and is no room for others.
+    assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+    rewritten(&mut client);
+    server.kill();
+    assert_eq!(setup.start().client().call("KEYS *"), array([bulk("new")]));
+
+    // It is a data set by itself.
+    let other = setup.home().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::rename(&kept_dir, other.join("mainstay")).unwrap();
+    let setup = Setup::new(&["--log-retention-time", "3600"]).data_in(&other);
+    let server = setup.start();
+    assert_eq!(server.client().call("MGET round last"), array([bulk("1"), bulk("1")]));
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 2);
+}
+
+#[test]
 fn without_a_line_that_says_how_long_nothing_that_is_kept_is_removed() {
     let mut setup = Setup::new(&["--log-retention-time", "3600"]);
     let rewrite = |client: &mut Client| {

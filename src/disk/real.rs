@@ -67,8 +67,15 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile(file)))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>> {
         let file = fs::OpenOptions::new().read(true).write(true).open(from)?;
+        if file.metadata()?.nlink() > 1 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         fs::rename(from, to)?;
         rustix::fs::flock(&file, FlockOperation::Unlock)?;
@@ -284,6 +291,12 @@ mod tests {
         let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(held);
+        // Nor is one that bears another name as well, as in a backup of links.
+        let copy = dir.path().join("copy");
+        RealDisk.link(&a, &copy).unwrap();
+        let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        fs::remove_file(&copy).unwrap();
         let recycled = RealDisk.recycle(&a, &b).unwrap();
         recycled.write_at(b"new", 0).unwrap();
         assert_eq!(RealDisk.list(dir.path()).unwrap(), ["b"]);

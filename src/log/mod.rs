@@ -320,6 +320,8 @@ pub struct Log {
     /// What a repair could not save, as the log said when it was opened.
     lost: Vec<Lost>,
     passed_over: u64,
+    /// Where the data set is that this one took the place of, if it is kept.
+    kept_as: Option<PathBuf>,
 }
 
 impl Log {
@@ -358,6 +360,12 @@ impl Log {
     /// What a repair could not save, as the log said when it was opened.
     pub fn lost(&self) -> &[Lost] {
         &self.lost
+    }
+
+    /// The directory of the data set that this one took the place of, if that is kept: whole, with its own manifest.
+    /// Nothing is removed from it.
+    pub fn kept_as(&self) -> Option<&std::path::Path> {
+        self.kept_as.as_deref()
     }
 
     /// How many commands were passed over when it was opened because they need what is lost.

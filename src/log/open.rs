@@ -311,5 +311,6 @@ pub(super) fn new_log(
         lock: Mutex::new(Some(lock)),
         lost: Vec::new(),
         passed_over: 0,
+        kept_as: None,
     }
 }

@@ -388,12 +388,19 @@ impl ServerState {
             run::apply_retention(&self.shared, &log, config);
             self.shared.start_log(&log);
             crate::log_notice!("A log begins in {}", dir.display());
+            if let Some(kept) = log.kept_as() {
+                crate::log_notice!(
+                    "The log before, with the earlier moments that can be restored from it, is kept in {} until \
+                     somebody removes it",
+                    kept.display()
+                );
+            }
         } else if let Some(log) = engine.end_log() {
             crate::log_warning!(
                 "WARNING: 'appendonly' was switched off: what is written from now on IS LOST when \
                  the server ends. The log in {} stays as it is until 'appendonly' is switched on \
-                 again: then a new one takes its place, and nothing of it is kept, whatever \
-                 'log-retention-time' and 'log-retention-size' are",
+                 again: then a new one takes its place, and where earlier moments are kept, the whole log \
+                 is kept in a directory beside it",
                 log.dir().display()
             );
             if let Err(error) = self.shared.close_log(&log) {
