@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time.
@@ -89,27 +90,35 @@ pub fn seeded_random(seed: u64) -> Random {
 
 /// A clock that stands still until it is told to go on.
 #[derive(Default)]
-pub struct SimClock(std::sync::atomic::AtomicU64);
+pub struct SimClock {
+    us: AtomicU64,
+    ahead_ms: AtomicI64,
+}
 
 impl SimClock {
     /// A clock at `unix_ms`.
     pub fn new(unix_ms: i64) -> Arc<Self> {
-        Arc::new(Self((unix_ms as u64 * 1000).into()))
+        Arc::new(Self { us: (unix_ms as u64 * 1000).into(), ahead_ms: 0.into() })
     }
 
     /// Lets time pass.
     pub fn advance_us(&self, us: u64) {
-        self.0.fetch_add(us, std::sync::atomic::Ordering::Relaxed);
+        self.us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    /// Sets the clock ahead of what it would show, or behind; the monotonic one takes no notice.
+    pub fn set_ahead_ms(&self, ms: i64) {
+        self.ahead_ms.store(ms, Ordering::Relaxed);
     }
 }
 
 impl Clock for SimClock {
     fn unix_ms(&self) -> i64 {
-        (self.monotonic_us() / 1000) as i64
+        (self.monotonic_us() / 1000) as i64 + self.ahead_ms.load(Ordering::Relaxed)
     }
 
     fn monotonic_us(&self) -> u64 {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
+        self.us.load(Ordering::Relaxed)
     }
 }
 

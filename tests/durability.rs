@@ -657,7 +657,7 @@ fn the_log_can_be_switched_off_while_syncs_fail() {
     if no_strace("switching a failing log off") {
         return;
     }
-    let mut setup = Setup::new(&["--appendfsync", "always"]);
+    let mut setup = Setup::new(&["--enable-protected-configs", "local"]);
     setup.inject(Some("fdatasync:error=EIO:when=12+"));
     let server = setup.start();
     let mut writer = server.client();
@@ -683,7 +683,7 @@ fn a_log_that_could_not_be_closed_can_be_followed_by_another() {
     if no_strace("a log that cannot be closed") {
         return;
     }
-    let mut setup = Setup::new(&["--appendonly", "no"]);
+    let mut setup = Setup::new(&["--appendonly", "no", "--enable-protected-configs", "local"]);
     // The two before are those of the beginning; each thread counts its own.
     setup.inject(Some("rename:error=EIO:when=3"));
     let server = setup.start();

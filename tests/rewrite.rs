@@ -145,7 +145,7 @@ fn the_log_is_rewritten_by_itself_once_it_has_grown() {
 
 #[test]
 fn the_log_can_end_and_the_server_too_while_it_is_rewritten() {
-    let setup = Setup::new(&["--appendfsync", "everysec"]);
+    let setup = Setup::new(&["--appendfsync", "everysec", "--enable-protected-configs", "local"]);
     let server = setup.start();
     let mut client = server.client();
     let pairs: Vec<String> = (0..30_000).map(|n| format!("key:{n} value:{n}")).collect();
@@ -166,7 +166,8 @@ fn the_log_can_end_and_the_server_too_while_it_is_rewritten() {
 
 #[test]
 fn replaced_files_are_kept_as_long_as_retention_says() {
-    let setup = Setup::new(&["--log-retention-size", "1gb"]);
+    let directives = ["--log-retention-size", "1gb", "--enable-protected-configs", "local"];
+    let setup = Setup::new(&directives);
     let server = setup.start();
     let mut client = server.client();
     for round in 0..3 {
@@ -190,6 +191,127 @@ fn replaced_files_are_kept_as_long_as_retention_says() {
     assert_eq!(client.call("CONFIG SET log-retention-size 0"), ok());
     eventually("they are removed", || (files(&setup.log_dir(), "base-").len() == 1).then_some(()));
     eventually("compressed ones too", || (compressed() == 0).then_some(()));
+    server.wait_for_log("moments of LSN 0 to ");
+}
+
+#[test]
+fn retention_and_the_log_are_ended_only_where_protected_configs_may_be_set() {
+    let protected = "can't set protected config";
+    let mut setup = Setup::new(&["--log-retention-time", "3600", "--log-retention-size", "1gb"]);
+    let server = setup.start();
+    let mut client = server.client();
+    let refused = |client: &mut Client, command: &str| {
+        let reply = client.call(command);
+        assert!(format!("{reply:?}").contains(protected), "{command}: {reply:?}");
+    };
+    // Nothing was replaced yet, but what is there would not be kept once it is.
+    refused(&mut client, "CONFIG SET log-retention-time 0 log-retention-size 0");
+    assert_eq!(client.call("CONFIG SET log-retention-size 900mb"), ok());
+    assert_eq!(client.call("SET a 1"), ok());
+    assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+    rewritten(&mut client);
+    // As it was, or compressed.
+    let is_kept = |setup: &Setup| !files(&setup.log_dir(), "segment-0000000000000001").is_empty();
+    assert!(is_kept(&setup));
+    refused(&mut client, "CONFIG SET appendonly no");
+    refused(&mut client, "CONFIG SET timeout 5 log-retention-time 0 log-retention-size 0");
+    assert_eq!(client.call("CONFIG GET timeout").items()[1], bulk("0"), "it is refused whole");
+    refused(&mut client, "CONFIG SET log-retention-size 1");
+    refused(&mut client, "CONFIG SET log-retention-time 3599");
+    for longer in ["log-retention-time 7200", "log-retention-size 2gb", "log-retention-size 0"] {
+        assert_eq!(client.call(&format!("CONFIG SET {longer}")), ok());
+    }
+    // No limit to the time, and one to the size that nothing reaches.
+    let both = "CONFIG SET log-retention-time 0 log-retention-size 1gb";
+    assert_eq!(client.call(both), ok());
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    server.stop();
+    assert!(is_kept(&setup));
+
+    setup.set_directives(&["--enable-protected-configs", "local"]);
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("CONFIG SET appendonly no"), ok());
+    assert_eq!(client.call("CONFIG GET appendonly").items()[1], bulk("no"));
+}
+
+#[test]
+fn a_log_that_is_begun_anew_leaves_the_one_before_with_its_moments_whole() {
+    let directives = ["--log-retention-time", "3600", "--enable-protected-configs", "local"];
+    let setup = Setup::new(&directives);
+    let server = setup.start();
+    let mut client = server.client();
+    for round in 0..2 {
+        assert_eq!(client.call(&format!("SET round {round}")), ok());
+        assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+        rewritten(&mut client);
+    }
+    assert_eq!(client.call("SET last 1"), ok());
+    assert_eq!(client.call("CONFIG SET appendonly no"), ok());
+    let bases = files(&setup.log_dir(), "base-");
+    assert_eq!((bases.len(), client.call("FLUSHALL")), (2, ok()));
+    assert_eq!(client.call("CONFIG SET appendonly yes"), ok());
+    assert_eq!(client.call("SET new 1"), ok());
+    let kept = files(&setup.dir(), "mainstay.before-");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    server.wait_for_log(&format!("is kept in {}", setup.dir().join(&kept[0]).display()));
+    let kept_dir = setup.dir().join(&kept[0]);
+    assert_eq!(files(&kept_dir, "base-"), bases);
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 1);
+    // What it replaces goes on being kept, and is no room for others.
+    assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+    rewritten(&mut client);
+    server.kill();
+    assert_eq!(setup.start().client().call("KEYS *"), array([bulk("new")]));
+
+    // It is a data set by itself.
+    let other = setup.home().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::rename(&kept_dir, other.join("mainstay")).unwrap();
+    let setup = Setup::new(&["--log-retention-time", "3600"]).data_in(&other);
+    let server = setup.start();
+    assert_eq!(server.client().call("MGET round last"), array([bulk("1"), bulk("1")]));
+    assert_eq!(files(&setup.log_dir(), "base-").len(), 2);
+}
+
+#[test]
+fn without_a_line_that_says_how_long_nothing_that_is_kept_is_removed() {
+    let mut setup = Setup::new(&["--log-retention-time", "3600"]);
+    let rewrite = |client: &mut Client| {
+        assert!(matches!(client.call("INCR n"), Value::Int(_)));
+        assert_eq!(client.call("BGREWRITEAOF"), status(STARTED));
+        rewritten(client);
+    };
+    let bases = |setup: &Setup| files(&setup.log_dir(), "base-").len();
+    let server = setup.start();
+    let mut client = server.client();
+    assert_eq!(client.call("SET n 0"), ok());
+    (0..2).for_each(|_| rewrite(&mut client));
+    assert_eq!(bases(&setup), 2);
+    server.stop();
+
+    // The line was forgotten.
+    setup.set_directives(&[]);
+    let server = setup.start();
+    server.wait_for_log("but no line says how long");
+    let mut client = server.client();
+    // What is replaced now comes to it: with a gap, what is older would be useless.
+    (0..2).for_each(|_| rewrite(&mut client));
+    assert_eq!(bases(&setup), 4);
+    server.kill();
+    let server = setup.start();
+    let mut client = server.client();
+    // Two ticks of the clock that removes files.
+    rewrite(&mut client);
+    assert_eq!(bases(&setup), 5);
+    assert!(!server.log().contains("can no longer be restored"));
+    server.stop();
+
+    // A line that says so does.
+    setup.set_directives(&["--log-retention-time", "0"]);
+    let server = setup.start();
+    eventually("they are removed", || (bases(&setup) == 1).then_some(()));
+    server.wait_for_log("can no longer be restored");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 mod real;
 pub mod sim;
 
-pub use real::RealDisk;
+pub use real::{RealDisk, set_umask};
 pub use sim::SimDisk;
 
 use std::io;
@@ -30,7 +30,11 @@ pub trait Disk: Send + Sync {
     /// of kind `WouldBlock` or `NotFound` if it is just being recycled.
     fn hold(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
-    /// Renames a file that is to be overwritten. The error is of kind `WouldBlock` if somebody holds it.
+    /// Gives a file a second name. Durable after [`Disk::sync_dir`].
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Renames a file that is to be overwritten. The error is of kind `WouldBlock` if somebody holds it or it has
+    /// another name besides.
     fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>>;
 
     /// Renames a file, replacing what had the new name. Durable after [`Disk::sync_dir`].

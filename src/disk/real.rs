@@ -4,24 +4,44 @@ use super::{Disk, File, Lock};
 use rustix::fs::{FallocateFlags, FlockOperation};
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long looking whether a file is locked may take, and how many looks in a row are waited for.
 const LOOK_TIME: Duration = Duration::from_millis(5);
 const LOOKS_MAX: usize = 10;
 
-/// The operating system's files.
+/// What others may not do with files and directories that are made: nothing, unless somebody says otherwise.
+static UMASK: AtomicU32 = AtomicU32::new(0o077);
+
+/// Opens files and directories that this process makes from now on to others: the bits of `mask` are taken from 0666 and
+/// 0777. The process's own mask has no say in it.
+pub fn set_umask(mask: u32) {
+    UMASK.store(mask & 0o077, Ordering::Relaxed);
+}
+
+/// Gives what was made for its owner alone the mode that is asked for.
+fn open_to_others(path: &Path, all: u32) -> io::Result<()> {
+    match UMASK.load(Ordering::Relaxed) {
+        0o077 => Ok(()),
+        mask => fs::set_permissions(path, fs::Permissions::from_mode(all & !mask)),
+    }
+}
+
+/// The operating system's files. What it makes is its owner's alone; see [`set_umask`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let mut options = fs::OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true).mode(0o644);
-        Ok(Arc::new(RealFile(options.open(path)?)))
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        let file = options.open(path)?;
+        open_to_others(path, 0o666)?;
+        Ok(Arc::new(RealFile(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -47,8 +67,15 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile(file)))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>> {
         let file = fs::OpenOptions::new().read(true).write(true).open(from)?;
+        if file.metadata()?.nlink() > 1 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
         fs::rename(from, to)?;
         rustix::fs::flock(&file, FlockOperation::Unlock)?;
@@ -76,9 +103,10 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        match fs::create_dir(dir) {
+        match fs::DirBuilder::new().mode(0o700).create(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other?,
+            Err(error) => return Err(error),
+            Ok(()) => open_to_others(dir, 0o777)?,
         }
         // Whoever made one that is there may have been killed before its name was durable. A parent in which we may
         // make names but not read them cannot be opened, and so not be synced by us: that is no reason not to start.
@@ -95,12 +123,17 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path, content: &str) -> io::Result<Box<dyn Lock>> {
+        let is_new = !path.exists();
         let file = fs::OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(path)?;
+        if is_new {
+            open_to_others(path, 0o666)?;
+        }
         lock_exclusively(&file)?;
         // The directory as well: somebody may remove the lock file of a running server.
         let dir = match path.parent() {
@@ -258,6 +291,12 @@ mod tests {
         let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(held);
+        // Nor is one that bears another name as well, as in a backup of links.
+        let copy = dir.path().join("copy");
+        RealDisk.link(&a, &copy).unwrap();
+        let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        fs::remove_file(&copy).unwrap();
         let recycled = RealDisk.recycle(&a, &b).unwrap();
         recycled.write_at(b"new", 0).unwrap();
         assert_eq!(RealDisk.list(dir.path()).unwrap(), ["b"]);

@@ -190,6 +190,7 @@ pub enum Operation {
     Allocate(PathBuf),
     SetLen(PathBuf),
     Sync(PathBuf),
+    Link(PathBuf),
     Rename(PathBuf),
     Remove(PathBuf),
     SyncDir,
@@ -410,7 +411,21 @@ impl Disk for SimDisk {
         self.open(path)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.operate(Operation::Link(to.into()), |state, _| {
+            let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+            state.name(to, Some(inode));
+            Ok(())
+        })
+    }
+
     fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>> {
+        let state = self.0.state.lock();
+        let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        if state.names.values().filter(|other| **other == inode).count() > 1 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        drop(state);
         self.rename(from, to)?;
         self.open(to)
     }

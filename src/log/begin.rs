@@ -7,11 +7,11 @@ use super::recovery::{OpenError, Replay, disk_error};
 use super::room::{self, Size};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::{self, Writer};
-use super::{Log, Options};
+use super::{Log, Options, Retention};
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What this process has left in a directory: only that is replaced by a new data set.
@@ -49,7 +49,8 @@ impl Left {
 
 /// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check` then reads as a
 /// start would. The files that are there because this process has `left` them are removed once the new data set is
-/// in force.
+/// in force. Where files of earlier moments are kept, or are to be, the whole data set from before gets a place beside
+/// `dir` first ([`Log::kept_as`]).
 ///
 /// # Errors
 /// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
@@ -116,16 +117,31 @@ pub fn begin(
         .map_err(disk_error("creating", &segment_path))
         .inspect_err(|_| discard())?;
     manifest.segments.push(segment.line(0));
+    // Earlier moments can still be restored from there.
+    let keeps = !before.retired.is_empty() || options.retention != Retention::default();
+    let kept_as = match keeps && before.names().next().is_some() {
+        true => Some(keep_beside(&*disk, dir, &before, now_ms).inspect_err(|_| discard())?),
+        false => None,
+    };
+    let forget_kept = || {
+        if let Some(kept) = &kept_as {
+            remove_copy(&*disk, kept, &before);
+        }
+    };
     manifest
         .write_temporary(&*disk, dir, 0)
         .map_err(disk_error("replacing the manifest in", dir))
-        .inspect_err(|_| discard())?;
+        .inspect_err(|_| {
+            discard();
+            forget_kept();
+        })?;
     if let Err(mut error) = Manifest::replace(&*disk, dir) {
         // It may be in force. Whoever is told that this has failed must not find these data at a later start, when
         // they are old.
         match before.store(&*disk, dir) {
             Ok(()) => {
                 discard();
+                forget_kept();
                 // Nor is one of the earlier attempts in force any more.
                 let kept: Vec<String> = before.all_names().collect();
                 let attempts = left.doubtful.drain(..).map(|doubtful| doubtful.manifest);
@@ -148,7 +164,42 @@ pub fn begin(
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
     // The new data set is in force. What cannot be removed now goes at the next start.
     let _ = remove_strays(&*disk, dir, &writer.manifest);
-    Ok(new_log(dir, disk, clock, random, options, writer, 0, lock))
+    let mut log = new_log(dir, disk, clock, random, options, writer, 0, lock);
+    log.kept_as = kept_as;
+    Ok(log)
+}
+
+/// Gives the data set that is in force in `dir` a second place beside it: each file another name, and a manifest of their
+/// own. Gives that directory.
+fn keep_beside(
+    disk: &dyn Disk,
+    dir: &Path,
+    manifest: &Manifest,
+    now_ms: u64,
+) -> Result<PathBuf, OpenError> {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".before-{now_ms}"));
+    let kept = dir.with_file_name(name);
+    disk.create_dir(&kept).map_err(disk_error("creating", &kept))?;
+    let link = |name: String| match disk.link(&dir.join(&name), &kept.join(&name)) {
+        // A start does not miss a retired file either.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        linked => linked,
+    };
+    let copied = manifest
+        .all_names()
+        .try_for_each(link)
+        .and_then(|()| disk.sync_dir(&kept))
+        .and_then(|()| manifest.store(disk, &kept));
+    let copied = copied.map_err(disk_error("keeping what was there before in", &kept));
+    copied.inspect_err(|_| remove_copy(disk, &kept, manifest))?;
+    Ok(kept)
+}
+
+/// Removes what [`keep_beside`] has made, but for the directory.
+fn remove_copy(disk: &dyn Disk, kept: &Path, manifest: &Manifest) {
+    let names = manifest.all_names().chain([manifest::NAME.to_owned()]);
+    names.for_each(|name| drop(disk.remove(&kept.join(name))));
 }
 
 #[cfg(test)]

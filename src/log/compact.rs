@@ -9,7 +9,7 @@
 //! start removes.
 
 use super::base::BaseWriter;
-use super::manifest::{self, Manifest};
+use super::manifest::{self, Manifest, RetiredFile, RetiredLine};
 use super::room;
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::worker::COMPACTION_ROLL;
@@ -44,6 +44,89 @@ impl Retention {
             Self { time_s: 0, bytes: 0 } => 0,
             Self { bytes: 0, .. } => u64::MAX,
             Self { bytes, .. } => bytes,
+        }
+    }
+}
+
+impl Retention {
+    fn keeps_nothing(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether everything that `other` keeps is kept as long.
+    pub fn covers(self, other: Self) -> bool {
+        self.time_limit_s() >= other.time_limit_s() && self.bytes_max() >= other.bytes_max()
+    }
+
+    /// For so long files are kept, in s.
+    fn time_limit_s(self) -> u64 {
+        match self {
+            Self { time_s: 0, bytes: 0 } => 0,
+            Self { time_s: 0, .. } => u64::MAX,
+            Self { time_s, .. } => time_s,
+        }
+    }
+}
+
+/// How long retired files are kept, and who says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    pub(super) retention: Retention,
+    /// Nobody has said how long: what is kept stays, and as long as there is something what is replaced comes to it, for a
+    /// gap would make it useless. Otherwise nothing is kept.
+    pub(super) is_open: bool,
+}
+
+impl Keeping {
+    /// What was retired before this time goes, and what has more than so many bytes together, if there is any.
+    fn limits(self, now_ms: u64, any: bool) -> (u64, u64) {
+        match self.is_open && any {
+            true => (0, u64::MAX),
+            false => (self.retention.since_ms(now_ms), self.retention.bytes_max()),
+        }
+    }
+}
+
+/// Retired files that were removed because they were not to be kept any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forgotten {
+    /// How many.
+    pub files: usize,
+    /// Their length together.
+    pub bytes: u64,
+    /// Moments from this LSN on can no longer be restored.
+    pub first_lsn: Lsn,
+    /// Those below this one.
+    pub end_lsn: Lsn,
+    /// When the last of them was retired, as Unix time in ms: all those moments lie before it.
+    pub until_ms: u64,
+}
+
+impl Forgotten {
+    fn of(gone: &[RetiredLine]) -> Option<Self> {
+        let until_ms = gone.last()?.time_ms;
+        let lsns = |line: &RetiredLine| match &line.file {
+            RetiredFile::Base(base) => (base.lsn, base.end_lsn),
+            RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } => {
+                (segment.first_lsn, segment.end.map_or(segment.first_lsn, |end| end.lsn))
+            }
+        };
+        Some(Self {
+            files: gone.len(),
+            bytes: gone.iter().map(|line| line.file.bytes()).sum(),
+            first_lsn: gone.iter().map(|line| lsns(line).0).min()?,
+            end_lsn: gone.iter().map(|line| lsns(line).1).max()?,
+            until_ms,
+        })
+    }
+
+    fn and(self, later: Self) -> Self {
+        Self {
+            files: self.files + later.files,
+            bytes: self.bytes + later.bytes,
+            first_lsn: self.first_lsn.min(later.first_lsn),
+            end_lsn: self.end_lsn.max(later.end_lsn),
+            until_ms: self.until_ms.max(later.until_ms),
         }
     }
 }
@@ -131,7 +214,7 @@ impl Log {
         check: &mut dyn Replay,
     ) -> io::Result<()> {
         let writer = self.writer.lock();
-        base.written_by(writer.last_time_ms);
+        base.written_by(writer.time.last_ms());
         let manifest = writer.manifest.clone();
         drop(writer);
         let end_lsn = manifest.segments.last().map_or(0, |segment| segment.first_lsn);
@@ -155,10 +238,12 @@ impl Log {
         }
         let mut manifest = writer.manifest.clone();
         let now_ms = self.clock.unix_ms().max(0) as u64;
+        let kept_before = manifest.retired.len();
         manifest.retire_below(end_lsn, now_ms);
         manifest.base = Some(line);
-        let retention = *self.retention.lock();
-        manifest.forget_retired(retention.since_ms(now_ms), retention.bytes_max());
+        let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, kept_before > 0);
+        let forgotten = manifest.forget_retired(since_ms, bytes_max);
+        let forgotten = Forgotten::of(&forgotten[..forgotten.len().min(kept_before)]);
         let path = base.path().to_owned();
         let stored = manifest
             .write_temporary(&*self.disk, &self.dir, 0)
@@ -191,6 +276,7 @@ impl Log {
         drop(writer);
         drop(busy);
         stored?;
+        self.note_forgotten(forgotten);
         self.kick_compression();
         gone.iter().for_each(|name| self.remove_unlisted(&self.dir.join(name)));
         Ok(())
@@ -198,18 +284,54 @@ impl Log {
 
     /// Changes how long retired files are kept.
     pub fn set_retention(&self, retention: Retention) {
-        *self.retention.lock() = retention;
+        *self.retention.lock() = Keeping { retention, is_open: false };
+    }
+
+    /// Nobody says how long retired files are kept: those that are there stay, and what a compaction replaces comes to
+    /// them; where there are none, none are kept.
+    pub fn leave_retention_open(&self) {
+        *self.retention.lock() = Keeping { retention: Retention::default(), is_open: true };
+    }
+
+    /// Whether a file that is kept would go, now or earlier than before, under this retention; or nothing would be kept
+    /// any more.
+    pub fn would_shorten(&self, new: Retention) -> bool {
+        let now_ms = self.clock.unix_ms().max(0) as u64;
+        let Keeping { retention: old, is_open } = *self.retention.lock();
+        let shape = self.shape.lock();
+        if new.keeps_nothing() {
+            return !old.keeps_nothing() || shape.retired_ms.is_some();
+        }
+        let Some(oldest_ms) = shape.retired_ms else { return false };
+        oldest_ms < new.since_ms(now_ms)
+            || shape.retired_bytes > new.bytes_max()
+            || !is_open && new.time_limit_s() < old.time_limit_s()
     }
 
     /// Whether there are retired files that are not to be kept any longer. Waits for nobody.
     pub fn has_due_retired(&self) -> bool {
         let now_ms = self.clock.unix_ms().max(0) as u64;
-        let retention = *self.retention.lock();
+        let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, true);
         let shape = self.shape.lock();
         let oldest_ms = shape.retired_ms.unwrap_or(u64::MAX);
         let too_many = shape.retired_ms.is_some() && shape.files > manifest::FILES_MAX;
-        let too_old = oldest_ms < retention.since_ms(now_ms);
-        too_old || too_many || shape.retired_bytes > retention.bytes_max()
+        oldest_ms < since_ms || too_many || shape.retired_bytes > bytes_max
+    }
+
+    /// Whether retired files are kept only because nobody says how long.
+    pub fn keeps_without_limit(&self) -> bool {
+        self.retention.lock().is_open && self.shape.lock().retired_ms.is_some()
+    }
+
+    fn note_forgotten(&self, more: Option<Forgotten>) {
+        let Some(more) = more else { return };
+        let mut forgotten = self.forgotten.lock();
+        *forgotten = Some(forgotten.map_or(more, |before| before.and(more)));
+    }
+
+    /// Retired files that were removed since this was last asked.
+    pub fn take_forgotten(&self) -> Option<Forgotten> {
+        self.forgotten.lock().take()
     }
 
     /// Removes retired files that are not to be kept any longer. To be called now and then.
@@ -228,9 +350,9 @@ impl Log {
     /// Replaces the manifest by one without those retired files. Gives what is to be removed.
     fn unlist_retired(&self, writer: &mut Writer) -> io::Result<Vec<PathBuf>> {
         let now_ms = self.clock.unix_ms().max(0) as u64;
-        let retention = *self.retention.lock();
+        let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, true);
         let mut manifest = writer.manifest.clone();
-        let gone = manifest.forget_retired(retention.since_ms(now_ms), retention.bytes_max());
+        let gone = manifest.forget_retired(since_ms, bytes_max);
         if gone.is_empty() || self.has_failed() || self.closing.load(Ordering::Acquire) {
             return Ok(Vec::new());
         }
@@ -238,6 +360,7 @@ impl Log {
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
         *self.shape.lock() = Shape::of(&writer.manifest);
+        self.note_forgotten(Forgotten::of(&gone));
         let gone = gone.iter().map(|line| self.dir.join(line.file.name()));
         Ok(gone.chain(writer.doubtful.drain(..)).collect())
     }

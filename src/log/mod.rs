@@ -32,13 +32,15 @@ mod salvage;
 pub mod scan;
 pub mod segment;
 mod stats;
+mod time;
 mod view;
 mod worker;
 mod writer;
 
 pub use base::BaseWriter;
 pub use begin::{Left, begin};
-pub use compact::Retention;
+use compact::Keeping;
+pub use compact::{Forgotten, Retention};
 pub use frame::Lost;
 pub use open::{LOCK_NAME, attach, check_free, holds_data, reread};
 pub use rebuilt::Told;
@@ -287,7 +289,9 @@ pub struct Log {
     prepare_wanted: AtomicBool,
     /// A preparation has ended; goes with the writer's lock.
     prepared: Condvar,
-    retention: Mutex<Retention>,
+    retention: Mutex<Keeping>,
+    /// Retired files that were removed, until somebody reports it.
+    forgotten: Mutex<Option<Forgotten>>,
     /// Why the next segment cannot be prepared; only once it is needed is that a failure.
     prepare_error: Mutex<Option<String>>,
     failure: Mutex<Option<Failure>>,
@@ -316,6 +320,8 @@ pub struct Log {
     /// What a repair could not save, as the log said when it was opened.
     lost: Vec<Lost>,
     passed_over: u64,
+    /// Where the data set is that this one took the place of, if it is kept.
+    kept_as: Option<PathBuf>,
 }
 
 impl Log {
@@ -354,6 +360,12 @@ impl Log {
     /// What a repair could not save, as the log said when it was opened.
     pub fn lost(&self) -> &[Lost] {
         &self.lost
+    }
+
+    /// The directory of the data set that this one took the place of, if that is kept: whole, with its own manifest.
+    /// Nothing is removed from it.
+    pub fn kept_as(&self) -> Option<&std::path::Path> {
+        self.kept_as.as_deref()
     }
 
     /// How many commands were passed over when it was opened because they need what is lost.
@@ -567,7 +579,7 @@ impl Log {
         if let Some(gathered) = self.commit.lock().take() {
             writer.retained.push_back(gathered);
         }
-        let result = writer.write_retained(&self.options, self.clock.unix_ms());
+        let result = writer.write_retained(&self.options, &*self.clock);
         self.drained.store(writer.written_lsn, Ordering::Release);
         let used = writer.segment.offset;
         self.segment_bytes.store(used, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use super::beginning::{Beginning, Begun, Place, put_in_force};
 use super::commit::Commit;
+use super::compact::Keeping;
 use super::manifest::{self, Manifest, ManifestError, RetiredFile, SegmentLine};
 use super::read::Reading;
 use super::reader::FrameReader;
@@ -273,7 +274,8 @@ pub(super) fn new_log(
         clock,
         random: Mutex::new(random),
         durability: (options.durability as u8).into(),
-        retention: Mutex::new(options.retention),
+        retention: Mutex::new(Keeping { retention: options.retention, is_open: false }),
+        forgotten: Mutex::new(None),
         options,
         commit: Mutex::new(Commit::new(lsn, db)),
         shape: Mutex::new(Shape::of(&writer.manifest)),
@@ -309,5 +311,6 @@ pub(super) fn new_log(
         lock: Mutex::new(Some(lock)),
         lost: Vec::new(),
         passed_over: 0,
+        kept_as: None,
     }
 }

@@ -427,11 +427,11 @@ impl Log {
         let (written, attested) = (writer.written_lsn, writer.attested_lsn);
         writer.written_lsn = writer.durable_lsn;
         let options = &self.options;
-        let now_ms = self.clock.unix_ms();
+        let clock = &*self.clock;
         let room = if writer.retained.is_empty() { 0 } else { manifest::ROOM_BYTES };
         let filled = self.take_healing(writer).and_then(|prepared| {
             self.begin_next(writer, prepared, room, |writer| {
-                match writer.write_retained(options, now_ms) {
+                match writer.write_retained(options, clock) {
                     Ok(()) => writer.segment.file.sync(),
                     Err(WriteError::Io(error)) => Err(error),
                     Err(WriteError::Full(_)) => unreachable!("the segment was made big enough"),

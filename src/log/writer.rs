@@ -6,8 +6,10 @@ use super::frame::{self, ALIGN, Codec, FrameHeader, FrameKind};
 use super::manifest::{Manifest, SegmentEnd, SegmentLine};
 use super::room::{self, Size};
 use super::segment::{self, Identity, SegmentHeader};
+use super::time::FrameTime;
 use super::{Lsn, Options};
 use crate::disk::{Disk, File};
+use crate::env::Clock;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -71,7 +73,7 @@ pub(super) struct Writer {
     pub(super) spare: Option<PathBuf>,
     /// What is still to be begun, before anything can be written.
     pub(super) beginning: Option<Box<Beginning>>,
-    pub(super) last_time_ms: u64,
+    pub(super) time: FrameTime,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
 }
@@ -98,7 +100,7 @@ impl Writer {
             doubtful: Vec::new(),
             spare: None,
             beginning: None,
-            last_time_ms,
+            time: FrameTime::from(last_time_ms),
             scratch: Vec::new(),
             compressed: Vec::new(),
         }
@@ -108,9 +110,9 @@ impl Writer {
     pub(super) fn write_retained(
         &mut self,
         options: &Options,
-        now_ms: i64,
+        clock: &dyn Clock,
     ) -> Result<(), WriteError> {
-        self.last_time_ms = self.last_time_ms.max(now_ms.max(0) as u64);
+        self.time.now(clock);
         let retained = std::mem::take(&mut self.retained);
         let mut result = Ok(());
         let start = retained.partition_point(|gathered| gathered.end_lsn() <= self.written_lsn);
@@ -133,7 +135,7 @@ impl Writer {
             stored_bytes: stored.len() as u64,
             raw_bytes: raw.len() as u64,
             lsn: self.written_lsn,
-            time_ms: self.last_time_ms,
+            time_ms: self.time.last_ms(),
             durable_lsn: self.durable_lsn,
             payload_checksum: frame::checksum(self.segment.identity.seed(), stored),
             db,
@@ -157,7 +159,7 @@ impl Writer {
             stored_bytes: 0,
             raw_bytes: 0,
             lsn: self.written_lsn,
-            time_ms: self.last_time_ms,
+            time_ms: self.time.last_ms(),
             durable_lsn: self.durable_lsn,
             payload_checksum: frame::checksum(self.segment.identity.seed(), &[]),
             db: 0,

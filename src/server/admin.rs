@@ -304,6 +304,7 @@ impl ServerState {
         let arguments: Vec<&[u8]> = args.from(2).iter().collect();
         let current = self.shared.config.read().clone();
         let pending = config_command::set(&current, &arguments, self.is_local).map_err(refuse)?;
+        self.check_retention(engine, &current, &pending).map_err(refuse)?;
         let mut flaw = None;
         for (index, (effect, change)) in pending.effects().iter().enumerate() {
             match self.carry_out(*effect, engine, &pending.config) {
@@ -331,6 +332,28 @@ impl ServerState {
         }
         out.ok();
         Ok(())
+    }
+
+    /// Retention is what is left after a wrong command: who may only send commands does not shorten it.
+    fn check_retention(
+        &self,
+        engine: &Guard<'_>,
+        current: &config::Config,
+        pending: &config::Pending,
+    ) -> Result<(), SetError> {
+        let effects = pending.effects();
+        let changed = effects.iter().find(|(effect, _)| *effect == Effect::Retention);
+        let Some((_, change)) = changed else { return Ok(()) };
+        if config_command::is_allowed(current.enable_protected_configs, self.is_local) {
+            return Ok(());
+        }
+        let new = run::retention(&pending.config);
+        let shortens = match engine.log() {
+            Some(log) => log.would_shorten(new),
+            // Nobody knows what is kept on the disk.
+            None => !new.covers(run::retention(current)),
+        };
+        if shortens { Err(change.protected()) } else { Ok(()) }
     }
 
     fn carry_out(
@@ -368,6 +391,7 @@ impl ServerState {
             }
             Effect::Loglevel => logger::set_level(config.loglevel),
             Effect::Retention => {
+                self.shared.retention_given.store(true, Ordering::Release);
                 if let Some(log) = engine.log() {
                     log.set_retention(run::retention(config));
                 }
@@ -398,14 +422,22 @@ impl ServerState {
             let log = engine
                 .begin_log(&dir, run::log_options(config))
                 .map_err(|error| error.to_string())?;
+            run::apply_retention(&self.shared, &log, config);
             self.shared.start_log(&log);
             crate::log_notice!("A log begins in {}", dir.display());
+            if let Some(kept) = log.kept_as() {
+                crate::log_notice!(
+                    "The log before, with the earlier moments that can be restored from it, is kept in {} until \
+                     somebody removes it",
+                    kept.display()
+                );
+            }
         } else if let Some(log) = engine.end_log() {
             crate::log_warning!(
                 "WARNING: 'appendonly' was switched off: what is written from now on IS LOST when \
                  the server ends. The log in {} stays as it is until 'appendonly' is switched on \
-                 again: then a new one takes its place, and nothing of it is kept, whatever \
-                 'log-retention-time' and 'log-retention-size' are",
+                 again: then a new one takes its place, and where earlier moments are kept, the whole log \
+                 is kept in a directory beside it",
                 log.dir().display()
             );
             if let Err(error) = self.shared.close_log(&log) {

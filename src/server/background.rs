@@ -10,7 +10,8 @@ use crate::commands::{CommandError, CommandResult};
 use crate::engine::Guard;
 use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
-use crate::log::{CompressError, Compressed, Log};
+use crate::env::Utc;
+use crate::log::{CompressError, Compressed, Forgotten, Log};
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -440,6 +441,16 @@ pub fn tick(shared: &Arc<Shared>) {
                 log_warning!("Files that are not to be kept any longer cannot be removed: {error}");
             }
         });
+    }
+    if let Some(log) = shared.engine.log()
+        && let Some(forgotten) = log.take_forgotten()
+    {
+        let Forgotten { files, bytes, first_lsn, end_lsn, until_ms } = forgotten;
+        log_notice!(
+            "Removed {files} files, {bytes} bytes, that were kept long enough ('log-retention-time', \
+             'log-retention-size'): moments of LSN {first_lsn} to {end_lsn}, before {} UTC, can no longer be restored",
+            Utc::of_unix_s((until_ms / 1000) as i64)
+        );
     }
     let config = shared.config.read().clone();
     let changes = {

@@ -54,6 +54,15 @@ pub fn retention(config: &Config) -> Retention {
     Retention { time_s: config.log_retention_time, bytes: config.log_retention_size }
 }
 
+/// Tells a log how long to keep such files. Where nobody has said so, those that are there stay.
+pub fn apply_retention(shared: &Shared, log: &log::Log, config: &Config) {
+    if shared.retention_given.load(Ordering::Acquire) {
+        log.set_retention(retention(config));
+    } else {
+        log.leave_retention_open();
+    }
+}
+
 /// The condition for replies that `appendfsync` means.
 pub fn durability(appendfsync: AppendFsync) -> Durability {
     match appendfsync {
@@ -100,6 +109,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let started = Instant::now();
     // Before anything is begun that a signal could leave half done; a process in the background inherits it.
     daemon::ignore_signals();
+    crate::disk::set_umask(loaded.config.umask);
     daemon::enter_data_dir(&mut loaded.config)?;
     let mut config = loaded.config;
     logger::init(&config)?;
@@ -137,7 +147,9 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         .collect();
     let waiters = threads.iter().map(|thread| thread.waiters.clone()).collect();
     let shared = Shared::new(engine, config, waiters);
-    let shared = Arc::new(Shared { config_file: loaded.file, started, ..shared });
+    let retention_given = loaded.retention_given.into();
+    let shared = Shared { config_file: loaded.file, retention_given, started, ..shared };
+    let shared = Arc::new(shared);
     let exit_asked = shared.exit.subscribe();
     shared.counters.memory_at_start_bytes.store(super::memory::used(), Ordering::Relaxed);
     shared.background.suspend_if_marked(Path::new(&shared.config.read().dir.0));
@@ -230,8 +242,14 @@ fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor, states_appendonly: b
                 // It may have been changed meanwhile.
                 let config = shared.config.read();
                 log.set_durability(durability(config.appendfsync));
-                log.set_retention(retention(&config));
+                apply_retention(shared, &log, &config);
                 drop(config);
+                if log.keeps_without_limit() {
+                    log_warning!(
+                        "Files are kept that rewrites have replaced, but no line says how long: they stay, and more \
+                         come to them. Set 'log-retention-time' or 'log-retention-size'"
+                    );
+                }
                 shared.start_log(&log);
             }
             shared.engine.adopt(loaded);

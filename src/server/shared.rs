@@ -55,6 +55,8 @@ pub struct Shared {
     pub engine: Engine,
     /// The configuration in force.
     pub config: RwLock<Config>,
+    /// Whether somebody has said how long the log keeps files that were replaced: a line, or `CONFIG SET`.
+    pub retention_given: AtomicBool,
     /// The configuration file, for `CONFIG REWRITE`.
     pub config_file: Option<PathBuf>,
     /// Connected clients.
@@ -109,6 +111,7 @@ impl Shared {
             bulk_bytes_max: (config.proto_max_bulk_len as usize).into(),
             query_bytes_max: (config.client_query_buffer_limit as usize).into(),
             config: RwLock::new(config),
+            retention_given: false.into(),
             config_file: None,
             clients: Arc::default(),
             counters: Counters::default(),

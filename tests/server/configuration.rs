@@ -32,7 +32,7 @@ fn a_log_begun_at_run_time_has_everything_after_a_kill() {
 
 #[test]
 fn a_log_begun_in_the_middle_of_a_pipeline_holds_no_reply_back_for_ever() {
-    let setup = Setup::new(&["--appendonly", "no"]);
+    let setup = Setup::new(&["--appendonly", "no", "--enable-protected-configs", "local"]);
     let server = setup.start();
     let mut client = server.client();
     for _ in 0..1000 {
@@ -113,7 +113,7 @@ fn debug_is_refused_unless_it_was_enabled() {
 
 #[test]
 fn configuring_the_log_within_a_transaction_does_not_divide_it() {
-    let setup = Setup::new(&[]);
+    let setup = Setup::new(&["--enable-protected-configs", "local"]);
     let server = setup.start();
     let mut client = server.client();
     let commands = [

@@ -1,6 +1,8 @@
 //! Starting, ending, and what a start refuses.
 
 use super::support::*;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 #[test]
 fn a_server_on_defaults_says_what_it_does_and_closes_cleanly() {
@@ -277,4 +279,56 @@ fn a_start_that_is_refused_takes_nothing_from_the_server_that_runs() {
     check("another start on the socket");
     server.stop();
     assert!(!socket.exists() && !pid_file.exists());
+}
+
+/// The modes of a directory and of everything in it.
+fn modes(dir: &Path) -> Vec<(String, u32)> {
+    let mut modes = vec![(dir.display().to_string(), mode(dir))];
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            modes.extend(self::modes(&path));
+        } else {
+            modes.push((path.display().to_string(), mode(&path)));
+        }
+    }
+    modes
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_data_are_their_owners_alone_unless_a_umask_opens_them() {
+    // Whatever the mask of this process is.
+    for (umask, of_directories, of_files) in
+        [(None, 0o700, 0o600), (Some("027"), 0o750, 0o640), (Some("0"), 0o777, 0o666)]
+    {
+        let directives: Vec<&str> = umask.iter().flat_map(|mask| ["--umask", mask]).collect();
+        let mut setup = Setup::new(&[]);
+        let socket = setup.home().join("socket");
+        let socket = socket.to_str().unwrap();
+        let all = [&directives[..], &["--unixsocket", socket, "--unixsocketperm", "770"]].concat();
+        setup.set_directives(&all);
+        let server = setup.start();
+        let mut client = server.client();
+        assert_eq!(client.call("SET a 1"), ok());
+        assert_eq!(client.call("SAVE"), ok());
+        assert_eq!(
+            client.call("BGREWRITEAOF").text(),
+            "Background append only file rewriting started"
+        );
+        eventually("it is rewritten", || (info(&mut client, "aof_base_size") != "0").then_some(()));
+        assert_eq!(mode(Path::new(socket)), 0o770);
+        server.stop();
+        let found = modes(&setup.dir());
+        assert!(found.len() > 5, "{found:?}");
+        for (path, mode) in found {
+            let expected = if Path::new(&path).is_dir() { of_directories } else { of_files };
+            assert_eq!(mode, expected, "umask {umask:?}: {path} has mode {mode:o}");
+        }
+    }
+    let setup = Setup::new(&["--umask", "700"]);
+    assert!(setup.start_refused().contains("argument must be between 0 and 77 inclusive"));
 }

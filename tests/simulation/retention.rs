@@ -13,7 +13,10 @@ use mainstay::log::reader::FrameReader;
 use mainstay::log::{
     CompressError, Durability, OpenError, Options, Retention, open_retired, segment,
 };
+use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
 
 const HOUR: Retention = Retention { time_s: 3600, bytes: 0 };
 const EVERYTHING: Retention = Retention { time_s: 0, bytes: u64::MAX };
@@ -269,6 +272,107 @@ fn a_base_of_a_compaction_that_failed_goes_with_the_retired_files() {
         assert_eq!(retired(&world.disk), [], "{what}");
         check_files(&world.disk);
     });
+}
+
+#[test]
+fn a_log_that_is_begun_anew_keeps_the_one_before_whatever_crashes() {
+    let mut world = compacted(59, EVERYTHING, 2);
+    world.close().unwrap();
+    assert!(world.engine.lock().end_log().is_some());
+    let before = Manifest::load(&world.disk, dir()).unwrap();
+    assert!(before.retired.len() > 2);
+    let snapshots = Arc::new(Mutex::new(Vec::new()));
+    let seen = snapshots.clone();
+    world.disk.observe(move |_, disk| seen.lock().push(disk.snapshot()));
+    let log = world.engine.lock().begin_log(dir(), world.config.options()).unwrap();
+    world.disk.observe(|_, _| {});
+    let kept = log.kept_as().expect("it is kept").to_owned();
+    let (mut old, mut new) = (0, 0);
+    for snapshot in &*snapshots.lock() {
+        for crash in [Crash::Kill, Crash::LosesAll, Crash::KeepsAll, Crash::Random(1)] {
+            let disk = crash.disk(snapshot);
+            let place = if Manifest::load(&disk, dir()).unwrap() == before {
+                old += 1;
+                dir()
+            } else {
+                new += 1;
+                &kept
+            };
+            assert_eq!(Manifest::load(&disk, place).unwrap(), before, "{crash:?}");
+            for name in before.all_names() {
+                let bytes =
+                    |disk: &SimDisk, place: &Path| disk.contents(&place.join(&name)).unwrap();
+                // That it was cut to its end need not be durable.
+                let expected = bytes(&world.disk, &kept);
+                assert!(bytes(&disk, place).starts_with(&expected), "{crash:?}: {name}");
+            }
+            let (engine, _) = open(&disk, &world.clock, world.config.options(), 77).unwrap();
+            assert_eq!(digest(engine.lock().keyspace()), world.model.lock().digest, "{crash:?}");
+        }
+    }
+    assert!(old > 20 && new > 8, "{old}, {new}");
+}
+
+#[test]
+fn a_log_that_cannot_be_begun_anew_leaves_the_one_before_as_it_is() {
+    for first in 0.. {
+        let mut world = compacted(60, EVERYTHING, 1);
+        world.close().unwrap();
+        assert!(world.engine.lock().end_log().is_some());
+        let before = Manifest::load(&world.disk, dir()).unwrap();
+        let operations = fail_some(&world.disk, first, 1, |_| true);
+        let begun = world.engine.lock().begin_log(dir(), world.config.options()).is_ok();
+        world.disk.inject(|_| None);
+        if !begun {
+            assert_eq!(Manifest::load(&world.disk, dir()).unwrap(), before, "{first}");
+            check_files(&world.disk);
+            let log = world.engine.lock().begin_log(dir(), world.config.options()).unwrap();
+            assert!(log.kept_as().is_some(), "{first}");
+        }
+        if operations.load(std::sync::atomic::Ordering::Relaxed) <= first {
+            assert!(first > 20, "it takes more operations than {first}");
+            return;
+        }
+    }
+}
+
+/// When the frames in the last segment were written.
+fn frame_times(disk: &SimDisk) -> Vec<u64> {
+    let manifest = Manifest::load(disk, dir()).expect("there is one");
+    let line = manifest.segments.last().expect("there is one");
+    let file = disk.open(&dir().join(segment::segment_name(line.sequence))).unwrap();
+    let len = file.len().unwrap();
+    let mut reader = FrameReader::new(file, len, line.identity.seed());
+    let (mut offset, mut times) = (FrameReader::FIRST_OFFSET, Vec::new());
+    while let Ok(frame) = reader.frame(offset, &mut Vec::new()) {
+        times.push(frame.time_ms);
+        offset += frame.frame_bytes();
+    }
+    times
+}
+
+#[test]
+fn moments_within_an_hour_that_the_clock_was_set_ahead_for_a_while_can_be_told_apart() {
+    let config = Config { segment_bytes: 1 << 20, ..Config::new(62, Durability::Always) };
+    let mut world = World::new(config);
+    fill(&mut world, 1, 10);
+    world.clock.set_ahead_ms(3_600_000);
+    fill(&mut world, 1, 10);
+    world.clock.set_ahead_ms(0);
+    let ahead = *frame_times(&world.disk).last().unwrap();
+    for minute in 1..=150 {
+        world.pass(60_000_000);
+        if minute == 70 {
+            // A start goes on with the catching up.
+            world = world.restarted(Crash::Kill.disk(&world.disk.snapshot()), 63);
+        }
+        fill(&mut world, 1, 10);
+        let times = frame_times(&world.disk);
+        assert!(times.is_sorted(), "{times:?}");
+        let (last, now) = (*times.last().unwrap(), mainstay::env::Clock::unix_ms(&*world.clock));
+        assert!(last + 60_000 > ahead + minute * 29_900, "minute {minute}: it stands still");
+        assert!(minute < 125 || last.abs_diff(now as u64) < 1000, "minute {minute}: {last}, {now}");
+    }
 }
 
 /// The segment that a retired file is or was.

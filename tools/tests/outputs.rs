@@ -82,11 +82,15 @@ fn only_files_are_replaced_and_never_the_source() {
     tool_says(0, &["inspect", text(&source), "--html", text(&kept)]);
     assert!(fs::read_to_string(&kept).unwrap().contains("<html"));
     assert_eq!(fs::metadata(&kept).unwrap().mode() & 0o777, 0o600);
-    // A new one is as the umask has it.
-    fs::write(path("like"), "").unwrap();
+    // A new one holds data, and is its owner's alone.
     tool_says(0, &["export", text(&source), "--to", text(&path("new.json"))]);
     let mode = |name: &str| fs::metadata(path(name)).unwrap().mode() & 0o777;
-    assert_eq!(mode("new.json"), mode("like") & 0o644);
+    assert_eq!(mode("new.json"), 0o600);
+    tool_says(0, &["export", text(&source), "--to", text(&path("copy")), "--format", "mainstay"]);
+    assert_eq!(
+        (mode("copy"), mode("copy/mainstay"), mode("copy/mainstay/manifest")),
+        (0o700, 0o700, 0o600)
+    );
 
     let left = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| text(name.as_ref()).ends_with(".tmp")).collect();

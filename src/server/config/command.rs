@@ -61,6 +61,11 @@ pub struct Change {
 }
 
 impl Change {
+    /// The error for a client that may not make this change.
+    pub fn protected(&self) -> SetError {
+        SetError::Failed { argument: self.name.into(), cause: SetCause::Protected }
+    }
+
     /// The error for a client when the server could not carry this change out.
     pub fn failed(&self, cause: impl Into<String>) -> SetError {
         SetError::Failed { argument: self.name.into(), cause: SetCause::Effect(cause.into()) }
@@ -140,6 +145,12 @@ pub fn set(
             .map_err(|error| failed(error.into()))?;
         if changed && directive.flags.has(Flags::PINNED) {
             return Err(failed(SetCause::Pinned));
+        }
+        let allowed = is_allowed(config.enable_protected_configs, connection_is_local);
+        let ends =
+            directive.flags.has(Flags::END_PROTECTED) && directive.get(&pending.config) == "no";
+        if changed && ends && !allowed {
+            return Err(failed(SetCause::Protected));
         }
         if changed {
             pending.changes.push(Change { directive, name });

@@ -36,6 +36,9 @@ impl Flags {
     /// Can be set while the server runs only to the value it has.
     pub const PINNED: Self = Self(32);
 
+    /// Can be set to `no` only where `enable-protected-configs` allows it.
+    pub const END_PROTECTED: Self = Self(64);
+
     /// Both sets together.
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -357,7 +360,8 @@ directives! {
     // Data and durability.
     "databases" => databases: i32 = 16, int(1, INT_MAX), IMMUTABLE, Works;
     "dir" => dir: DataDir = DataDir(DataDir::DEFAULT.into()), SPECIAL, Flags::PROTECTED.with(Flags::PINNED), Works;
-    "appendonly" => appendonly: bool = true, BOOL, MUTABLE, Works, Effect::Appendonly;
+    "umask" => umask: u32 = 0o077, Kind::Octal { max: 0o077 }, IMMUTABLE, Works;
+    "appendonly" => appendonly: bool = true, BOOL, Flags::END_PROTECTED, Works, Effect::Appendonly;
     "appendfsync" => appendfsync: AppendFsync = AppendFsync::Always, CHOICE, MUTABLE, Works, Effect::Appendfsync;
     "log-segment-size" => log_segment_size: u64 = 64 * MIB, memory(64 * KIB, 64 * GIB), IMMUTABLE, Works;
     "log-compression" => log_compression: LogCompression = LogCompression::Lz4, CHOICE, IMMUTABLE, Works;

@@ -218,6 +218,8 @@ pub struct Loaded {
     pub states_appendonly: bool,
     /// Without a log: what is durable then and what is not, in one sentence.
     pub durability: Option<String>,
+    /// Whether a line says how long the log keeps files that were replaced.
+    pub retention_given: bool,
 }
 
 /// Where directives were set last: a line of a file, or the command line.
@@ -259,7 +261,9 @@ pub fn load(sources: &Sources, stdin: &mut dyn Read) -> Result<Loaded, LoadError
     let (config, places) = loader.finish();
     let durability = without_log::durability(&config, &places);
     let states_appendonly = places.contains_key("appendonly");
-    Ok(Loaded { config, file, notes, states_appendonly, durability })
+    let retention = ["log-retention-time", "log-retention-size"];
+    let retention_given = retention.iter().any(|name| places.contains_key(name));
+    Ok(Loaded { config, file, notes, states_appendonly, durability, retention_given })
 }
 
 /// Reads a configuration from text alone, as if it were a file.

@@ -15,7 +15,7 @@ pub use place::{Place, data_set_in, databases_needed, write_data_set};
 pub use progress::Bar;
 pub use table::Table;
 pub use target::refuse_source;
-pub use temporary::{Deferred, Temporary, clean_up_when_interrupted};
+pub use temporary::{Deferred, Temporary, clean_up_when_interrupted, create_dir, create_file};
 pub use units::{bytes, count, duration_ms, escaped, time_ms};
 
 use clap::Args;

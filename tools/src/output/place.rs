@@ -1,6 +1,6 @@
 //! Directories that a server or a Redis is to start on.
 
-use super::{Failure, Temporary};
+use super::{Failure, Temporary, create_dir};
 use mainstay::engine::{DIR_NAME, Engine};
 use mainstay::log::Options;
 use std::fs;
@@ -28,7 +28,7 @@ impl Place {
             temporary.path().join(name)
         };
         if path != temporary.path() {
-            fs::create_dir(&path).map_err(Failure::doing("creating", path.display()))?;
+            create_dir(&path).map_err(Failure::doing("creating", path.display()))?;
         }
         Ok(Self { temporary, path })
     }

@@ -5,7 +5,7 @@ use mainstay::log::manifest;
 use rustix::fs::{CWD, RenameFlags};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -119,7 +119,8 @@ impl Temporary {
                 file.set_permissions(mode).map_err(Failure::doing("setting the mode of", path))?;
                 (temporary, file)
             }
-            None => Self::begin(&place, |path| create_file(path, 0o644))?,
+            // Data are their owner's alone.
+            None => Self::begin(&place, |path| create_file(path, 0o600))?,
         };
         Ok((temporary, file))
     }
@@ -160,7 +161,7 @@ impl Temporary {
         let parent = parent(&place);
         fs::create_dir_all(parent).map_err(Failure::doing("creating", parent.display()))?;
         // Last, and not with its parents: of one that is there already somebody else is the owner.
-        Self::begin(&place, |path| fs::create_dir(path)).map(|(temporary, ())| temporary)
+        Self::begin(&place, create_dir).map(|(temporary, ())| temporary)
     }
 
     /// Finds a name and creates what bears it. The name cannot be guessed, so nobody who may write to the directory can put
@@ -231,7 +232,13 @@ impl Temporary {
     }
 }
 
-fn create_file(path: &Path, mode: u32) -> io::Result<File> {
+/// Creates a directory for its owner alone.
+pub fn create_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Creates a file that is not there yet.
+pub fn create_file(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(mode).open(path)
 }
 

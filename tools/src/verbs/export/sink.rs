@@ -1,6 +1,6 @@
 //! Where a copy goes.
 
-use crate::output::{Failure, Temporary};
+use crate::output::{Failure, Temporary, create_file};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -33,7 +33,7 @@ impl Sink {
 
     /// A file in a directory that is itself there whole or not at all.
     pub(super) fn plain(path: &Path) -> Result<Self, Failure> {
-        let file = File::create_new(path).map_err(Failure::doing("creating", path.display()))?;
+        let file = create_file(path, 0o600).map_err(Failure::doing("creating", path.display()))?;
         let out = Out::File(BufWriter::with_capacity(BUFFER_BYTES, file));
         Ok(Self { out, temporary: None, bytes: 0 })
     }

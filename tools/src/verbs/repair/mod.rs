@@ -14,7 +14,7 @@ mod start;
 
 pub use report::LostBlock;
 
-use crate::output::{self, End, Failure, Output, Place, Temporary};
+use crate::output::{self, End, Failure, Output, Place, Temporary, create_dir};
 use crate::source::{self, Source};
 use crate::verbs::verify;
 use base::Begin;
@@ -284,7 +284,7 @@ impl Target {
         if let (Some(lock), Some(dir)) = (lock, found) {
             let temporary = Temporary::beside(dir)?;
             let copy = temporary.path();
-            fs::create_dir(copy).map_err(Failure::doing("creating", copy.display()))?;
+            create_dir(copy).map_err(Failure::doing("creating", copy.display()))?;
             return Ok(Self::InPlace { temporary, dir: dir.to_owned(), _lock: lock });
         }
         let out = arguments.out.as_deref().ok_or_else(|| Failure::new("there is no --out"))?;
