@@ -96,6 +96,10 @@ fn there_and_back(program: &str) {
     let version = if redis.version >= (7, 4) { "12" } else { "10" };
     let rdb = source_dir.join("dump.rdb");
     let aof = source_dir.join("appendonlydir");
+    // While it syncs, a Redis puts off what it writes.
+    eventually("the Redis has written what it holds back", || {
+        (info(&mut redis.client(), "aof_buffer_length") == "0").then_some(())
+    });
     let before = files(&source_dir);
 
     // All that a Redis writes and says is the same.
