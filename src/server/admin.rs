@@ -435,9 +435,9 @@ impl ServerState {
         } else if let Some(log) = engine.end_log() {
             crate::log_warning!(
                 "WARNING: 'appendonly' was switched off: what is written from now on IS LOST when \
-                 the server ends. The log in {} stays as it is until 'appendonly' is switched on \
-                 again: then a new one takes its place, and where earlier moments are kept, the whole log \
-                 is kept in a directory beside it",
+                 the server ends, unless an RDB file has it by then. The log in {} stays as it is until \
+                 'appendonly' is switched on again: then a new one takes its place, and where earlier \
+                 moments are kept, the whole log is kept in a directory beside it",
                 log.dir().display()
             );
             if let Err(error) = self.shared.close_log(&log) {
