@@ -388,13 +388,13 @@ fn the_progress_of_a_load_counts_bytes_as_they_lie_in_the_files() {
     }
     let middle = world.engine.lock().lsn();
     // What is written at once may be one frame.
-    world.log().settle();
+    world.step(&Step::Sync).expect("synced");
     let mut random = seeded_random(1);
     for key in 0..100 {
         let digits: String = (0..200).map(|_| format!("{:016x}", random())).collect();
         world.line(&format!("SET b{key} {digits}"));
     }
-    world.log().settle();
+    world.step(&Step::Sync).expect("synced");
     let disk = world.disk.snapshot().after_kill();
     assert!(percent_at(&disk, &world.clock, middle) < 10);
     assert!(percent_at(&disk, &world.clock, Lsn::MAX) > 95);

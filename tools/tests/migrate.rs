@@ -566,3 +566,25 @@ fn servers_are_reached_in_every_way() {
         assert!(said.contains("NOAUTH"), "{said}");
     }
 }
+
+#[test]
+fn a_password_that_a_server_repeats_is_not_shown() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // One whose AUTH has another name.
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]).unwrap();
+        let reply = "-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n";
+        stream.write_all(reply.as_bytes()).unwrap();
+    });
+    let home = tempfile::tempdir().unwrap();
+    let rdb = home.path().join("dump.rdb");
+    std::fs::write(&rdb, b"REDIS0009\xff\0\0\0\0\0\0\0\0").unwrap();
+    let there = format!("redis://:hunter2@127.0.0.1:{port}");
+    let said = tool_says(2, &["diff", text(&rdb), &there, "--json"]);
+    server.join().unwrap();
+    assert!(said.contains("AUTH: ERR unknown command 'AUTH'"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}

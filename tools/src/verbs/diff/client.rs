@@ -66,7 +66,11 @@ impl Client {
             let mut words: Vec<&[u8]> = vec![b"AUTH"];
             words.extend(url.user.as_deref().map(str::as_bytes));
             words.push(password.as_bytes());
-            client.expect(&words)?;
+            if let Reply::Error(text) = client.call(&words)? {
+                // A server that does not know the command repeats its arguments.
+                let text = text.split(", with args").next().unwrap_or_default();
+                return Err(Failure::new(format_args!("{}: AUTH: {text}", client.name)));
+            }
         }
         Ok(client)
     }
