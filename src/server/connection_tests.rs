@@ -4,7 +4,7 @@
 //! thread of its own. The first log has no threads: nothing in it becomes durable before it is closed.
 
 use super::clients::ClientInfo;
-use super::config::Config;
+use super::config::{Config, ProtectedAction};
 use super::connection::Connection;
 use super::run;
 use super::shared::Shared;
@@ -43,7 +43,8 @@ impl Server {
             clock: SimClock::new(1_700_000_000_000),
             random: Arc::new(|| seeded_random(1)),
         };
-        let config = Config::default();
+        let enable_protected_configs = ProtectedAction::Yes;
+        let config = Config { enable_protected_configs, ..Config::default() };
         let dir = data_dir(Path::new(&config.dir.0));
         let (settings, options) = (run::settings(&config), run::log_options(&config));
         let (engine, _) = Engine::open(machine, &dir, 16, settings, options).expect("opened");
