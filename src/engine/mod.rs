@@ -337,6 +337,11 @@ impl Guard<'_> {
         &self.state.stats
     }
 
+    /// How many commands took long since this guard was taken.
+    pub fn slow_count(&self) -> usize {
+        self.slow.len()
+    }
+
     /// Takes which commands took long since this guard was taken, but for those that had waited for keys.
     pub fn take_slow(&mut self) -> Vec<Slow> {
         std::mem::take(&mut self.slow)

@@ -92,6 +92,8 @@ pub struct ServerState {
     pub(super) reply_mode: ReplyMode,
     /// Replies that are made once the engine is free.
     pub(super) late: Late,
+    /// How many of the batch's slow commands a late reply shows.
+    pub(super) slow_shown: Option<usize>,
     /// Where in the output begins what is not sent of the reply at hand.
     pub muted_from: Option<usize>,
 }
@@ -108,6 +110,7 @@ impl ServerState {
             block: None,
             reply_mode: ReplyMode::On,
             late: Late::default(),
+            slow_shown: None,
             muted_from: None,
         }
     }
@@ -213,7 +216,7 @@ impl ServerCommands for ServerState {
             | C::LatencyLatest
             | C::LatencyReset => latency::run(command, engine, args, &mut out),
             C::SlowlogGet | C::SlowlogHelp | C::SlowlogLen | C::SlowlogReset => {
-                slowlog::run(self, command, args, protocol, &mut out)?;
+                slowlog::run(self, command, engine, args, protocol, &mut out)?;
             }
             _ => client::run(self, command, engine, session, args, reply)?,
         }

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::waiters::{Registration, Waiters};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, Handler, Spec, table};
-use crate::engine::{Session, UNBLOCKED, Unserved, WaitReply, Waiter};
+use crate::engine::{Session, Slow, UNBLOCKED, Unserved, WaitReply, Waiter};
 use crate::log::{Durability, Gate, Log, Lsn, Passage};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
@@ -497,13 +497,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // `CONFIG SET appendfsync always` waits under the condition that it brings about.
         let durability = durability.stricter(engine.durability());
         self.shared.background.save_slice(&mut engine);
-        let slow = engine.take_slow();
+        let mut slow = engine.take_slow();
         drop(engine);
-        if !slow.is_empty() {
-            let max = self.shared.config.read().slowlog_max_len as usize;
-            self.shared.slowlog.add(slow, &self.client.info, max);
-        }
+        let shown = self.state.slow_shown.take().unwrap_or(slow.len());
+        let behind = slow.split_off(shown.min(slow.len()));
+        self.note_slow(slow);
         self.make_late();
+        self.note_slow(behind);
         self.next_request += done;
         self.closing |= self.state.close;
         self.settle(log, lsn, durability, wrote, replies);
@@ -514,6 +514,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.output.clear();
             (self.written, self.ready, self.closing) = (0, 0, true);
             self.held.clear();
+        }
+    }
+
+    fn note_slow(&self, slow: Vec<Slow>) {
+        if !slow.is_empty() {
+            let max = self.shared.config.read().slowlog_max_len as usize;
+            self.shared.slowlog.add(slow, &self.client.info, max);
         }
     }
 

@@ -5,7 +5,7 @@ use super::clients::ClientInfo;
 use super::config::command as config_command;
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult, numbers};
-use crate::engine::Slow;
+use crate::engine::{Guard, Slow};
 use crate::resp::{Args, Protocol, Reply};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -105,6 +105,7 @@ fn redact(args: &mut [Vec<u8>]) {
 pub(super) fn run(
     state: &mut ServerState,
     command: ServerCommand,
+    engine: &Guard<'_>,
     args: Args<'_>,
     protocol: Protocol,
     out: &mut Reply<'_>,
@@ -122,6 +123,8 @@ pub(super) fn run(
                 },
                 None => SHOWN,
             };
+            // What this batch has done so far is shown, and not the command itself.
+            state.slow_shown = Some(engine.slow_count());
             let show = move |state: &mut ServerState, out: &mut Reply<'_>| {
                 state.shared.slowlog.show(count, out);
                 Ok(())
