@@ -203,7 +203,7 @@ fn what_an_old_version_has_no_room_for_is_said() {
     tool_says(0, &["export", text(&data), "--to", text(&rdb)]);
     for (version, lessened) in [("9", true), ("10", false)] {
         let old = home.path().join("old.rdb");
-        let words = ["export", text(&rdb), "--to", text(&old), "--rdb-version", version];
+        let words = ["export", text(&rdb), "--to", text(&old), "--rdb-version", version, "--force"];
         let said = tool_json(0, &words);
         let remarks = said["remarks"].to_string();
         assert_eq!(remarks.contains("no room for what 1 streams know"), lessened, "{said}");
@@ -463,7 +463,7 @@ fn files_of_other_servers_are_copied_in_every_version() {
             for version in ["10", "11", "12", "80"] {
                 let copy = path("copy.rdb");
                 let words = ["export", source, "--to", &copy, "--rdb-version", version, "--json"];
-                let output = tool(&words);
+                let output = tool(&[&words[..], &["--force"]].concat());
                 let said = String::from_utf8_lossy(&output.stdout);
                 if said.contains("cannot hold a hash of which fields expire") {
                     assert!(["10", "11"].contains(&version), "{name}: {said}");

@@ -55,6 +55,9 @@ pub struct Arguments {
     /// What to write; - is the standard output, and then there is no report
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
+    /// A file that is there is replaced, once the new one is whole; otherwise it is refused. A directory is never replaced
+    #[arg(long)]
+    force: bool,
     /// How; guessed from the name if it is not given (.rdb, .aof, .resp, .json, .jsonl, .csv, appendonlydir)
     #[arg(long)]
     format: Option<Format>,
@@ -96,7 +99,7 @@ Examples:
   mainstay-tool export /var/lib/mainstay --to dump.rdb --rdb-version 10
   mainstay-tool export dump.rdb --to - --format json --match 'user:*' | jq .key
   mainstay-tool export dump.rdb --to - --format resp | redis-cli --pipe
-  mainstay-tool export /var/lib/mainstay --to keys.csv
+  mainstay-tool export /var/lib/mainstay --to keys.csv --force
 
 Exit codes:
   0  the copy is there, whole
@@ -202,7 +205,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         Format::Mainstay => data_set(arguments, &source, output)?,
         Format::AofDir => aof_dir(arguments, &source, output)?,
         _ => {
-            let mut sink = Sink::new(&arguments.to)?;
+            let mut sink = Sink::new(&arguments.to, arguments.force)?;
             let (keys, target, contents) = match format {
                 Format::Rdb | Format::Aof => {
                     let is_base = format == Format::Aof;
