@@ -107,7 +107,7 @@ fn there_and_back(program: &str) {
     for (name, source) in [("from-rdb", &rdb), ("from-aof", &aof), ("from-dir", &source_dir)] {
         let into = home.join(name);
         let said = tool_says(0, &["import", text(source), "--into", text(&into)]);
-        assert!(said.contains(" 1 function libraries"), "{said}");
+        assert!(said.contains(" 1 function library"), "{said}");
         assert_same(text(&into), &url(&redis));
         ours.push(into);
     }
@@ -206,7 +206,7 @@ fn what_an_old_version_has_no_room_for_is_said() {
         let words = ["export", text(&rdb), "--to", text(&old), "--rdb-version", version, "--force"];
         let said = tool_json(0, &words);
         let remarks = said["remarks"].to_string();
-        assert_eq!(remarks.contains("no room for what 1 streams know"), lessened, "{said}");
+        assert_eq!(remarks.contains("no room for what 1 stream knows"), lessened, "{said}");
         tool_says(i32::from(lessened), &["diff", text(&rdb), text(&old)]);
     }
 }
@@ -332,7 +332,7 @@ fn keys_are_chosen_and_sources_put_together() {
         assert_eq!((&report["keys"], &report["format"]), (&1.into(), &format.into()));
         assert_eq!(
             tool_says(0, &["diff", &to, &format!("{}/2", server.url())]),
-            "the same: 1 keys\n"
+            "the same: 1 key\n"
         );
     }
     // What is there is not replaced by a directory, and a name says how to write.
@@ -520,7 +520,7 @@ fn what_is_left_out_is_said() {
     std::fs::write(path("modules.rdb"), rdb).unwrap();
     let words = ["import", &path("modules.rdb"), "--into", &path("modules"), "--json"];
     let said = tool_says(2, &words);
-    assert!(said.contains("1 keys have values of modules"), "{said}");
+    assert!(said.contains("1 key has a value of a module"), "{said}");
     assert!(!home.path().join("modules").exists());
     let said = tool_says(0, &[&words[..], &["--skip-modules"]].concat());
     let report: serde_json::Value = serde_json::from_str(&said).unwrap();

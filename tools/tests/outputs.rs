@@ -253,7 +253,7 @@ fn keys_of_modules_are_refused_or_counted() {
         let to = path(&format!("copy.{format}"));
         let words = ["export", &with, "--to", &to, "--format", format];
         let said = refused(&words);
-        assert!(said.contains("1 keys have values of modules"), "{format}: {said}");
+        assert!(said.contains("1 key has a value of a module"), "{format}: {said}");
         assert!(!Path::new(&to).exists());
         let report = tool_json(0, &[&words[..], &["--skip-modules"]].concat());
         assert_eq!(report["skipped"]["module_keys"], 1, "{report}");
@@ -261,11 +261,11 @@ fn keys_of_modules_are_refused_or_counted() {
     }
     let to = path("text.rdb");
     let said = tool_says(0, &["export", &with, "--to", &to, "--skip-modules"]);
-    assert!(said.contains("left out: 1 keys with values of modules"), "{said}");
+    assert!(said.contains("left out: 1 key with a value of a module"), "{said}");
     for (a, b) in [(&with, &without), (&without, &with)] {
-        assert!(refused(&["diff", a, b]).contains("1 keys have values of modules"));
+        assert!(refused(&["diff", a, b]).contains("1 key has a value of a module"));
         let said = tool_says(0, &["diff", a, b, "--skip-modules"]);
-        assert!(said.starts_with("the same: 1 keys (not compared: "), "{said}");
+        assert!(said.starts_with("the same: 1 key (not compared: "), "{said}");
     }
     let report = tool_json(0, &["diff", &with, &without, "--skip-modules"]);
     assert_eq!((&report["module_keys_a"], &report["module_keys_b"]), (&1.into(), &0.into()));

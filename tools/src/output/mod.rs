@@ -18,7 +18,7 @@ pub use progress::Bar;
 pub use table::Table;
 pub use target::refuse_source;
 pub use temporary::{Deferred, Temporary, clean_up_when_interrupted};
-pub use units::{bytes, count, duration_ms, escaped, time_ms};
+pub use units::{bytes, count, counted, duration_ms, escaped, time_ms};
 
 use clap::Args;
 use mainstay::env::{Clock, SystemClock};

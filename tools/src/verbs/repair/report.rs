@@ -201,14 +201,13 @@ impl Report {
             (true, true) => output.red("nothing can be saved"),
         };
         output.line(format_args!(
-            "{verdict}: {} blocks as of LSN {}, {} frames with {} of commands up to LSN {} \
-             ({} frames from elsewhere)",
-            output::count(self.blocks),
+            "{verdict}: {} as of LSN {}, {} with {} of commands up to LSN {} ({} from elsewhere)",
+            output::counted(self.blocks, "block", "blocks"),
             self.base_lsn,
-            output::count(self.frames),
+            output::counted(self.frames, "frame", "frames"),
             output::bytes(self.command_bytes),
             self.end_lsn,
-            output::count(self.frames_from_elsewhere)
+            output::counted(self.frames_from_elsewhere, "frame", "frames")
         ))?;
         if let Some(path) = &self.written_to {
             output.line(format_args!("written to {path}"))?;

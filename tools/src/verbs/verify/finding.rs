@@ -91,7 +91,7 @@ impl fmt::Display for Finding {
             write!(f, ", database {db}")?;
         }
         if let Some(count) = self.key_count {
-            write!(f, ", {} keys of the base", output::count(count))?;
+            write!(f, ", {} of the base", output::counted(count, "key", "keys"))?;
         }
         if !self.keys.is_empty() {
             let total = self.keys.len() as u64 + self.more_keys;
