@@ -31,6 +31,7 @@
 //! resp/        the wire protocol, RESP2 and RESP3
 //! disk/        files, the real ones and simulated ones that crash on demand
 //! env.rs       time and randomness, which come in as parameters as files do
+//! words.rs     numbers of things, in words
 //! ```
 //!
 //! # The way of a write
@@ -198,3 +199,4 @@ pub mod log;
 pub mod rdb;
 pub mod resp;
 pub mod server;
+pub mod words;

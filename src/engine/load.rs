@@ -11,6 +11,7 @@ use crate::log::segment::Preamble;
 use crate::rdb::blocks::{Block, read_index};
 use crate::rdb::file::{Decoding, HEADER_BYTES, Record, Version, decode_record};
 use crate::rdb::{Dialect, Reader};
+use crate::words::counted;
 use std::io;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -201,8 +202,10 @@ fn ask(offset: u64, go_on: &mut dyn FnMut() -> bool) -> Result<(), PreambleDamag
 
 fn mismatch(block: &Block, offset: u64, bytes: u64) -> PreambleDamage {
     let text = format!(
-        "a block of {bytes} bytes with {} keys of database {} does not match its checksum",
-        block.keys, block.db
+        "a block of {} with {} of database {} does not match its checksum",
+        counted(bytes, "byte", "bytes"),
+        counted(block.keys.into(), "key", "keys"),
+        block.db
     );
     damage(offset, text)
 }

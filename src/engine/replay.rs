@@ -50,6 +50,8 @@ pub(super) struct Replayer<'a> {
     is_lossy: bool,
     /// Commands that failed because of that.
     passed_over: u64,
+    /// Keys of the base, if there was one.
+    base_keys: Option<u64>,
 }
 
 impl<'a> Replayer<'a> {
@@ -78,6 +80,7 @@ impl<'a> Replayer<'a> {
             reached_lsn: 0,
             is_lossy: false,
             passed_over: 0,
+            base_keys: None,
         }
     }
 
@@ -157,7 +160,10 @@ impl Replay for Replayer<'_> {
         let access = self.state.access(self.start_ms).initial();
         let limits = self.settings.limits.clone();
         let progress = self.progress.clone().unwrap_or_default();
-        load::load(self.state, &**file, preamble, access, limits, &progress)
+        load::load(self.state, &**file, preamble, access, limits, &progress)?;
+        let databases = self.state.keyspace.databases();
+        self.base_keys = Some(databases.map(|(_, database)| database.len() as u64).sum());
+        Ok(())
     }
 
     fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable> {
@@ -175,6 +181,10 @@ impl Replay for Replayer<'_> {
 
     fn passed_over(&self) -> u64 {
         self.passed_over
+    }
+
+    fn base_keys(&self) -> Option<u64> {
+        self.base_keys
     }
 
     fn selected_db(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! A frame: what one drain of the commit buffer becomes on disk. `storage-format.md` has the bytes.
 
 use super::Lsn;
+use crate::words::counted;
 use std::fmt;
 use thiserror::Error;
 
@@ -83,9 +84,11 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lsn, end_lsn, keys, .. } = self;
         if *keys > 0 {
-            write!(f, "{keys} keys or more of the base as of LSN {lsn}")?;
+            let keys = counted(*keys, "key", "keys");
+            write!(f, "{keys} or more of the base as of LSN {lsn}")?;
         } else if end_lsn > lsn {
-            write!(f, "LSN {lsn} to {end_lsn}, {} bytes of commands", end_lsn - lsn)?;
+            let bytes = counted(end_lsn - lsn, "byte", "bytes");
+            write!(f, "LSN {lsn} to {end_lsn}, {bytes} of commands")?;
         } else {
             write!(f, "something at LSN {lsn}, nobody knows how much")?;
         }

@@ -153,6 +153,7 @@ impl<'a> Reading<'a> {
                 false => OpenError::Preamble { path, offset, reason, lsn },
             }
         })?;
+        self.recovery.base_keys = self.replay.base_keys();
         let mut reader = FrameReader::new(file, line.bytes, line.identity.seed());
         let first = header_offset + FrameReader::FIRST_OFFSET;
         let end = SegmentEnd { lsn: line.end_lsn, bytes: line.bytes };

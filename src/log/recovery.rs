@@ -62,6 +62,11 @@ pub trait Replay {
         0
     }
 
+    /// How many keys the base had, if there was one.
+    fn base_keys(&self) -> Option<u64> {
+        None
+    }
+
     /// The database selected behind the last command.
     fn selected_db(&self) -> u32;
 }
@@ -102,6 +107,8 @@ pub struct Unclean {
 pub struct Recovery {
     /// There was no data set; an empty one was made.
     pub created: bool,
+    /// Keys of the base that everything began with, if there was one.
+    pub base_keys: Option<u64>,
     /// Frames read.
     pub frames: u64,
     /// Bytes of commands read.

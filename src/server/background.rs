@@ -12,6 +12,7 @@ use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
 use crate::env::Utc;
 use crate::log::{CompressError, Compressed, Forgotten, Log};
+use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::path::Path;
@@ -338,9 +339,9 @@ fn compress_retired(log: &Log, suspended: &AtomicBool) {
         drop(work);
         let patience = match compressed {
             Ok(Some(Compressed { name, raw_bytes, bytes })) => {
-                log_notice!(
-                    "Compressed {raw_bytes} bytes of a retired segment to {name}, {bytes} bytes"
-                );
+                let raw_bytes = counted(raw_bytes, "byte", "bytes");
+                let bytes = counted(bytes, "byte", "bytes");
+                log_notice!("Compressed {raw_bytes} of a retired segment to {name}, {bytes}");
                 continue;
             }
             Ok(None) => None,
@@ -471,7 +472,9 @@ pub fn tick(shared: &Arc<Shared>) {
         let waits = suspended || state.failed_at.is_some_and(|at| at.elapsed() < pause);
         let due = shared.saves.due(&config.save, changes).filter(|_| !suspended);
         if let Some((changes, seconds)) = due {
-            log_notice!("{changes} changes in {seconds} seconds. Saving...");
+            let changes = counted(changes as u64, "change", "changes");
+            let seconds = counted(seconds as u64, "second", "seconds");
+            log_notice!("{changes} in {seconds}. Saving...");
         }
         let rewrite = state.rewrite_scheduled || (!waits && is_rewrite_due(shared));
         (rewrite, state.save_scheduled || due.is_some())

@@ -6,6 +6,7 @@ use super::shared::Shared;
 use crate::engine::import::{self, Aof, ImportError, Names, Report, Source};
 use crate::engine::{self, Engine, Machine, Progress};
 use crate::log::{Log, Recovery};
+use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -91,10 +92,10 @@ pub async fn report_progress(shared: Arc<Shared>) {
     let loading = &shared.loading;
     while !loading.has_ended_within(REPORT_PERIOD).await {
         log_notice!(
-            "Loading: {:.1} % of {} bytes, some {} seconds to go",
+            "Loading: {:.1} % of {}, some {} to go",
             loading.percent(),
-            loading.progress.total_bytes(),
-            loading.eta_s()
+            counted(loading.progress.total_bytes(), "byte", "bytes"),
+            counted(loading.eta_s(), "second", "seconds")
         );
     }
 }
@@ -235,7 +236,8 @@ fn import(
 /// Says what an import did.
 fn report_import(report: &Report, took: Duration) {
     for (path, bytes) in &report.files {
-        log_notice!("Imported from {} ({bytes} bytes)", path.display());
+        let bytes = counted(*bytes, "byte", "bytes");
+        log_notice!("Imported from {} ({bytes})", path.display());
     }
     if let Some(twin) = &report.twin {
         log_notice!("{} holds the same", twin.display());
@@ -244,28 +246,43 @@ fn report_import(report: &Report, took: Duration) {
         log_notice!("The RDB was written by {server}");
     }
     log_notice!(
-        "DB imported: {} keys, {} function libraries, {} commands carried out, {:.3} seconds",
-        report.keys,
-        report.functions,
-        report.commands,
+        "DB imported: {}, {}, {} carried out, {:.3} seconds",
+        counted(report.keys, "key", "keys"),
+        counted(report.functions, "function library", "function libraries"),
+        counted(report.commands, "command", "commands"),
         took.as_secs_f64()
     );
-    for (count, what) in [
-        (report.expired, "keys had expired and were dropped"),
-        (report.ignored, "commands change no data and were passed over"),
+    for (count, one, many, what) in [
+        (report.expired, "expired key", "expired keys", "dropped"),
+        (report.ignored, "command", "commands", "passed over, as no data change"),
     ] {
         if count > 0 {
-            log_notice!("{count} {what}");
+            log_notice!("{}: {what}", counted(count, one, many));
         }
     }
-    for (count, what) in [
-        (report.empty, "keys with empty values were dropped"),
-        (report.modules, "keys with values of modules were dropped ('import-skip-modules yes')"),
-        (report.module_records, "records of modules that belong to no key were passed over"),
-        (report.failed, "commands failed and have changed nothing; the first of them:"),
+    for (count, one, many, what) in [
+        (report.empty, "key with an empty value", "keys with empty values", "dropped"),
+        (
+            report.modules,
+            "key with a value of a module",
+            "keys with values of modules",
+            "dropped ('import-skip-modules yes')",
+        ),
+        (
+            report.module_records,
+            "record of a module that belongs to no key",
+            "records of modules that belong to no key",
+            "passed over",
+        ),
+        (
+            report.failed,
+            "command failed and has changed nothing",
+            "commands failed and have changed nothing",
+            "the first of them follow",
+        ),
     ] {
         if count > 0 {
-            log_warning!("{count} {what}");
+            log_warning!("{}: {what}", counted(count, one, many));
         }
     }
     for (path, offset, reason) in &report.failures {
@@ -273,11 +290,11 @@ fn report_import(report: &Report, took: Duration) {
     }
     if let Some(cut) = &report.cut {
         log_warning!(
-            "{}, offset {}: {}: its last {} bytes were passed over ('aof-load-truncated yes')",
+            "{}, offset {}: {}: passed over its last {} ('aof-load-truncated yes')",
             cut.path.display(),
             cut.offset,
             cut.cause,
-            cut.bytes
+            counted(cut.bytes, "byte", "bytes")
         );
     }
 }
@@ -289,23 +306,26 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
         log_notice!("A new data set begins in {dir}");
         return;
     }
+    let base = recovery.base_keys.map_or(String::new(), |keys| {
+        format!("a base with {}, and behind it ", counted(keys, "key", "keys"))
+    });
     log_notice!(
-        "DB loaded from the log in {dir}: {} frames, {} bytes, up to LSN {}, {:.3} seconds",
-        recovery.frames,
-        recovery.bytes,
+        "DB loaded from the log in {dir}: {base}{}, {} of commands, up to LSN {}, {:.3} seconds",
+        counted(recovery.frames, "frame", "frames"),
+        counted(recovery.bytes, "byte", "bytes"),
         recovery.lsn,
         took.as_secs_f64()
     );
     if let Some(unclean) = &recovery.unclean {
         let process = unclean.process.trim();
         let outcome = match recovery.not_begun {
-            None => "have been made durable",
-            Some(_) => "will be made durable once there is room",
+            None => "made durable",
+            Some(_) => "to be made durable once there is room",
         };
         log_warning!(
-            "The last server (process {process}) did not close the log; {} bytes of commands that \
-             were written but not known to be durable {outcome}",
-            unclean.secured_bytes
+            "The last server (process {process}) did not close the log; {outcome}: {} of commands, \
+             written but not known to be durable before",
+            counted(unclean.secured_bytes, "byte", "bytes")
         );
     }
     if let Some(cut) = &recovery.cut {
@@ -315,14 +335,14 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
         };
         log_warning!(
             "{} ended in an unfinished write and was cut at offset {} (LSN {}): {}. Behind the cut \
-             lay {} bytes with {} whole frame headers, {:.3} seconds; {place}. None of it \
+             lay {} with {}, {:.3} seconds; {place}. None of it \
              was known to be durable",
             cut.file,
             cut.offset,
             cut.lsn,
             cut.damage,
-            cut.bytes,
-            cut.frames,
+            counted(cut.bytes, "byte", "bytes"),
+            counted(cut.frames, "whole frame header", "whole frame headers"),
             cut.span_ms as f64 / 1000.0
         );
     }
@@ -338,8 +358,8 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
     }
     if recovery.passed_over > 0 {
         log_warning!(
-            "{} commands failed because they need what is lost, and were passed over",
-            recovery.passed_over
+            "Passed over, because what is needed is lost: {}",
+            counted(recovery.passed_over, "command", "commands")
         );
     }
 }

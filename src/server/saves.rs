@@ -7,6 +7,7 @@ use crate::commands::CommandError;
 use crate::engine::Guard;
 use crate::engine::compact::SnapshotError;
 use crate::rdb::{Format, Target};
+use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -78,8 +79,9 @@ impl Saves {
             explain(&path, &error, Reader::Client)
         })?;
         log_notice!(
-            "DB saved to {}: {bytes} bytes, {:.3} seconds",
+            "DB saved to {}: {}, {:.3} seconds",
             path.display(),
+            counted(bytes, "byte", "bytes"),
             started.elapsed().as_secs_f64()
         );
         let mut status = self.0.lock();

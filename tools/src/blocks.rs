@@ -204,6 +204,12 @@ pub fn scan_blocks(
     Some((blocks, lost))
 }
 
+/// How the records of a base are read.
+pub fn decoding() -> Decoding {
+    let limits = Limits::new(KeyHasher::new((0, 0)));
+    Decoding { dialect: Dialect::Redis, limits, skip_modules: false }
+}
+
 /// Decodes the records of a block; `key` is called with each key and its database. Gives how many keys there are.
 ///
 /// # Errors
@@ -213,8 +219,7 @@ pub fn decode_block(
     is_head: bool,
     key: &mut dyn FnMut(u32, &[u8]),
 ) -> Result<u64, String> {
-    let limits = Limits::new(KeyHasher::new((0, 0)));
-    let decoding = Decoding { dialect: Dialect::Redis, limits, skip_modules: false };
+    let decoding = decoding();
     let mut reader = Reader::new(bytes);
     if is_head {
         let head = reader.take(HEADER_BYTES).map_err(|error| error.to_string())?;

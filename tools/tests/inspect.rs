@@ -442,3 +442,29 @@ fn the_data_set_of_the_picture() {
     }
     set.close();
 }
+
+#[test]
+fn of_a_base_with_nothing_behind_it_the_keys_are_counted() {
+    for (number, keys) in [(1, "1 key"), (3, "3 keys")] {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("mainstay");
+        let mut set = DataSet::create(&dir, START_MS);
+        (0..number).for_each(|number| set.line(&format!("SET key:{number} value")));
+        set.sync();
+        set.close();
+        drop(set);
+        let said = tool_says(0, &["rewrite", path(&dir), "--drop-retired"]);
+        assert!(said.contains(&format!("with {keys}, in")), "{said}");
+        let said = tool_says(0, &["verify", path(&dir)]);
+        assert!(said.contains(&format!("2 blocks with {keys} are sound")), "{said}");
+        assert_eq!(tool_json(0, &["verify", path(&dir)])["base_keys"], number);
+        let said = tool_says(0, &["inspect", path(&dir)]);
+        assert!(said.contains(&format!("  {keys}, ")), "{said}");
+        let log = home.path().join("server.log");
+        Server::start(home.path(), &["--logfile", path(&log)]).stop();
+        let said = fs::read_to_string(&log).unwrap();
+        let line = said.lines().find(|line| line.contains("DB loaded from the log")).unwrap();
+        assert!(line.contains(&format!("a base with {keys}, and behind it ")), "{said}");
+        assert!(!line.contains(" 1 frames") && !line.contains(" 1 bytes"), "{said}");
+    }
+}

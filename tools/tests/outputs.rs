@@ -75,11 +75,11 @@ fn only_files_are_replaced_and_never_the_source() {
     fs::write(&kept, "old").unwrap();
     fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).unwrap();
     symlink("kept.json", path("link.json")).unwrap();
-    tool_says(0, &["export", text(&source), "--to", text(&path("link.json"))]);
+    tool_says(0, &["export", text(&source), "--to", text(&path("link.json")), "--force"]);
     assert!(fs::symlink_metadata(path("link.json")).unwrap().is_symlink());
     assert!(fs::read_to_string(&kept).unwrap().contains("\"key\":\"k\""));
     assert_eq!(fs::metadata(&kept).unwrap().mode() & 0o777, 0o600);
-    tool_says(0, &["inspect", text(&source), "--html", text(&kept)]);
+    tool_says(0, &["inspect", text(&source), "--html", text(&kept), "--force"]);
     assert!(fs::read_to_string(&kept).unwrap().contains("<html"));
     assert_eq!(fs::metadata(&kept).unwrap().mode() & 0o777, 0o600);
     // A new one holds data, and is its owner's alone.
@@ -95,6 +95,50 @@ fn only_files_are_replaced_and_never_the_source() {
     let left = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| text(name.as_ref()).ends_with(".tmp")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn what_is_there_is_only_replaced_with_force() {
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let source = path("dump.rdb");
+    fs::write(&source, rdb(false)).unwrap();
+    fs::write(path("file"), "old").unwrap();
+    symlink("file", path("link")).unwrap();
+    fs::create_dir_all(path("dir/mainstay")).unwrap();
+    fs::create_dir_all(path("dir/appendonlydir")).unwrap();
+    for inner in ["dir/mainstay/file", "dir/appendonlydir/file"] {
+        fs::write(path(inner), "old").unwrap();
+    }
+    let before = files(home.path());
+    let mut words = vec![vec!["inspect", text(&source), "--html"]];
+    for format in ["rdb", "aof", "resp", "json", "csv"] {
+        words.push(vec!["export", text(&source), "--format", format, "--to"]);
+    }
+    for words in &words {
+        for to in ["file", "link"] {
+            let to = path(to);
+            let said = refused(&[&words[..], &[text(&to)]].concat());
+            assert!(said.contains(text(&to)) && said.contains("--force"), "{said}");
+            assert_eq!(files(home.path()), before, "{words:?}");
+        }
+        let to = path("file");
+        tool_says(0, &[&words[..], &[text(&to), "--force"]].concat());
+        assert_ne!(fs::read(&to).unwrap(), b"old", "{words:?}");
+        fs::write(&to, "old").unwrap();
+        // The standard output is nothing that is there.
+        assert!(tool(&[&words[..], &["-"]].concat()).status.success(), "{words:?}");
+    }
+    // A directory with something in it never is.
+    for format in ["mainstay", "aof-dir"] {
+        for force in [&[][..], &["--force"]] {
+            let to = path("dir");
+            let words = ["export", text(&source), "--format", format, "--to", text(&to)];
+            let said = refused(&[&words[..], force].concat());
+            assert!(said.contains("is not empty: nothing is changed"), "{said}");
+            assert_eq!(files(home.path()), before, "{words:?}");
+        }
+    }
 }
 
 #[test]
@@ -213,7 +257,7 @@ fn keys_of_modules_are_refused_or_counted() {
         let to = path(&format!("copy.{format}"));
         let words = ["export", &with, "--to", &to, "--format", format];
         let said = refused(&words);
-        assert!(said.contains("1 keys have values of modules"), "{format}: {said}");
+        assert!(said.contains("1 key has a value of a module"), "{format}: {said}");
         assert!(!Path::new(&to).exists());
         let report = tool_json(0, &[&words[..], &["--skip-modules"]].concat());
         assert_eq!(report["skipped"]["module_keys"], 1, "{report}");
@@ -221,11 +265,11 @@ fn keys_of_modules_are_refused_or_counted() {
     }
     let to = path("text.rdb");
     let said = tool_says(0, &["export", &with, "--to", &to, "--skip-modules"]);
-    assert!(said.contains("left out: 1 keys with values of modules"), "{said}");
+    assert!(said.contains("left out: 1 key with a value of a module"), "{said}");
     for (a, b) in [(&with, &without), (&without, &with)] {
-        assert!(refused(&["diff", a, b]).contains("1 keys have values of modules"));
+        assert!(refused(&["diff", a, b]).contains("1 key has a value of a module"));
         let said = tool_says(0, &["diff", a, b, "--skip-modules"]);
-        assert!(said.starts_with("the same: 1 keys (not compared: "), "{said}");
+        assert!(said.starts_with("the same: 1 key (not compared: "), "{said}");
     }
     let report = tool_json(0, &["diff", &with, &without, "--skip-modules"]);
     assert_eq!((&report["module_keys_a"], &report["module_keys_b"]), (&1.into(), &0.into()));

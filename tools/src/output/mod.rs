@@ -3,6 +3,7 @@
 //! Results go to the standard output; progress and remarks to the standard error, so that a pipe gets results only.
 
 mod json_text;
+mod names;
 mod place;
 mod progress;
 mod table;
@@ -11,12 +12,13 @@ mod temporary;
 mod units;
 
 pub use json_text::JsonText;
+pub use names::{first_names, names};
 pub use place::{Place, data_set_in, databases_needed, write_data_set};
 pub use progress::Bar;
 pub use table::Table;
 pub use target::refuse_source;
 pub use temporary::{Deferred, Temporary, clean_up_when_interrupted, create_dir, create_file};
-pub use units::{bytes, count, duration_ms, escaped, time_ms};
+pub use units::{bytes, count, counted, duration_ms, escaped, time_ms};
 
 use clap::Args;
 use mainstay::env::{Clock, SystemClock};

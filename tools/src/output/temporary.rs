@@ -3,6 +3,7 @@
 use super::Failure;
 use mainstay::log::manifest;
 use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -84,6 +85,8 @@ fn remove(path: &Path) {
 pub struct Temporary {
     path: PathBuf,
     target: PathBuf,
+    /// A file that is there by then stays.
+    keeps: bool,
 }
 
 impl Temporary {
@@ -95,12 +98,13 @@ impl Temporary {
         Self::begin(target, |_| Ok(())).map(|(temporary, ())| temporary)
     }
 
-    /// One that becomes `target`, a file, and that file to write to. Symbolic links are followed: what they lead to is
-    /// replaced, and it keeps its mode.
+    /// One that becomes `target`, a file, and that file to write to. A file that is there is only replaced with `force`.
+    /// Symbolic links are followed: what they lead to is replaced, and it keeps its mode.
     ///
     /// # Errors
-    /// If there is something else than a regular file, or the directory is one of a data set's; those of the disk.
-    pub fn file(target: &Path) -> Result<(Self, File), Failure> {
+    /// If there is a file and `force` is not given, or something else than a regular file, or the directory is one of a data
+    /// set's; those of the disk.
+    pub fn file(target: &Path, force: bool) -> Result<(Self, File), Failure> {
         let there = there(target)?;
         if there.as_ref().is_some_and(|there| !there.is_file()) {
             return Err(Failure::new(format_args!(
@@ -110,7 +114,8 @@ impl Temporary {
         }
         let place = place(target, there.is_some())?;
         refuse_data_set(target, &place)?;
-        let (temporary, file) = match there {
+        let (mut temporary, file) = match there {
+            Some(_) if !force => return Err(exists(target)),
             Some(there) => {
                 // Not readable for others before it has the mode of what it replaces.
                 let (temporary, file) = Self::begin(&place, |path| create_file(path, 0o600))?;
@@ -122,6 +127,7 @@ impl Temporary {
             // Data are their owner's alone.
             None => Self::begin(&place, |path| create_file(path, 0o600))?,
         };
+        temporary.keeps = !force;
         Ok((temporary, file))
     }
 
@@ -182,7 +188,7 @@ impl Temporary {
         let mut begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let created = create(&path).map_err(Failure::doing("creating", path.display()))?;
         begun.push(path.clone());
-        Ok((Self { path, target: target.into() }, created))
+        Ok((Self { path, target: target.into(), keeps: false }, created))
     }
 
     /// Where to write.
@@ -218,17 +224,46 @@ impl Temporary {
         sync_parent(&target)
     }
 
-    /// Puts what was written, and synced, in its place: a file that is there is replaced, and so is an empty directory.
+    /// Puts what was written, and synced, in its place: a file that is there is replaced if that was asked for, and so is
+    /// an empty directory.
     ///
     /// # Errors
-    /// Those of the disk. What was in its place is still there then.
+    /// If there is a file by now that must not be replaced; those of the disk. What was in its place is still there then.
     pub fn persist(self) -> Result<(), Failure> {
         let begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let renamed = fs::rename(&self.path, &self.target);
+        let renamed = match self.keeps {
+            true => rename_to_new(&self.path, &self.target),
+            false => fs::rename(&self.path, &self.target),
+        };
+        if let Err(error) = &renamed
+            && self.keeps
+            && error.kind() == io::ErrorKind::AlreadyExists
+        {
+            drop(begun);
+            return Err(exists(&self.target));
+        }
         renamed.map_err(Failure::doing("renaming to", self.target.display()))?;
         let synced = sync_parent(&self.target);
         drop(begun);
         synced
+    }
+}
+
+/// What is there must not be replaced.
+fn exists(target: &Path) -> Failure {
+    let text = "exists: nothing is changed (--force replaces it)";
+    Failure::new(format_args!("{} {text}", target.display()))
+}
+
+/// Renames a file, unless there is something of its new name.
+fn rename_to_new(path: &Path, target: &Path) -> io::Result<()> {
+    match rustix::fs::renameat_with(CWD, path, CWD, target, RenameFlags::NOREPLACE) {
+        // The file system cannot rename like that, so what comes between these two steps is not seen.
+        Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(target).is_err() => {
+            fs::rename(path, target)
+        }
+        Err(Errno::INVAL | Errno::NOSYS) => Err(io::ErrorKind::AlreadyExists.into()),
+        renamed => Ok(renamed?),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Numbers, times and keys as people read them.
 
 use mainstay::env::Utc;
+use mainstay::words::noun;
 
 /// A size in bytes: `17 B`, `1.5 KiB`, `2.0 GiB`.
 pub fn bytes(bytes: u64) -> String {
@@ -29,6 +30,11 @@ pub fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// So many of something: `1 key`, `1,234 keys`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), noun(number, one, many))
 }
 
 /// A span of time in its two biggest units: `350 ms`, `1.5 s`, `2 min 3 s`, `5 d 7 h`.
@@ -83,6 +89,10 @@ mod tests {
         let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
         for (number, text) in cases {
             assert_eq!(count(number), text);
+        }
+        let cases = [(0, "0 keys"), (1, "1 key"), (1234, "1,234 keys")];
+        for (number, text) in cases {
+            assert_eq!(counted(number, "key", "keys"), text);
         }
         let cases = [
             (999, "999 ms"),

@@ -6,7 +6,7 @@ mod detect;
 
 pub use detect::is_rdb;
 
-use crate::output::{Failure, Output, Temporary};
+use crate::output::{Failure, Output, Temporary, counted};
 use detect::Found;
 use mainstay::commands::context::Settings;
 use mainstay::data::Limits;
@@ -92,15 +92,30 @@ impl Skipped {
         self.ignored_commands += other.ignored_commands;
     }
 
-    /// In words.
-    pub fn named(self) -> [(&'static str, u64); 5] {
-        [
-            ("keys with empty values", self.empty_keys),
-            ("keys with values of modules", self.module_keys),
-            ("records that modules keep besides values", self.module_records),
-            ("commands that failed, as they had in the server", self.failed_commands),
-            ("commands that change no data", self.ignored_commands),
-        ]
+    /// In words, what there is of it.
+    pub fn named(self) -> impl Iterator<Item = String> {
+        let all = [
+            (self.empty_keys, "key with an empty value", "keys with empty values"),
+            (self.module_keys, "key with a value of a module", "keys with values of modules"),
+            (
+                self.module_records,
+                "record that a module keeps besides values",
+                "records that modules keep besides values",
+            ),
+            (
+                self.failed_commands,
+                "command that failed, as it had in the server",
+                "commands that failed, as they had in the server",
+            ),
+            (self.ignored_commands, "command that changes no data", "commands that change no data"),
+        ];
+        let there = all.into_iter().filter(|(number, ..)| *number > 0);
+        there.map(|(number, one, many)| counted(number, one, many))
+    }
+
+    /// Keys with values of modules, as the subject of a sentence.
+    pub fn modules_have_values(self) -> String {
+        counted(self.module_keys, "key has a value of a module", "keys have values of modules")
     }
 }
 
@@ -372,11 +387,11 @@ impl Source {
         };
         if let Some(cut) = &report.cut {
             contents.remarks.push(format!(
-                "{}, offset {}: {}: its last {} bytes were passed over",
+                "{}, offset {}: {}: passed over its last {}",
                 cut.path.display(),
                 cut.offset,
                 cut.cause,
-                cut.bytes
+                counted(cut.bytes, "byte", "bytes")
             ));
         }
         for (path, offset, reason) in &report.failures {
@@ -440,8 +455,11 @@ fn remarks(view: &View, recovery: &Recovery) -> Vec<String> {
     }
     if let Some(cut) = &recovery.cut {
         remarks.push(format!(
-            "{}, offset {}: {}: the last {} bytes, of an unfinished write, were passed over",
-            cut.file, cut.offset, cut.damage, cut.bytes
+            "{}, offset {}: {}: passed over the last {}, of an unfinished write",
+            cut.file,
+            cut.offset,
+            cut.damage,
+            counted(cut.bytes, "byte", "bytes")
         ));
     }
     remarks.extend(lost_remarks(recovery));
@@ -454,10 +472,9 @@ pub fn lost_remarks(recovery: &Recovery) -> Vec<String> {
     let mut remarks: Vec<_> =
         lost.map(|lost| format!("an earlier repair could not save {lost}")).collect();
     if recovery.passed_over > 0 {
-        remarks.push(format!(
-            "{} commands need what is lost and were passed over",
-            recovery.passed_over
-        ));
+        let (one, many) = ("command needs what is lost", "commands need what is lost");
+        let commands = counted(recovery.passed_over, one, many);
+        remarks.push(format!("passed over: {commands}"));
     }
     remarks
 }

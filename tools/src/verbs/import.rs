@@ -2,7 +2,7 @@
 
 use crate::filter::Filter;
 use crate::output::{
-    End, Failure, Output, bytes, count, data_set_in, databases_needed, escaped, now_ms,
+    End, Failure, Output, bytes, count, counted, data_set_in, databases_needed, escaped, now_ms,
     write_data_set,
 };
 use crate::source::{Contents, Skipped, Source};
@@ -77,12 +77,14 @@ struct Left {
 
 impl Left {
     /// With the reasons, for people.
-    fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    fn named(&self) -> impl Iterator<Item = String> {
         let chosen = [
-            ("keys whose time has passed", self.expired),
-            ("keys that were not asked for", self.filtered),
+            (self.expired, "key whose time has passed", "keys whose time has passed"),
+            (self.filtered, "key that was not asked for", "keys that were not asked for"),
         ];
-        chosen.into_iter().chain(self.unkept.named())
+        let chosen = chosen.into_iter().filter(|(number, ..)| *number > 0);
+        let chosen = chosen.map(|(number, one, many)| counted(number, one, many));
+        chosen.chain(self.unkept.named())
     }
 }
 
@@ -175,10 +177,10 @@ impl Import<'_> {
 
     /// What a source holds besides keys.
     fn besides(&mut self, contents: Contents, name: &str) -> Result<(), Failure> {
-        let modules = contents.skipped.module_keys;
-        if modules > 0 && !self.arguments.skip_modules {
+        if contents.skipped.module_keys > 0 && !self.arguments.skip_modules {
             return Err(Failure::new(format_args!(
-                "{name}: {modules} keys have values of modules, which cannot be kept (--skip-modules leaves them out)"
+                "{name}: {}, which cannot be kept (--skip-modules leaves them out)",
+                contents.skipped.modules_have_values()
             )));
         }
         self.report.skipped.unkept.add(contents.skipped);
@@ -203,10 +205,10 @@ fn show(report: &Report, output: &Output) -> Result<(), Failure> {
         return output.json(report);
     }
     output.line(format_args!(
-        "{}: {} keys, {} function libraries, {}",
+        "{}: {}, {}, {}",
         report.into.display(),
-        count(report.keys),
-        report.functions,
+        counted(report.keys, "key", "keys"),
+        counted(report.functions, "function library", "function libraries"),
         bytes(report.bytes)
     ))?;
     for (kind, keys) in &report.keys_by_type {
@@ -215,8 +217,5 @@ fn show(report: &Report, output: &Output) -> Result<(), Failure> {
     if report.replaced > 0 {
         output.line(format_args!("  replaced by later ones: {}", count(report.replaced)))?;
     }
-    for (reason, number) in report.skipped.named().filter(|(_, number)| *number > 0) {
-        output.line(format_args!("left out: {} {reason}", count(number)))?;
-    }
-    Ok(())
+    report.skipped.named().try_for_each(|what| output.line(format_args!("left out: {what}")))
 }

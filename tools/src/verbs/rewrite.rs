@@ -1,6 +1,6 @@
 //! `rewrite`: everything in one new base, without a server.
 
-use crate::output::{Deferred, End, Failure, Output, bytes, count, duration_ms};
+use crate::output::{Deferred, End, Failure, Output, bytes, counted, duration_ms};
 use crate::source;
 use crate::source::{DATABASES, data_set_dir, machine};
 use clap::{Args, ValueEnum};
@@ -220,9 +220,9 @@ fn show(report: &Report, output: &Output) -> Result<(), Failure> {
     }
     let Report { dir, keys, lsn, before, after, took_ms, .. } = report;
     output.line(format_args!(
-        "{}: one base as of LSN {lsn} with {} keys, in {}",
+        "{}: one base as of LSN {lsn} with {}, in {}",
         dir.display(),
-        count(*keys),
+        counted(*keys, "key", "keys"),
         duration_ms(*took_ms)
     ))?;
     output.line(format_args!("  log: {} before, {} now", bytes(before.log), bytes(after.log)))?;

@@ -18,7 +18,7 @@ pub use contents::{LIBRARY, fill};
 pub use redis::Redis;
 pub use server::Server;
 pub use shared::{PATIENCE, command_exists, corpus, eventually, free_port, info, noise, skip};
-pub use timed::{DataSet, START_MS};
+pub use timed::{DATABASES, DataSet, START_MS, machine};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

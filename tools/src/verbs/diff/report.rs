@@ -1,6 +1,6 @@
 //! The differences, as they are found.
 
-use crate::output::{End, Failure, JsonText, Output, count, escaped, time_ms};
+use crate::output::{End, Failure, JsonText, Output, count, counted, escaped, time_ms};
 use serde_json::{Value, json};
 
 /// How a key differs.
@@ -124,24 +124,24 @@ impl<'a> Report<'a> {
     /// Says how many there are.
     pub(super) fn end(self) -> Result<End, Failure> {
         let counts = [
-            ("only_in_a", "only in A", self.only_in_a),
-            ("only_in_b", "only in B", self.only_in_b),
-            ("values", "with other values", self.values),
-            ("expiries", "with other expiry times", self.expiries),
-            ("functions", "libraries of functions", self.functions),
+            ("only_in_a", "only in A", "only in A", self.only_in_a),
+            ("only_in_b", "only in B", "only in B", self.only_in_b),
+            ("values", "with another value", "with other values", self.values),
+            ("expiries", "with another expiry time", "with other expiry times", self.expiries),
+            ("functions", "library of functions", "libraries of functions", self.functions),
         ];
-        let total: u64 = counts.iter().map(|(_, _, number)| number).sum();
+        let total: u64 = counts.iter().map(|(.., number)| number).sum();
         if self.output.is_json() {
             let mut line =
                 json!({ "equal": total == 0, "keys_a": self.keys_a, "keys_b": self.keys_b });
             line["module_keys_a"] = self.skipped_a.into();
             line["module_keys_b"] = self.skipped_b.into();
-            for (name, _, number) in counts {
+            for (name, .., number) in counts {
                 line[name] = Value::from(number);
             }
             self.output.json(&line)?;
         } else if total == 0 {
-            let keys = count(self.keys_a);
+            let keys = counted(self.keys_a, "key", "keys");
             let skipped = match self.skipped_a + self.skipped_b {
                 0 => String::new(),
                 _ => {
@@ -149,7 +149,7 @@ impl<'a> Report<'a> {
                     format!(" (not compared: {a} of modules in A, {b} in B)")
                 }
             };
-            self.output.line(self.output.green(&format!("the same: {keys} keys{skipped}")))?;
+            self.output.line(self.output.green(&format!("the same: {keys}{skipped}")))?;
         } else {
             if total > self.shown as u64 {
                 let more = count(total - self.shown as u64);
@@ -158,7 +158,7 @@ impl<'a> Report<'a> {
             let counts: Vec<_> = counts
                 .iter()
                 .filter(|(.., number)| *number > 0)
-                .map(|(_, name, number)| format!("{} {name}", count(*number)))
+                .map(|(_, one, many, number)| counted(*number, one, many))
                 .collect();
             let (a, b) = (count(self.keys_a), count(self.keys_b));
             let text = format!("different: {} (keys: {a} in A, {b} in B)", counts.join(", "));

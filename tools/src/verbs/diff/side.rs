@@ -4,7 +4,7 @@ use super::client::{Client, Reply};
 use super::report::Name;
 use super::url::Url;
 use crate::filter::Filter;
-use crate::output::{Failure, Output, escaped};
+use crate::output::{Failure, Output, counted, escaped};
 use crate::source::Source;
 use mainstay::data::digest::Digester;
 use mainstay::data::{KeyHasher, Limits, Value};
@@ -116,13 +116,13 @@ impl Side {
                     // What was not looked at cannot be called the same.
                     if !look.skip_modules {
                         return Err(Failure::new(format_args!(
-                            "{path}: {modules} keys have values of modules, which cannot be compared \
-                             (--skip-modules leaves them out)"
+                            "{path}: {}, which cannot be compared (--skip-modules leaves them out)",
+                            contents.skipped.modules_have_values()
                         )));
                     }
-                    remarks.push(format!(
-                        "{path}: {modules} keys with values of modules are not compared"
-                    ));
+                    let (one, many) = ("key of a module is", "keys of modules are");
+                    let keys = counted(modules, one, many);
+                    remarks.push(format!("{path}: {keys} not compared"));
                 }
                 let functions = Some(contents.functions);
                 Ok(Rest { functions, remarks, module_keys: modules, ..Rest::default() })

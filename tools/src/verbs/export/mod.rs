@@ -17,7 +17,7 @@ mod sink;
 use crate::commands_of::CommandWriter;
 use crate::filter::Filter;
 use crate::output::{
-    End, Failure, Output, Place, bytes, count, data_set_in, databases_needed, refuse_source,
+    End, Failure, Output, Place, bytes, counted, data_set_in, databases_needed, refuse_source,
     write_data_set,
 };
 use crate::source::{Contents, Skipped, Source};
@@ -55,6 +55,9 @@ pub struct Arguments {
     /// What to write; - is the standard output, and then there is no report
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
+    /// A file that is there is replaced, once the new one is whole; otherwise it is refused. A directory is never replaced
+    #[arg(long)]
+    force: bool,
     /// How; guessed from the name if it is not given (.rdb, .aof, .resp, .json, .jsonl, .csv, appendonlydir)
     #[arg(long)]
     format: Option<Format>,
@@ -96,7 +99,7 @@ Examples:
   mainstay-tool export /var/lib/mainstay --to dump.rdb --rdb-version 10
   mainstay-tool export dump.rdb --to - --format json --match 'user:*' | jq .key
   mainstay-tool export dump.rdb --to - --format resp | redis-cli --pipe
-  mainstay-tool export /var/lib/mainstay --to keys.csv
+  mainstay-tool export /var/lib/mainstay --to keys.csv --force
 
 Exit codes:
   0  the copy is there, whole
@@ -168,8 +171,7 @@ struct Report<'a> {
 
 /// What was left out because it could not be kept, for people.
 fn left_out(skipped: Skipped) -> impl Iterator<Item = String> {
-    let there = skipped.named().into_iter().filter(|(_, number)| *number > 0);
-    there.map(|(what, number)| format!("left out: {} {what}", count(number)))
+    skipped.named().map(|what| format!("left out: {what}"))
 }
 
 /// What was written.
@@ -202,7 +204,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         Format::Mainstay => data_set(arguments, &source, output)?,
         Format::AofDir => aof_dir(arguments, &source, output)?,
         _ => {
-            let mut sink = Sink::new(&arguments.to)?;
+            let mut sink = Sink::new(&arguments.to, arguments.force)?;
             let (keys, target, contents) = match format {
                 Format::Rdb | Format::Aof => {
                     let is_base = format == Format::Aof;
@@ -255,10 +257,10 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         let version =
             target.map_or(String::new(), |target| format!(", RDB version {}", target.version()));
         output.line(format_args!(
-            "{}: {} keys, {} function libraries, {}{version}",
+            "{}: {}, {}, {}{version}",
             arguments.to.display(),
-            count(keys),
-            contents.functions.len(),
+            counted(keys, "key", "keys"),
+            counted(contents.functions.len() as u64, "function library", "function libraries"),
             bytes(size)
         ))?;
         left_out(contents.skipped).try_for_each(|line| output.line(line))?;
@@ -268,13 +270,13 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
 
 /// Refuses what would not be whole, unless that is what is asked for.
 fn refuse_modules(arguments: &Arguments, contents: &Contents) -> Result<(), Failure> {
-    let modules = contents.skipped.module_keys;
-    if modules == 0 || arguments.skip_modules {
+    if contents.skipped.module_keys == 0 || arguments.skip_modules {
         return Ok(());
     }
     Err(Failure::new(format_args!(
-        "{}: {modules} keys have values of modules, which cannot be copied (--skip-modules leaves them out)",
-        arguments.source.display()
+        "{}: {}, which cannot be copied (--skip-modules leaves them out)",
+        arguments.source.display(),
+        contents.skipped.modules_have_values()
     )))
 }
 
@@ -319,10 +321,11 @@ fn rdb(
     })?;
     if lessened > 0 {
         contents.remarks.push(format!(
-            "{}: RDB version {} has no room for what {lessened} streams know of entries added, deleted and read by \
-             groups; a Redis that reads it guesses",
+            "{}: RDB version {} has no room for what {} of entries added, deleted and read by groups; a Redis that \
+             reads it guesses",
             arguments.to.display(),
-            target.version()
+            target.version(),
+            counted(lessened, "stream knows", "streams know")
         ));
     }
     refuse_modules(arguments, &contents)?;

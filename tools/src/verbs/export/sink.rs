@@ -20,13 +20,14 @@ enum Out {
 }
 
 impl Sink {
-    /// A file that takes the place of `path` once it ends; the standard output for `-`.
-    pub(super) fn new(path: &Path) -> Result<Self, Failure> {
+    /// A file that gets the name `path` once it ends, in the place of one that is there only with `force`; the standard
+    /// output for `-`.
+    pub(super) fn new(path: &Path, force: bool) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
             let out = Out::Stream(BufWriter::with_capacity(BUFFER_BYTES, io::stdout()));
             return Ok(Self { out, temporary: None, bytes: 0 });
         }
-        let (temporary, file) = Temporary::file(path)?;
+        let (temporary, file) = Temporary::file(path, force)?;
         let out = Out::File(BufWriter::with_capacity(BUFFER_BYTES, file));
         Ok(Self { out, temporary: Some(temporary), bytes: 0 })
     }

@@ -55,6 +55,9 @@ pub struct Arguments {
     /// Writes a page with pictures, which needs no other file and no network; `-` is the standard output.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// A file that is there is replaced by the page; otherwise it is refused.
+    #[arg(long, requires = "html")]
+    force: bool,
     /// How many of the biggest keys are shown.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(..=10_000))]
     top: u16,
@@ -81,9 +84,13 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         return Err(Failure::new("the standard output is either for --json or for --html"));
     }
     let source = Source::open(&arguments.path)?;
-    if let Some(path) = arguments.html.as_deref().filter(|_| !to_stdout) {
-        refuse_source(&source, path)?;
-    }
+    let page = match arguments.html.as_deref().filter(|_| !to_stdout) {
+        Some(path) => {
+            refuse_source(&source, path)?;
+            Some((path, Temporary::file(path, arguments.force)?))
+        }
+        None => None,
+    };
     if arguments.keys {
         return keys::write(&source, &arguments.filter, output);
     }
@@ -91,12 +98,14 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
     for line in report.errors.iter().chain(&report.remarks) {
         output.remark(line);
     }
-    match &arguments.html {
-        Some(_) if to_stdout => {
-            output.bytes(html::page(&report).as_bytes())?;
-        }
-        Some(path) => write_page(path, &html::page(&report))?,
-        None => {}
+    if to_stdout {
+        output.bytes(html::page(&report).as_bytes())?;
+    }
+    if let Some((path, (temporary, mut file))) = page {
+        let text = html::page(&report);
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        written.map_err(Failure::doing("writing", path.display()))?;
+        temporary.persist()?;
     }
     if output.is_json() {
         output.json(&report)?;
@@ -104,13 +113,6 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         text::write(&report, output)?;
     }
     Ok(if is_sound { End::Good } else { End::Bad })
-}
-
-fn write_page(path: &Path, page: &str) -> Result<(), Failure> {
-    let (temporary, mut file) = Temporary::file(path)?;
-    let written = file.write_all(page.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(Failure::doing("writing", path.display()))?;
-    temporary.persist()
 }
 
 /// Everything that is to be said, and whether all of it could be read.

@@ -3,7 +3,7 @@
 use super::log::Log;
 use super::prefixes::Prefix;
 use super::report::{ContentsReport, FileReport, Report};
-use crate::output::{Failure, Output, Table, bytes, count, duration_ms, time_ms};
+use crate::output::{Failure, Output, Table, bytes, count, counted, duration_ms, time_ms};
 
 /// Prefixes with a smaller share of the memory are not shown.
 const SHARE_MIN: f64 = 0.01;
@@ -82,7 +82,7 @@ fn files(files: &[FileReport], output: &Output) -> Result<(), Failure> {
             frames.and_then(|frames| frames.first_time_ms).map_or(String::new(), time),
             match damaged {
                 0 => String::new(),
-                _ => output.red(&format!("damaged in {} places", count(damaged))),
+                _ => output.red(&format!("damaged in {}", counted(damaged, "place", "places"))),
             },
         ]);
     }
@@ -91,13 +91,14 @@ fn files(files: &[FileReport], output: &Output) -> Result<(), Failure> {
 
 fn frames(log: &Log, output: &Output) -> Result<(), Failure> {
     heading("Log", output)?;
-    let (commands, size) = (count(log.commands), bytes(log.bytes));
-    let (frames, markers) = (count(log.frames), count(log.markers));
-    output.line(format_args!("  {commands} commands, {size}"))?;
-    output.line(format_args!("  {frames} frames of commands, {markers} markers"))?;
+    let (commands, size) = (counted(log.commands, "command", "commands"), bytes(log.bytes));
+    let frames = counted(log.frames, "frame of commands", "frames of commands");
+    let markers = counted(log.markers, "marker", "markers");
+    output.line(format_args!("  {commands}, {size}"))?;
+    output.line(format_args!("  {frames}, {markers}"))?;
     if log.lost > 0 {
-        let lost = count(log.lost);
-        output.line(format_args!("  {lost} frames that say what a repair could not save"))?;
+        let lost = counted(log.lost, "frame", "frames");
+        output.line(format_args!("  {lost} about what a repair could not save"))?;
     }
     if log.lz4.frames > 0 {
         let (stored, raw) = (log.lz4.stored_bytes, log.lz4.raw_bytes);
@@ -145,14 +146,15 @@ fn keys(contents: &ContentsReport, output: &Output) -> Result<(), Failure> {
         None => "Keys".to_owned(),
     };
     heading(&title, output)?;
-    let (number, size, expiring) = (count(keys.keys), bytes(keys.bytes), count(keys.expiring));
-    output.line(format_args!("  {number} keys, {size} of memory, {expiring} expire"))?;
+    let (number, size) = (counted(keys.keys, "key", "keys"), bytes(keys.bytes));
+    let expiring = counted(keys.expiring, "expires", "expire");
+    output.line(format_args!("  {number}, {size} of memory, {expiring}"))?;
     if let Some(lsn) = contents.lsn {
         let as_of = contents.time_ms.map_or(String::new(), |ms| format!(", {}", time(ms)));
         output.line(format_args!("  as of LSN {}{as_of}", count(lsn)))?;
     }
     for (what, number) in contents.skipped.iter().filter(|(_, number)| *number > 0) {
-        output.line(format_args!("  passed over: {} {what}", count(*number)))?;
+        output.line(format_args!("  passed over: {what}: {}", count(*number)))?;
     }
     let mut table = Table::new(&[">database", ">keys", ">expiring", ">average TTL", ">memory"]);
     for database in &keys.databases {
@@ -214,8 +216,9 @@ fn keys(contents: &ContentsReport, output: &Output) -> Result<(), Failure> {
     }
     if keys.field_expiry.fields > 0 {
         heading("Fields of hashes that expire", output)?;
-        let (fields, hashes) = (count(keys.field_expiry.fields), count(keys.field_expiry.hashes));
-        output.line(format_args!("  {fields} in {hashes} hashes"))?;
+        let (fields, hashes) = (keys.field_expiry.fields, keys.field_expiry.hashes);
+        let hashes = counted(hashes, "hash", "hashes");
+        output.line(format_args!("  {} in {hashes}", count(fields)))?;
         let mut table = Table::new(&["left", ">fields"]);
         for class in keys.field_expiry.lives.iter().filter(|class| class.count > 0) {
             table.row([class.left.to_owned(), count(class.count)]);

@@ -1,9 +1,11 @@
 //! What the copy begins with: the blocks of a base that are sound, or an older base.
 
+use super::Arguments;
 use super::report::{LostBlock, Report};
+use super::unverified::Unverified;
 use crate::blocks::{Blocks, decode_block, scan_blocks};
 use crate::frames::Frames;
-use crate::output::{self, Failure, Output};
+use crate::output::{self, Failure, Output, first_names};
 use mainstay::disk::File;
 use mainstay::log::base::frames_header_offset;
 use mainstay::log::manifest::{BaseLine, Manifest};
@@ -13,12 +15,9 @@ use mainstay::log::{Lost, Lsn, SalvageWriter, View};
 use mainstay::rdb::Target;
 use mainstay::rdb::blocks::{FileWriter, Sink};
 use mainstay::rdb::file;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
-
-/// So many keys of a lost block are named.
-const NAMES_MAX: usize = 100;
 
 /// What the copy begins with.
 pub struct Begin {
@@ -89,12 +88,20 @@ impl Base {
         self.sound.iter().any(|&sound| sound)
     }
 
-    /// Writes the sound blocks as a new RDB. Gives where its index begins, and the checksum from there on.
-    fn copy(&self, sink: &mut Sink<'_>, report: &mut Report) -> io::Result<(u64, u32)> {
+    /// Writes the sound blocks, and what is saved of others, as a new RDB. Gives where its index begins, and the checksum
+    /// from there on.
+    fn copy(
+        &self,
+        unverified: &Unverified,
+        sink: &mut Sink<'_>,
+        report: &mut Report,
+    ) -> io::Result<(u64, u32)> {
         let blocks = &self.blocks;
         let mut head = Vec::new();
         if self.sound.first() == Some(&true) {
             head = blocks.read(0)?;
+        } else if let Some(restored) = unverified.head(blocks)? {
+            head = restored;
         } else {
             file::header(Target::V12, &mut head);
             report.remark(
@@ -103,6 +110,8 @@ impl Base {
         }
         let mut writer = FileWriter::new(head, &[]);
         report.blocks += u64::from(self.sound.first() == Some(&true));
+        // The database that a reader is in who knows nothing of blocks.
+        let mut selected = None;
         for (index, block) in blocks.blocks.iter().enumerate().skip(1) {
             if self.sound[index] {
                 // Read again, so checked again.
@@ -111,8 +120,19 @@ impl Base {
                     let text = format!("a block at {} changes while it is read", block.offset);
                     return Err(io::Error::other(text));
                 }
-                writer.block(block, &bytes, sink)?;
+                let mut select = Vec::new();
+                file::select_database(block.db, &mut select);
+                if selected == Some(block.db) || bytes.starts_with(&select) {
+                    writer.block(block, &bytes, sink)?;
+                } else {
+                    // The block that selected it is lost.
+                    writer.block(block, &[select, bytes].concat(), sink)?;
+                }
+                selected = Some(block.db);
                 report.blocks += 1;
+            } else if let Some((block, bytes)) = unverified.block(blocks, index)? {
+                writer.block(&block, &bytes, sink)?;
+                selected = Some(block.db);
             }
         }
         let tail = writer.end(true, sink).map_err(io::Error::other)?;
@@ -155,19 +175,28 @@ impl Base {
         first.unwrap_or_else(|| output::now_ms().max(0) as u64)
     }
 
-    /// The blocks that are lost, with what can be made out of their keys.
-    fn describe_lost(&self) -> Vec<LostBlock> {
+    /// The blocks of which keys are lost, with what can be made out of these.
+    fn describe_lost(&self, unverified: &Unverified) -> Vec<LostBlock> {
         let mut lost = self.lost.clone();
         for (index, block) in self.blocks.blocks.iter().enumerate() {
             if self.sound[index] {
                 continue;
             }
+            let saved: Option<HashSet<&[u8]>> = unverified.keys(index).map(Iterator::collect);
+            let known = u64::from(block.keys);
+            let lost_keys = known.saturating_sub(saved.as_ref().map_or(0, HashSet::len) as u64);
+            if saved.is_some() && lost_keys == 0 {
+                continue;
+            }
+            let saved = saved.unwrap_or_default();
             let range = self.blocks.range(index);
             let mut keys = BTreeSet::new();
             if let Ok(bytes) = self.blocks.read(index) {
                 // What cannot be read ends it.
                 let _ = decode_block(&bytes, index == 0, &mut |_, key| {
-                    keys.insert(key.to_vec());
+                    if !saved.contains(key) {
+                        keys.insert(key.to_vec());
+                    }
                 });
             }
             lost.push(LostBlock {
@@ -175,8 +204,8 @@ impl Base {
                 offset: range.start,
                 bytes: range.end - range.start,
                 db: block.db,
-                keys: Some(block.keys.into()),
-                names: keys.iter().take(NAMES_MAX).map(|key| output::escaped(key)).collect(),
+                keys: Some(lost_keys),
+                names: first_names(&keys),
             });
         }
         lost
@@ -185,14 +214,15 @@ impl Base {
 
 impl Begin {
     /// Chooses what to begin with: the newest base if it is sound; otherwise an older one, if everything that came behind it
-    /// is still there; otherwise what is left of the newest. Of a prefix nothing is left with a damaged base, so it begins with the
+    /// is still there; otherwise what is left of the newest, also if that is unverified. Of a prefix nothing is left with a damaged base, so it begins with the
     /// sound one behind which most is there without a gap.
     pub fn choose(
         view: &View,
-        is_prefix: bool,
+        arguments: &Arguments,
         output: &Output,
         report: &mut Report,
     ) -> Result<Self, Failure> {
+        let is_prefix = arguments.prefix;
         let mut histories = view.histories();
         let newest = histories.remove(0);
         let Some(line) = newest.base.clone() else {
@@ -204,7 +234,12 @@ impl Begin {
         }
         let name = base_name(line.sequence);
         let mut longest: Option<(Lsn, Manifest, Option<Base>)> = None;
-        let mut partial = base.filter(Base::has_any).map(|base| (newest.clone(), Some(base)));
+        let (mut partial, mut unsound) = (None, None);
+        match base {
+            Some(base) if base.has_any() => partial = Some((newest.clone(), Some(base))),
+            // Nothing of it is sound.
+            base => unsound = base.filter(|_| arguments.unverified),
+        }
         for history in histories {
             let older = match &history.base {
                 None => None,
@@ -237,6 +272,9 @@ impl Begin {
             ));
             return Ok(Self { history, base });
         }
+        if partial.is_none() && unsound.is_some() {
+            return Ok(Self { history: newest, base: unsound });
+        }
         Ok(match partial {
             Some((history, base)) => Self { history, base },
             // Nothing is left of what there was before the segments.
@@ -268,9 +306,11 @@ impl Begin {
     pub fn write(
         &self,
         writer: Option<&mut SalvageWriter>,
-        is_prefix: bool,
+        arguments: &Arguments,
+        output: &Output,
         report: &mut Report,
     ) -> Result<(), Failure> {
+        let is_prefix = arguments.prefix;
         let Some(base) = &self.base else {
             if let Some(writer) = writer
                 && report.is_lossy()
@@ -284,19 +324,24 @@ impl Begin {
         };
         report.base_lsn = base.line.lsn;
         report.end_lsn = base.line.lsn;
-        report.lost_blocks.extend(base.describe_lost());
+        let failed = || Failure::doing("copying", &base.blocks.name);
+        let unverified = match arguments.unverified {
+            true => Unverified::of(&base.blocks, &base.sound, output).map_err(failed())?,
+            false => Unverified::default(),
+        };
+        report.lost_blocks.extend(base.describe_lost(&unverified));
+        report.unverified_blocks.extend(unverified.described(&base.blocks));
         base.remark(report);
         if is_prefix && report.is_lossy() {
             report.remark("the first gap is in the base".to_owned());
             return Ok(());
         }
-        let failed = || Failure::doing("copying", &base.blocks.name);
         let Some(writer) = writer else {
-            base.copy(&mut |_| Ok(()), report).map_err(failed())?;
+            base.copy(&unverified, &mut |_| Ok(()), report).map_err(failed())?;
             return Ok(());
         };
         let written = writer.base(base.line.lsn, base.created_ms(), |out| {
-            base.copy(&mut |bytes| out.write(bytes), report)
+            base.copy(&unverified, &mut |bytes| out.write(bytes), report)
         });
         written.map_err(failed())?;
         if report.is_lossy() {

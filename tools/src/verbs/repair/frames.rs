@@ -4,7 +4,7 @@ use super::base::Begin;
 use super::report::{LostRange, Report};
 use super::start::Unit;
 use crate::frames::Frames;
-use crate::output::{Bar, Failure, Output};
+use crate::output::{Bar, Failure, Output, counted};
 use crate::payload;
 use mainstay::log::frame::{self, Codec, FrameHeader, FrameKind};
 use mainstay::log::manifest::{RetiredFile, SegmentLine};
@@ -138,10 +138,9 @@ impl Saver<'_> {
                 }
                 Found::Gap(gap) => {
                     let bytes = gap.end_offset.saturating_sub(gap.offset);
-                    let place = format!(
-                        "{}, offset {}, {bytes} bytes: {}",
-                        frames.name, gap.offset, gap.damage
-                    );
+                    let bytes = counted(bytes, "byte", "bytes");
+                    let place =
+                        format!("{}, offset {}, {bytes}: {}", frames.name, gap.offset, gap.damage);
                     if gap.end_lsn <= self.lsn && gap.is_unknown() {
                         self.unknown_end(place, gap.from_ms, true)?;
                         continue;

@@ -3,6 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | `base.rs` | which of a base's blocks are sound, and another base to begin with if some are not |
+//! | `unverified.rs` | what still decodes of a base's blocks that are not sound, if that is wanted |
 //! | `frames.rs` | all sound frames in order, from wherever they are |
 //! | `start.rs` | whether a server starts with the copy |
 //! | `report.rs` | what was saved and what is lost |
@@ -11,6 +12,7 @@ mod base;
 mod frames;
 mod report;
 mod start;
+mod unverified;
 
 pub use report::LostBlock;
 
@@ -46,10 +48,11 @@ Examples:
   mainstay-tool repair /var/lib/mainstay --dry-run
   mainstay-tool repair /var/lib/mainstay --out /var/lib/repaired
   mainstay-tool repair /var/lib/mainstay --in-place
+  mainstay-tool repair /var/lib/mainstay --out /var/lib/repaired --unverified
 
 Exit codes:
   0  everything was saved
-  1  something is lost, or may be: the report says what
+  1  something is lost or unverified, or may be lost: the report says what
   2  nothing was saved, or a newer version wrote it
 
 With --in-place the damaged directory is kept beside the repaired one, as
@@ -70,6 +73,10 @@ pub struct Arguments {
     /// Stops at the first gap: what is saved is what there was at a moment.
     #[arg(long)]
     prefix: bool,
+    /// Saves also what still decodes of a block of the base whose checksum is wrong. The report lists these blocks as unverified:
+    /// names and values of their keys may be others than they were. A key that a sound block has as well stays what it is there.
+    #[arg(long, conflicts_with = "prefix")]
+    unverified: bool,
     /// Says what would be saved, and writes nothing.
     #[arg(long)]
     dry_run: bool,
@@ -135,8 +142,8 @@ fn save(
         let identity = (manifest.dataset, &manifest.timelines[..]);
         SalvageWriter::new(Arc::new(RealDisk), dir, identity, system_random(), created_ms)
     });
-    let begin = Begin::choose(view, arguments.prefix, output, report)?;
-    begin.write(writer.as_mut(), arguments.prefix, report)?;
+    let begin = Begin::choose(view, arguments, output, report)?;
+    begin.write(writer.as_mut(), arguments, output, report)?;
     let stopped = arguments.prefix && report.is_lossy();
     if !stopped {
         let wanted = frames::Wanted { is_prefix: arguments.prefix, refused };

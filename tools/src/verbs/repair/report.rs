@@ -32,17 +32,27 @@ pub struct LostBlock {
     pub bytes: u64,
     /// The database of its keys.
     pub db: u32,
-    /// How many keys it had; `null` if nobody knows.
+    /// How many of its keys are lost; `null` if nobody knows.
     pub keys: Option<u64>,
     /// Those that can be made out, a hundred at most; escaped.
     pub names: Vec<String>,
 }
 
-impl LostBlock {
-    /// How many keys it had that are not among the names, if anybody knows.
-    fn more(&self) -> u64 {
-        self.keys.unwrap_or(0).saturating_sub(self.names.len() as u64)
-    }
+/// A block of the base whose checksum is wrong, of which something was saved.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnverifiedBlock {
+    /// The file.
+    pub file: String,
+    /// Where it was.
+    pub offset: u64,
+    /// How long it was.
+    pub bytes: u64,
+    /// The database of its keys.
+    pub db: u32,
+    /// How many of its keys were saved; the head of the base has none.
+    pub keys: u64,
+    /// Their names, a hundred at most; escaped.
+    pub names: Vec<String>,
 }
 
 /// What was saved and what is lost.
@@ -66,6 +76,8 @@ pub struct Report {
     pub lost: Vec<LostRange>,
     /// Blocks that are lost.
     pub lost_blocks: Vec<LostBlock>,
+    /// Blocks whose checksum is wrong and of which something was saved.
+    pub unverified_blocks: Vec<UnverifiedBlock>,
     /// Nothing could be read at all.
     pub is_unreadable: bool,
     /// Blocks were saved of which nobody can say whether they are sound.
@@ -84,7 +96,10 @@ impl Report {
 
     /// Whether something is lost.
     pub fn is_lossy(&self) -> bool {
-        !self.lost.is_empty() || !self.lost_blocks.is_empty() || self.is_unverified
+        !self.lost.is_empty()
+            || !self.lost_blocks.is_empty()
+            || !self.unverified_blocks.is_empty()
+            || self.is_unverified
     }
 
     /// Whether of nothing it is known that it is lost, only that something may be.
@@ -94,7 +109,8 @@ impl Report {
 
     /// Whether nothing was saved though something is lost.
     pub fn is_nothing(&self) -> bool {
-        self.is_lossy() && self.frames == 0 && self.blocks == 0
+        let has_none = self.frames == 0 && self.blocks == 0 && self.unverified_blocks.is_empty();
+        self.is_lossy() && has_none
     }
 
     /// How many keys of the base are lost, at least.
@@ -137,18 +153,37 @@ impl Report {
         }
         for block in &self.lost_blocks {
             let keys = block.keys.map_or("unknown".to_owned(), output::count);
-            let more = match block.more() {
+            let total = block.keys.unwrap_or(0).max(block.names.len() as u64);
+            let names = match total {
                 0 => String::new(),
-                more => format!(" and {} more", output::count(more)),
+                _ => format!(": {}", output::names(&block.names, total)),
             };
             output.line(format_args!(
-                "{}: a block of the base, {} offset {} to {}, database {}, keys: {keys} {}{more}",
+                "{}: keys of a block of the base, {} offset {} to {}, database {}, keys: {keys}{names}",
                 output.red("lost"),
                 block.file,
                 block.offset,
                 block.offset + block.bytes,
-                block.db,
-                block.names.join(" ")
+                block.db
+            ))?;
+        }
+        for block in &self.unverified_blocks {
+            let saved = match block.keys {
+                0 => "the head of the base, with functions if there were any".to_owned(),
+                keys => format!(
+                    "database {}, keys: {}: {}",
+                    block.db,
+                    output::count(keys),
+                    output::names(&block.names, keys)
+                ),
+            };
+            output.line(format_args!(
+                "{}: the checksum of a block of the base is wrong, and what still decodes was saved; names and \
+                 values may be others than they were; {} offset {} to {}, {saved}",
+                output.red("unverified"),
+                block.file,
+                block.offset,
+                block.offset + block.bytes
             ))?;
         }
         for remark in &self.remarks {
@@ -158,19 +193,21 @@ impl Report {
         let verdict = match (self.is_lossy() || is_nothing, is_nothing) {
             (false, _) if self.is_rebuilt => output.green("all that was found was saved"),
             (false, _) => output.green("everything was saved"),
+            (true, false) if self.is_only_unknown() && !self.unverified_blocks.is_empty() => {
+                output.red("what was saved is unverified in part")
+            }
             (true, false) if self.is_only_unknown() => output.red("something may be lost"),
             (true, false) => output.red("something is lost"),
             (true, true) => output.red("nothing can be saved"),
         };
         output.line(format_args!(
-            "{verdict}: {} blocks as of LSN {}, {} frames with {} of commands up to LSN {} \
-             ({} frames from elsewhere)",
-            output::count(self.blocks),
+            "{verdict}: {} as of LSN {}, {} with {} of commands up to LSN {} ({} from elsewhere)",
+            output::counted(self.blocks, "block", "blocks"),
             self.base_lsn,
-            output::count(self.frames),
+            output::counted(self.frames, "frame", "frames"),
             output::bytes(self.command_bytes),
             self.end_lsn,
-            output::count(self.frames_from_elsewhere)
+            output::counted(self.frames_from_elsewhere, "frame", "frames")
         ))?;
         if let Some(path) = &self.written_to {
             output.line(format_args!("written to {path}"))?;

@@ -1,7 +1,7 @@
 //! Whether a server starts with the copy.
 
 use super::report::Report;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, counted};
 use crate::source;
 use crate::verbs::verify;
 use mainstay::disk::{Disk, RealDisk};
@@ -54,8 +54,10 @@ pub fn try_copy(
     match started {
         Ok((_, recovery)) => {
             if recovery.passed_over > 0 {
-                let text = "commands need what is lost: a start passes over them";
-                report.remark(format!("{} {text}", recovery.passed_over));
+                let commands = counted(recovery.passed_over, "command", "commands");
+                report.remark(format!(
+                    "a start passes over {commands}: what is lost is needed there"
+                ));
             }
             Ok(Start::Good)
         }

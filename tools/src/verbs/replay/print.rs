@@ -3,7 +3,7 @@
 use super::printer::{Command, Format, Place, Printer};
 use super::selection::Selection;
 use crate::frames::Frames;
-use crate::output::{Bar, End, Failure, Output};
+use crate::output::{Bar, End, Failure, Output, counted};
 use crate::payload;
 use crate::source::{Kind, Source, is_rdb};
 use mainstay::data::{KeyHasher, Limits};
@@ -275,15 +275,15 @@ impl From<(usize, String)> for Stopped {
 
 fn describe(name: &str, gap: &Gap) -> String {
     let Gap { offset, end_offset, damage, lsn, end_lsn, .. } = gap;
-    let bytes = end_offset.saturating_sub(*offset);
+    let bytes = counted(end_offset.saturating_sub(*offset), "byte", "bytes");
     if gap.is_tail {
-        return format!("{name}, offset {offset}: {damage}: {bytes} bytes of an unfinished write");
+        return format!("{name}, offset {offset}: {damage}: {bytes} of an unfinished write");
     }
     let commands = match lsn == end_lsn {
         true => "no command is lost".to_owned(),
         false => format!("LSN {lsn} to {end_lsn} cannot be read"),
     };
-    format!("{name}, offset {offset}: {damage}: {bytes} bytes passed over, {commands}")
+    format!("{name}, offset {offset}: {damage}: {bytes} passed over, {commands}")
 }
 
 fn print_aof<'a>(

@@ -1,6 +1,6 @@
 //! Commands, for people and machines.
 
-use crate::output::{Failure, JsonText, escaped, time_ms};
+use crate::output::{Failure, JsonText, counted, escaped, time_ms};
 use mainstay::log::{Lost, Lsn};
 use mainstay::resp::{Args, write_command};
 use serde::Serialize;
@@ -187,7 +187,10 @@ impl Printer {
             Format::Human => {
                 let what = match keys {
                     0 => format!("LOST before a repair: commands up to LSN {end_lsn}"),
-                    keys => format!("LOST before a repair: {keys} keys of the base"),
+                    keys => {
+                        let keys = counted(keys, "key", "keys");
+                        format!("LOST before a repair: {keys} of the base")
+                    }
                 };
                 let (from, to) = (time_ms(from_ms as i64), time_ms(to_ms as i64));
                 let between =
@@ -230,7 +233,8 @@ impl Printer {
         while shown > ARGUMENT_BYTES_MAX - 4 && arg[shown] & 0xc0 == 0x80 {
             shown -= 1;
         }
-        Ok(write!(self.out, " \"{}…\" ({} bytes)", escaped(&arg[..shown]), arg.len())?)
+        let bytes = counted(arg.len() as u64, "byte", "bytes");
+        Ok(write!(self.out, " \"{}…\" ({bytes})", escaped(&arg[..shown]))?)
     }
 
     fn resp(&mut self, words: &[&[u8]]) -> Result<(), Failure> {

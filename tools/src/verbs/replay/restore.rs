@@ -2,7 +2,7 @@
 
 use crate::frames::Frames;
 use crate::output::{
-    End, Failure, Output, bytes, count, data_set_in, databases_needed, duration_ms, now_ms,
+    End, Failure, Output, bytes, counted, data_set_in, databases_needed, duration_ms, now_ms,
     time_ms, write_data_set,
 };
 use crate::source::{Contents, Kind, Source, load_history};
@@ -131,10 +131,10 @@ pub fn restore(
     let past = past(&engine, now_ms);
     if past != Past::default() && !shift_expiry {
         remarks.push(format!(
-            "{} keys and {} fields of hashes have expiry times that have passed since, and go when a server starts; \
+            "{} and {} have expiry times that have passed since, and go when a server starts; \
              --shift-expiry gives everything the time that it had left then",
-            count(past.keys),
-            count(past.fields)
+            counted(past.keys, "key", "keys"),
+            counted(past.fields, "field of a hash", "fields of hashes")
         ));
     }
     let guard = engine.lock();
@@ -179,14 +179,15 @@ fn show(report: &Report, last: &str, output: &Output) -> Result<(), Failure> {
     output.line(format_args!("{}: {}", report.out.display(), bytes(report.bytes)))?;
     output.line(format_args!("  state behind LSN {lsn}, last written {last}"))?;
     let base = report.base.as_deref().unwrap_or("the beginning");
-    output.line(format_args!("  read from {base} and {} segments behind it", report.segments))?;
+    let segments = counted(report.segments as u64, "segment", "segments");
+    output.line(format_args!("  read from {base} and {segments} behind it"))?;
     output.line(format_args!(
-        "  {} keys, {} function libraries",
-        count(report.keys),
-        report.functions
+        "  {}, {}",
+        counted(report.keys, "key", "keys"),
+        counted(report.functions as u64, "function library", "function libraries")
     ))?;
     for (db, keys) in &report.keys_by_database {
-        output.line(format_args!("  database {db}: {} keys", count(*keys)))?;
+        output.line(format_args!("  database {db}: {}", counted(*keys, "key", "keys")))?;
     }
     if let Some(shifted_ms) = report.shifted_ms {
         let span = duration_ms(shifted_ms.unsigned_abs());
@@ -194,9 +195,9 @@ fn show(report: &Report, last: &str, output: &Output) -> Result<(), Failure> {
         output.line(format_args!("  expiry times moved {way} by {span}"))?;
     }
     output.line(format_args!(
-        "  already past: {} keys, {} fields of hashes",
-        count(past.keys),
-        count(past.fields)
+        "  already past: {}, {}",
+        counted(past.keys, "key", "keys"),
+        counted(past.fields, "field of a hash", "fields of hashes")
     ))
 }
 

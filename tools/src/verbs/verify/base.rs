@@ -3,12 +3,13 @@
 use super::Report;
 use super::finding::Finding;
 use crate::blocks::{Blocks, decode_block, scan_blocks};
+use crate::output::counted;
 use mainstay::disk::File;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Checks block `index`.
-pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -> bool {
+/// Checks block `index`. Gives the number of its keys if it is sound.
+pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -> Option<u64> {
     let block = blocks.blocks[index];
     let range = blocks.range(index);
     let bytes = range.end - range.start;
@@ -26,7 +27,7 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
         Err(error) => {
             finding.damage = format!("a block cannot be read: {error}{functions}");
             findings.push(finding);
-            return false;
+            return None;
         }
     };
     let mut keys = BTreeSet::new();
@@ -36,9 +37,10 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
         }
     });
     let damage = match (block.is_sound(&read), decoded) {
-        (true, Ok(count)) if count == u64::from(block.keys) => return true,
+        (true, Ok(count)) if count == u64::from(block.keys) => return Some(count),
         (true, Ok(count)) => {
-            format!("a block with {count} keys, but its index says {}", block.keys)
+            let keys = counted(count, "key", "keys");
+            format!("a block with {keys}, but its index says {}", block.keys)
         }
         (true, Err(error)) => format!("a sound block with a record that cannot be read: {error}"),
         (false, _) => "a block does not match its checksum".to_owned(),
@@ -46,7 +48,7 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
     finding.damage = damage + functions;
     finding.name_keys(&keys);
     findings.push(finding);
-    false
+    None
 }
 
 /// Checks the blocks of a base whose index cannot be used: the checksum of the RDB may testify for all of them together.
@@ -65,19 +67,21 @@ pub fn check_unindexed(
         return unchecked("the blocks were not checked: they cannot be told apart".to_owned());
     };
     let count = blocks.blocks.len() as u64;
+    let not_checked = counted(count, "block was not checked", "blocks were not checked");
     if let Some(lost) = lost {
         unchecked(format!(
-            "{count} blocks were not checked, and from offset {} on they cannot be told apart",
+            "{not_checked}, and from offset {} on they cannot be told apart",
             lost.offset
         ));
     } else if blocks.are_attested(preamble_bytes) {
         report.blocks += count;
+        report.base_keys += blocks.blocks.iter().map(|block| u64::from(block.keys)).sum::<u64>();
         report.bytes += preamble_bytes;
         let text = "the RDB's own checksum is right, so its blocks are sound";
         report.remarks.push(format!("{name}: {text}"));
     } else {
         unchecked(format!(
-            "{count} blocks were not checked: neither their index can be used nor the RDB's own checksum"
+            "{not_checked}: neither their index can be used nor the RDB's own checksum"
         ));
     }
 }

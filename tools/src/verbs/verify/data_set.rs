@@ -375,6 +375,7 @@ fn run(
         report.bytes += done.bytes;
         report.frames += done.frames;
         report.blocks += done.blocks;
+        report.base_keys += done.base_keys;
         report.findings.extend(done.findings);
         report.remarks.extend(done.remarks);
     }
@@ -394,7 +395,10 @@ fn check_piece(
         Piece::Blocks(blocks, first) => {
             for index in *first..(first + BLOCKS_AT_ONCE).min(blocks.blocks.len()) {
                 let range = blocks.range(index);
-                report.blocks += u64::from(check_block(blocks, index, &mut report.findings));
+                if let Some(keys) = check_block(blocks, index, &mut report.findings) {
+                    report.blocks += 1;
+                    report.base_keys += keys;
+                }
                 report.bytes += range.end - range.start;
                 progress(range.end - range.start);
             }

@@ -5,7 +5,7 @@
 
 use super::Report;
 use super::finding::Finding;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, counted};
 use crate::source;
 use mainstay::log::{OpenError, Until, View};
 
@@ -26,8 +26,8 @@ pub fn execute(view: &View, report: &mut Report, output: &Output) -> Result<(), 
     for history in view.histories() {
         match source::execute(view, &history, until, "executing", output) {
             Ok((_, recovery)) if recovery.passed_over > 0 => report.remarks.push(format!(
-                "{} commands need what an earlier repair could not save and are passed over",
-                recovery.passed_over
+                "passed over, because an earlier repair could not save what is needed: {}",
+                counted(recovery.passed_over, "command", "commands")
             )),
             Ok(_) => {}
             Err(error) => report.findings.push(finding(error)?),

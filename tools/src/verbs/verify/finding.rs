@@ -6,9 +6,6 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// So many keys are named; beyond, they are counted.
-const KEYS_MAX: usize = 100;
-
 /// A damaged range of a file.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Finding {
@@ -57,8 +54,8 @@ impl Finding {
 
     /// Names these keys.
     pub fn name_keys(&mut self, keys: &BTreeSet<Vec<u8>>) {
-        self.keys = keys.iter().take(KEYS_MAX).map(|key| output::escaped(key)).collect();
-        self.more_keys = keys.len().saturating_sub(KEYS_MAX) as u64;
+        self.keys = output::first_names(keys);
+        self.more_keys = (keys.len() - self.keys.len()) as u64;
     }
 }
 
@@ -94,13 +91,11 @@ impl fmt::Display for Finding {
             write!(f, ", database {db}")?;
         }
         if let Some(count) = self.key_count {
-            write!(f, ", {} keys of the base", output::count(count))?;
+            write!(f, ", {} of the base", output::counted(count, "key", "keys"))?;
         }
         if !self.keys.is_empty() {
-            write!(f, "; touches: {}", self.keys.join(" "))?;
-            if self.more_keys > 0 {
-                write!(f, " and {} more", output::count(self.more_keys))?;
-            }
+            let total = self.keys.len() as u64 + self.more_keys;
+            write!(f, "; touches: {}", output::names(&self.keys, total))?;
         }
         Ok(())
     }

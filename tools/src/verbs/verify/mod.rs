@@ -71,6 +71,8 @@ pub struct Report {
     pub frames: u64,
     /// Blocks of bases that are sound.
     pub blocks: u64,
+    /// Keys in these.
+    pub base_keys: u64,
     /// Everything was also executed.
     pub executed: bool,
     /// What is damaged.
@@ -125,20 +127,23 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
         for remark in &report.remarks {
             output.remark(remark);
         }
-        let verdict = match report.findings.len() {
+        let verdict = match report.findings.len() as u64 {
             0 => output.green("sound"),
-            1 => output.red("1 damaged range"),
-            count => output.red(&format!("{} damaged ranges", output::count(count as u64))),
+            count => output.red(&output::counted(count, "damaged range", "damaged ranges")),
+        };
+        let keys = match report.base_keys {
+            0 => String::new(),
+            keys => format!(" with {}", output::counted(keys, "key", "keys")),
         };
         let per_second = report.bytes * 1000 / took_ms.max(1);
         output.line(format_args!(
-            "{}: {}, {}: {verdict} ({}; {} frames and {} blocks are sound; {}, {}/s)",
+            "{}: {}, {}: {verdict} ({}; {} and {}{keys} are sound; {}, {}/s)",
             path.display(),
             report.kind,
-            if report.files == 1 { "1 file".to_owned() } else { format!("{} files", report.files) },
+            output::counted(report.files, "file", "files"),
             output::bytes(report.bytes),
-            output::count(report.frames),
-            output::count(report.blocks),
+            output::counted(report.frames, "frame", "frames"),
+            output::counted(report.blocks, "block", "blocks"),
             output::duration_ms(took_ms),
             output::bytes(per_second),
         ))?;

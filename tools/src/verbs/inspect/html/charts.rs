@@ -2,7 +2,7 @@
 
 use super::super::log::Rate;
 use super::{Escaped, WIDTH, short, short_bytes};
-use crate::output::{bytes, count, time_ms};
+use crate::output::{bytes, count, counted, time_ms};
 use std::fmt::Write;
 
 /// One bar of a histogram: what it stands for, how many keys and how many bytes.
@@ -46,9 +46,9 @@ pub fn histogram(what: &str, bars: &[Bar]) -> String {
             let (gap, y) = ((step * 0.12).clamp(1.0, 8.0), base - height);
             let _ = write!(
                 svg,
-                "<g><title>{}: {} keys, {}</title><rect class=\"bar {class}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
+                "<g><title>{}: {}, {}</title><rect class=\"bar {class}\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",
                 Escaped(&bar.label),
-                count(bar.keys),
+                counted(bar.keys, "key", "keys"),
                 bytes(bar.bytes),
                 x + gap,
                 step - 2.0 * gap,

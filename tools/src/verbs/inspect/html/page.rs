@@ -4,7 +4,7 @@ use super::super::log::Log;
 use super::super::report::{ContentsReport, FileReport, Report};
 use super::super::summary::{Database, Encoding, Key, Life, Size, Summary};
 use super::{Escaped, charts, percent, short_bytes, tiles};
-use crate::output::{bytes, count, duration_ms, time_ms};
+use crate::output::{bytes, count, counted, duration_ms, time_ms};
 use std::fmt::{Display, Write};
 
 const STYLE: &str = include_str!("style.css");
@@ -101,8 +101,8 @@ impl Page {
         if let Some(contents) = &report.contents {
             let keys = &contents.keys;
             let databases = keys.databases.len();
-            let noun = if databases == 1 { "database" } else { "databases" };
-            self.tile("Keys", count(keys.keys), format_args!("in {databases} {noun}"));
+            let databases = counted(databases as u64, "database", "databases");
+            self.tile("Keys", count(keys.keys), format_args!("in {databases}"));
             let average = keys.bytes.checked_div(keys.keys).unwrap_or(0);
             self.tile(
                 "Memory",
@@ -111,14 +111,18 @@ impl Page {
             );
             let fields = keys.field_expiry.fields;
             let beneath = match fields {
-                0 => format!("{} keys", count(keys.expiring)),
-                _ => format!("{} keys, {} fields of hashes", count(keys.expiring), count(fields)),
+                0 => counted(keys.expiring, "key", "keys"),
+                _ => format!(
+                    "{}, {}",
+                    counted(keys.expiring, "key", "keys"),
+                    counted(fields, "field of a hash", "fields of hashes")
+                ),
             };
             self.tile("Expiring", percent(keys.expiring, keys.keys), beneath);
         }
         let on_disk: u64 = report.files.iter().map(|file| file.bytes).sum();
-        let noun = if report.files.len() == 1 { "file" } else { "files" };
-        self.tile("On disk", bytes(on_disk), format_args!("in {} {noun}", report.files.len()));
+        let files = counted(report.files.len() as u64, "file", "files");
+        self.tile("On disk", bytes(on_disk), format_args!("in {files}"));
         if let Some(log) = report.log.as_ref().filter(|log| log.frames > 0) {
             let span = log.first_time_ms.zip(log.last_time_ms);
             let span_ms = span.map_or(0, |(first, last)| last.saturating_sub(first));

@@ -3,7 +3,7 @@
 use super::super::prefixes::Prefix;
 use super::treemap::{Rect, squarify};
 use super::{Escaped, WIDTH, percent};
-use crate::output::{bytes, count};
+use crate::output::{bytes, counted};
 use std::fmt::Write;
 
 const HEIGHT: f64 = 500.0;
@@ -107,9 +107,9 @@ fn put_rect(svg: &mut String, class: &str, rect: Rect) {
 }
 
 fn put_title(svg: &mut String, tile: &Tile<'_>, full: &str, total: u64) {
-    let (keys, size) = (count(tile.keys), bytes(tile.bytes));
+    let (keys, size) = (counted(tile.keys, "key", "keys"), bytes(tile.bytes));
     let share = percent(tile.bytes, total);
-    let _ = write!(svg, "<title>{}\n{size} ({share}), {keys} keys</title>", Escaped(full));
+    let _ = write!(svg, "<title>{}\n{size} ({share}), {keys}</title>", Escaped(full));
 }
 
 /// A group's background and the strip with its name.
