@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use mainstay::commands::Settings;
 use mainstay::disk::SimDisk;
-use mainstay::engine::import::{Names, Options, find};
+use mainstay::engine::import::{Names, Options, Source, find_aof, find_rdb};
 use mainstay::engine::{Engine, Machine, Progress};
 use mainstay::env::{SimClock, seeded_random};
 use std::path::Path;
@@ -32,7 +32,11 @@ fuzz_target!(|data: &[u8]| {
         aof_dir: "parts".into(),
     };
     let before = disk.operations();
-    let Ok(Some(source)) = find(&disk, &names) else { return };
+    let source = match (find_aof(&disk, &names), find_rdb(&disk, &names)) {
+        (Ok(Some(aof)), _) => Source::Aof(aof.parts),
+        (_, Ok(Some(rdb))) => Source::Rdb(rdb),
+        _ => return,
+    };
     let machine = Machine {
         disk: Arc::new(disk.clone()),
         clock: SimClock::new(1_700_000_000_000),
