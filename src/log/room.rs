@@ -1,10 +1,10 @@
 //! How much room on the disk a file may take, so that the log can always go on.
 //!
 //! On a disk that fills up, what is kept free is what ends a failure: a manifest can be replaced, commands that are
-//! not durable find a new segment, and the log can be closed. So segments for commands leave [`kept_bytes`] free, and
+//! not durable find a new segment, and the log can be closed. So segments for commands leave `kept_bytes` free, and
 //! whatever can wait (a base, a dump, a compressed segment) leaves room for one more segment besides
-//! ([`kept_by_copies_bytes`]). Once there is no room for another segment, so that writes are refused, a compaction is
-//! what gives room, and leaves only [`kept_by_last_base_bytes`]. Healing, the manifest and a start may take all there
+//! (`kept_by_copies_bytes`). Once there is no room for another segment, so that writes are refused, a compaction is
+//! what gives room, and leaves only `kept_by_last_base_bytes`. Healing, the manifest and a start may take all there
 //! is.
 
 use super::writer::FIRST_SEGMENT_BYTES;
