@@ -1,5 +1,5 @@
-//! A client that sends millions of requests before it reads a reply, beside a real Redis: the time must grow with their
-//! number, and other clients must not wait for them.
+//! A client that sends millions of requests before it reads a reply, beside a real Redis: the time
+//! must grow with their number, and other clients must not wait for them.
 
 mod support;
 
@@ -14,7 +14,8 @@ const MILLIONS: [usize; 3] = [1, 2, 4];
 const REQUEST: &[u8] = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
 const VALUE_BYTES: usize = 100;
 
-/// Seconds until all replies are there, and the longest time that another client's `PING` took meanwhile.
+/// Seconds until all replies are there, and the longest time that another client's `PING` took
+/// meanwhile.
 fn measure(server: &Server, requests: usize) -> Result<(f64, Duration), AnyError> {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -96,8 +96,8 @@
 //! | at start | one fewer than there are cores decode the blocks of a base, the main one fills the keyspace |
 //! | `logger` | writes the server's own log, so that what logs under a lock does not wait for a file |
 //!
-//! A panic in any of them ends the process ([`server::panic`]). In a program that embeds the engine, a guard that a panic
-//! drops poisons it: nothing more is executed or logged.
+//! A panic in any of them ends the process ([`server::panic`]). In a program that embeds the
+//! engine, a guard that a panic drops poisons it: nothing more is executed or logged.
 //!
 //! # Locks
 //!
@@ -108,12 +108,14 @@
 //! | log: writer | segment, manifest, commands kept until they are durable | a drain; longer for a roll or a heal, which `writer_busy` announces so that others leave their drain to the log thread. Never for a sync, except a roll's and a heal's |
 //! | small ones | waiting replies, list of clients, one client's public state, configuration, failure, statistics | a few instructions |
 //!
-//! Under the engine's lock there is no I/O, no look-up of names, no walk over clients, and no big value is freed. What a
-//! command shows of clients and process, and the file of `CONFIG REWRITE`, is made behind the batch ([`server::late`]); names
-//! in `bind` are looked up before it ([`server::names`]); lines of the server's log go to their thread
-//! ([`server::logger`]); big values that go are freed once the engine is free ([`keyspace::garbage`]). Exceptions by design, each
-//! asked for: `SAVE`, `DEBUG RELOAD`, the save of a shutdown, and `CONFIG SET appendonly`, which writes or closes a log.
-//! `CONFIG SET bind` and `port` open sockets, which waits for nothing.
+//! Under the engine's lock there is no I/O, no look-up of names, no walk over clients, and no big
+//! value is freed. What a command shows of clients and process, and the file of `CONFIG REWRITE`,
+//! is made behind the batch ([`server::late`]); names in `bind` are looked up before it
+//! ([`server::names`]); lines of the server's log go to their thread ([`server::logger`]); big
+//! values that go are freed once the engine is free ([`keyspace::garbage`]). Exceptions by design,
+//! each asked for: `SAVE`, `DEBUG RELOAD`, the save of a shutdown, and `CONFIG SET appendonly`,
+//! which writes or closes a log. `CONFIG SET bind` and `port` open sockets, which waits for
+//! nothing.
 //!
 //! They are taken in this order: engine, then writer, then commit buffer, then a small one. What is read on
 //! every command (the three LSNs, the mode, whether the log has failed) is atomic.

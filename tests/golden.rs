@@ -5,10 +5,10 @@
 //! `tests/golden/v1` was written with `cargo test --test golden -- --ignored`. As long as the version
 //! of the format is 1 it stays as it is; a new version gets a directory of its own beside it.
 //!
-//! `extremes` and `before-1970` hold what an earlier server has stated and then refused to start with. They were
-//! written by the server of commit eac5b95, built without checks of overflows:
-//! `MAINSTAY_TEST_SERVER=path cargo test --test golden -- --ignored write_what_was_refused`, with a clock that began
-//! 5,000 s before 1970 for the latter (a preloaded `clock_gettime`).
+//! `extremes` and `before-1970` hold what an earlier server has stated and then refused to start
+//! with. They were written by the server of commit eac5b95, built without checks of overflows:
+//! `MAINSTAY_TEST_SERVER=path cargo test --test golden -- --ignored write_what_was_refused`, with a
+//! clock that began 5,000 s before 1970 for the latter (a preloaded `clock_gettime`).
 
 mod support;
 
@@ -196,8 +196,9 @@ fn a_directory_of_format_1_of_a_killed_server_opens() {
     opens("killed", true);
 }
 
-/// What `DUMP` gives of streams of the entries 1-0 and 2-0: one to which one entry was added, one to which 2^63 + 4
-/// were, one of whose group 2^63 - 1 were read, and one of Redis 5 that takes its length for 1.
+/// What `DUMP` gives of streams of the entries 1-0 and 2-0: one to which one entry was added, one
+/// to which 2^63 + 4 were, one of whose group 2^63 - 1 were read, and one of Redis 5 that takes its
+/// length for 1.
 const PAYLOADS: [(&str, &str); 4] = [
     (
         "short",
@@ -273,8 +274,9 @@ fn write_extremes(client: &mut Client) {
     }
 }
 
-/// Length, entries added, and those that the group has read, as they are once the log has been replayed. Of the latter
-/// the log has what the server had counted from the number of entries added, which was too small.
+/// Length, entries added, and those that the group has read, as they are once the log has been
+/// replayed. Of the latter the log has what the server had counted from the number of entries
+/// added, which was too small.
 const EXTREMES: [(&str, i64, i64, i64); 12] = [
     ("base:short", 2, 2, 1),
     ("base:beyond", 2, i64::MAX, i64::MAX),

@@ -281,8 +281,8 @@ fn a_manifest_that_does_not_fit_is_refused() {
     check_refused(dir.path(), &[], &["offset 0", "not the last part"]);
 }
 
-/// The directory of a Redis with an append-only file that was switched off, and an RDB file that was written since: both
-/// have these keys, and the RDB file those that are only in it.
+/// The directory of a Redis with an append-only file that was switched off, and an RDB file that
+/// was written since: both have these keys, and the RDB file those that are only in it.
 fn redis_with_both(only_rdb: &[&str]) -> Option<tempfile::TempDir> {
     let dir = temp();
     redis_aof(dir.path(), "yes")?;

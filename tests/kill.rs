@@ -1,6 +1,6 @@
-//! `kill -9`, or a panic within a transaction, while clients write, again and again on the same directory: what was acknowledged is
-//! there after the restart, with exact values; nothing is there that nobody sent; and what survives is
-//! a prefix of the order in which it was executed.
+//! `kill -9`, or a panic within a transaction, while clients write, again and again on the same
+//! directory: what was acknowledged is there after the restart, with exact values; nothing is there
+//! that nobody sent; and what survives is a prefix of the order in which it was executed.
 //!
 //! Every writer numbers its steps. A step appends the writer's name and number to a journal that all
 //! writers share, so that the journal is the order of execution itself, and the reply to the append

@@ -164,7 +164,8 @@ fn get_keys_and_flags(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// Commands that run scripts and functions, which cannot be run yet. Where their keys are is known all the same.
+/// Commands that run scripts and functions, which cannot be run yet. Where their keys are is known
+/// all the same.
 static SCRIPTS: [Spec; 6] = [
     script("eval", UNKNOWN_USE),
     script("evalsha", UNKNOWN_USE),

@@ -43,7 +43,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The same for replaying a log: what was once accepted is replayed, whatever is accepted today.
+    /// The same for replaying a log: what was once accepted is replayed, whatever is accepted
+    /// today.
     pub fn replaying(&self) -> Self {
         let mut settings = self.clone();
         settings.bulk_bytes_max = usize::MAX / 4;

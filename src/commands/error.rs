@@ -72,8 +72,8 @@ impl CommandError {
         &self.0
     }
 
-    /// What may be written to a log that shows no user data: a text for the occasion may quote arguments, of which only
-    /// the name of a command that there is not is shown.
+    /// What may be written to a log that shows no user data: a text for the occasion may quote
+    /// arguments, of which only the name of a command that there is not is shown.
     pub fn without_arguments(&self) -> Cow<'_, str> {
         if let Cow::Borrowed(text) = self.0 {
             return String::from_utf8_lossy(text);

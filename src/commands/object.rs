@@ -74,8 +74,8 @@ fn encoding(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 
 /// How many keys are said to share a value.
 ///
-/// Nothing is shared here, but Redis shares small integers, unless an LFU policy (`lfu`) counts for each key, and says so;
-/// clients look for it.
+/// Nothing is shared here, but Redis shares small integers, unless an LFU policy (`lfu`) counts for
+/// each key, and says so; clients look for it.
 pub fn references(entry: Entry<'_>, lfu: bool) -> i64 {
     let is_shared = !lfu && matches!(entry.value(), Value::Integer(0..10_000));
     if is_shared { i64::from(i32::MAX) } else { 1 }

@@ -1,10 +1,8 @@
 //! `SLOWLOG` and `LATENCY`: what took long. The server carries them out.
 
-use super::spec::{Flags, ServerCommand, Spec};
+use super::server::{ADMIN, ALL_NODES, ALWAYS};
+use super::spec::{ServerCommand, Spec};
 
-const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
-const ADMIN: Flags = ALWAYS.with(Flags::ADMIN).with(Flags::NOSCRIPT);
-const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const EACH_NODE: &[&str] =
     &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
 

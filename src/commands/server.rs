@@ -5,18 +5,19 @@ use super::{CommandResult, Context, numbers, reply_help};
 use crate::resp::Args;
 
 /// Allowed whatever state the data is in.
-const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
+pub(super) const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.4.1";
 
-const ADMIN: Flags = ALWAYS.with(Flags::ADMIN).with(Flags::NOSCRIPT);
+pub(super) const ADMIN: Flags = ALWAYS.with(Flags::ADMIN).with(Flags::NOSCRIPT);
 
 const SAVING: Flags = Flags::NO_ASYNC_LOADING.with(Flags::ADMIN).with(Flags::NOSCRIPT);
 
 const REPLICATION: Flags =
     Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::STALE).with(Flags::NO_ASYNC_LOADING);
 
-const ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+pub(super) const ALL_NODES: &[&str] =
+    &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const SLOWEST_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
 
 /// This family's part of the table.

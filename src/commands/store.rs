@@ -57,7 +57,7 @@ pub struct Unit {
     pub(crate) seen_lsn: u64,
     /// Whether a reply says something about all keys.
     pub(crate) seen_all: bool,
-    /// What was taken out of the keyspace. Whoever holds the engine drops it once that is free.
+    /// What was taken out of the keyspace. It is freed after the engine's lock is released.
     pub(crate) garbage: Garbage,
     /// The command wants to wait.
     pub(crate) block: Option<BlockRequest>,
@@ -84,8 +84,8 @@ pub struct Store<'a> {
     unit: &'a mut Unit,
     /// The selected database; `SELECT` changes it.
     pub db: usize,
-    /// The time, as Unix time in ms; the same for a whole command. A clock before 1970 counts as one at its
-    /// beginning, so that no effect states a time before it.
+    /// The time, as Unix time in ms; the same for a whole command. A clock before 1970 counts as
+    /// one at its beginning, so that no effect states a time before it.
     pub now_ms: i64,
     /// What happens to keys whose time has come.
     pub expiry_mode: ExpiryMode,
@@ -228,8 +228,9 @@ impl<'a> Store<'a> {
         if self.expiry_mode == ExpiryMode::Ignore { i64::MIN } else { self.now_ms }
     }
 
-    /// An expiry time that a command gives, as Unix time in ms, as it is kept. Older versions have written times before
-    /// 1970 into logs, when their clock stood there: replay takes them for the first moment that is a time.
+    /// An expiry time that a command gives, as Unix time in ms, as it is kept. Older versions have
+    /// written times before 1970 into logs, when their clock stood there: replay takes them for the
+    /// first moment that is a time.
     pub fn kept_expiry_ms(&self, at_ms: i64) -> i64 {
         if self.is_replay() { at_ms.max(1) } else { at_ms }
     }
@@ -570,8 +571,8 @@ impl<'a> Store<'a> {
         self.keyspace.database(db).iter().filter(is_live)
     }
 
-    /// Visits some `count` entries of a database, as [`crate::keyspace::Database::scan`]; `visit` is also told
-    /// whether the entry's time has come.
+    /// Visits some `count` entries of a database, as [`crate::keyspace::Database::scan`]; `visit`
+    /// is also told whether the entry's time has come.
     pub fn scan(
         &mut self,
         db: usize,
@@ -591,7 +592,8 @@ impl<'a> Store<'a> {
         Some((entry, self.is_expired(entry.expiry_ms())))
     }
 
-    /// Empties a database. With `waits`, what it held is freed before the reply leaves. The caller states the effect.
+    /// Empties a database. With `waits`, what it held is freed before the reply leaves. The caller
+    /// states the effect.
     pub fn flush(&mut self, db: usize, waits: bool) {
         self.unit.touched_all = true;
         let database = self.keyspace.database(db);

@@ -33,8 +33,8 @@ pub trait Disk: Send + Sync {
     /// Gives a file a second name. Durable after [`Disk::sync_dir`].
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Renames a file that is to be overwritten. The error is of kind `WouldBlock` if somebody holds it or it has
-    /// another name besides.
+    /// Renames a file that is to be overwritten. The error is of kind `WouldBlock` if a process
+    /// holds the file, or if the file has a second name.
     fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>>;
 
     /// Renames a file, replacing what had the new name. Durable after [`Disk::sync_dir`].
@@ -59,8 +59,9 @@ pub trait Disk: Send + Sync {
     /// Whether some process holds the lock file at `path`.
     fn is_locked(&self, path: &Path) -> io::Result<bool>;
 
-    /// How many bytes can still be stored in the file system of the directory `dir`; `u64::MAX` where it does not
-    /// tell. Less may fit all the same: others take room too, and a quota is not part of it.
+    /// How many bytes can still be stored in the file system of the directory `dir`; `u64::MAX`
+    /// where it does not tell. Less may fit all the same: others take room too, and a quota is not
+    /// part of it.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 

@@ -14,10 +14,11 @@ use std::time::Duration;
 const LOOK_TIME: Duration = Duration::from_millis(5);
 const LOOKS_MAX: usize = 10;
 
-/// What others may not do with files and directories that are made: nothing, unless somebody says otherwise.
+/// The mode bits that are taken from files and directories that this process makes.
 static UMASK: AtomicU32 = AtomicU32::new(0o077);
 
-/// Opens files and directories that this process makes from now on to others: the bits of `mask` are taken from 0666 and
+/// Opens files and directories that this process makes from now on to others: the bits of `mask`
+/// are taken from 0666 and
 /// 0777. The process's own mask has no say in it.
 pub fn set_umask(mask: u32) {
     UMASK.store(mask & 0o077, Ordering::Relaxed);

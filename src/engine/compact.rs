@@ -96,7 +96,8 @@ fn write_part(
     result
 }
 
-/// Fails once it is clear that what is still to be written will not fit: it would take the room for nothing.
+/// Fails once it is clear that what is still to be written will not fit: it would take the room for
+/// nothing.
 fn check_room(writer: &FileWriter, room: &Room) -> Result<(), SnapshotError> {
     if writer.can_judge() {
         let left = writer.bytes_left();

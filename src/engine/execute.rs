@@ -143,8 +143,8 @@ impl Guard<'_> {
         }
     }
 
-    /// Counts a command that has just run, and notes one with `args` that took long. Time is taken once for its end and
-    /// the next one's beginning.
+    /// Counts a command that has just run, and notes one with `args` that took long. Time is taken
+    /// once for its end and the next one's beginning.
     pub(super) fn count(
         &mut self,
         spec: &'static Spec,

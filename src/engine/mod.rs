@@ -228,7 +228,8 @@ impl Engine {
     /// is dropped. Only connection threads do this.
     ///
     /// # Panics
-    /// After a panic while a guard was out: the keyspace may hold a part of a unit, which no log has.
+    /// After a panic while a guard was out: the keyspace may hold a part of a unit, which no log
+    /// has.
     pub fn lock(&self) -> Guard<'_> {
         let mut state = self.state.lock();
         assert!(!state.poisoned, "the engine is poisoned: a panic left a unit half done");
@@ -342,7 +343,8 @@ impl Guard<'_> {
         self.slow.len()
     }
 
-    /// Takes which commands took long since this guard was taken, but for those that had waited for keys.
+    /// Takes which commands took long since this guard was taken, but for those that had waited for
+    /// keys.
     pub fn take_slow(&mut self) -> Vec<Slow> {
         std::mem::take(&mut self.slow)
     }
@@ -467,7 +469,8 @@ impl Guard<'_> {
         match &state.log {
             Some(log) => {
                 let db = state.unit.stream_db.expect("an effect selects a database");
-                // Gates open by the engine's LSN: were the log's behind it, replies would leave too early.
+                // Gates open by the engine's LSN: were the log's behind it, replies would leave too
+                // early.
                 let end = log.appended_lsn() + state.unit.effects.len() as u64;
                 assert_eq!(end, state.lsn, "the log's LSN is not the engine's");
                 log.append(&mut state.unit.effects, db as u32);

@@ -10,8 +10,9 @@ const BYTES_MAX: u64 = 512 << 20;
 const KEY_BYTES: u64 = 64;
 
 impl Guard<'_> {
-    /// Puts the keys `prefix:0`, `prefix:1`, … in that are not there, with the values `value:0`, `value:1`, …, cut or filled up
-    /// with zero bytes to `value_bytes`. As what a client writes they go to the log.
+    /// Puts the keys `prefix:0`, `prefix:1`, … in that are not there, with the values `value:0`,
+    /// `value:1`, …, cut or filled up with zero bytes to `value_bytes`. As what a client writes
+    /// they go to the log.
     ///
     /// # Errors
     /// If writes are refused, or it is too much for one command.

@@ -46,8 +46,8 @@ impl Progress {
     }
 }
 
-/// How many bytes of files are read to replay what `manifest` lists: the base, and the frames of the segments. `open`
-/// gives where a segment ends whose end no line says.
+/// How many bytes of files are read to replay what `manifest` lists: the base, and the frames of
+/// the segments. `open` gives where a segment ends whose end no line says.
 pub(super) fn bytes_of(manifest: &Manifest, open: impl Fn(&SegmentLine) -> u64) -> u64 {
     let base = manifest.base.as_ref().map_or(0, |base| base.bytes);
     let end = |line: &SegmentLine| line.end.map_or_else(|| open(line), |end| end.bytes);
@@ -55,7 +55,8 @@ pub(super) fn bytes_of(manifest: &Manifest, open: impl Fn(&SegmentLine) -> u64) 
     base + manifest.segments.iter().map(frames).sum::<u64>()
 }
 
-/// How many bytes a start reads of the data set in `dir`; 0 if its manifest cannot be read, which the start will say.
+/// How many bytes a start reads of the data set in `dir`; 0 if its manifest cannot be read, which
+/// the start will say.
 pub(super) fn bytes_to_read(disk: &dyn Disk, dir: &Path) -> u64 {
     let Ok(manifest) = Manifest::load(disk, dir) else { return 0 };
     bytes_of(&manifest, |line| {
@@ -64,8 +65,8 @@ pub(super) fn bytes_to_read(disk: &dyn Disk, dir: &Path) -> u64 {
     })
 }
 
-/// Where the written part of a file ends, about: behind it are zeros. Found in a few reads, so zeros within what was written
-/// may be taken for the end.
+/// Where the written part of a file ends, about: behind it are zeros. Found in a few reads, so
+/// zeros within what was written may be taken for the end.
 pub(super) fn written_bytes(file: &dyn File) -> io::Result<u64> {
     let len = file.len()?;
     let (mut written, mut zeros) = (0, len.div_ceil(PIECE_BYTES));

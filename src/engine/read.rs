@@ -37,7 +37,7 @@ impl Engine {
             // It ends amid a frame.
             recovery.lsn = replay.reached_lsn();
         }
-        // What replaying has looked at nobody asked for.
+        // Replay counts hits and misses, which are not a client's.
         state.keyspace.stats = Default::default();
         Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, recovery))
     }

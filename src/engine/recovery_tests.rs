@@ -370,7 +370,7 @@ fn a_log_whose_close_failed_can_be_followed_by_another_and_is_found_until_then()
     }
 }
 
-/// How much of what there is to read is loaded, in hundredths, once everything up to `lsn` is.
+/// The progress of a load that ends at `lsn`, in percent.
 fn percent_at(disk: &SimDisk, clock: &Arc<SimClock>, lsn: Lsn) -> u64 {
     let view = View::open(disk, Path::new("d")).expect("it can be read");
     let (until, progress) = (Until { lsn, ..Until::END }, Arc::default());

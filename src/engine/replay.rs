@@ -104,8 +104,8 @@ impl<'a> Replayer<'a> {
         self.any.then_some(self.db)
     }
 
-    /// Notes that the frame which ends at `lsn` wrote what the last command did: until that is durable, readers are not
-    /// shown it.
+    /// Notes that the frame which ends at `lsn` wrote what the last command did: until that is
+    /// durable, readers are not shown it.
     fn note_written(&mut self, lsn: Lsn) {
         let gate = &mut self.state.keyspace.gate;
         for slot in self.unit.touched.drain(..) {
@@ -193,7 +193,7 @@ impl Replay for Replayer<'_> {
 }
 
 impl Replayer<'_> {
-    /// Carries out the commands of a frame; `at` is the offset of the one at hand.
+    /// Carries out the commands of a frame; `at` becomes the offset of the command that fails.
     fn frame(
         &mut self,
         header: &FrameHeader,
@@ -247,8 +247,8 @@ impl Replayer<'_> {
     }
 }
 
-/// Where the unit with the command at `at` is: that command, or its transaction. What does not hold together is one unit
-/// with all that follows.
+/// Where the unit with the command at `at` is: that command, or its transaction. What does not hold
+/// together is one unit with all that follows.
 fn unit_at(bytes: &mut [u8], at: usize) -> Range<usize> {
     let (mut start, mut place, mut in_transaction) = (0, 0, false);
     let mut ranges = Vec::new();

@@ -528,9 +528,10 @@ impl Database {
         self.entries.random(random)
     }
 
-    /// Takes out entries whose time has come by `now_ms`, from `cursor` on, and gives the cursor to go
-    /// on with, 0 at the end. Ends soon after `limit` entries of which something expires were looked at.
-    /// `removed` is given their keys and what they held, `fields_due` those of hashes of which a field's time may have come.
+    /// Takes out entries whose time has come by `now_ms`, from `cursor` on, and gives the cursor to
+    /// go on with, 0 at the end. Ends soon after `limit` entries of which something expires were
+    /// looked at. `removed` is given their keys and what they held, `fields_due` those of hashes of
+    /// which a field's time may have come.
     pub fn remove_due(
         &mut self,
         cursor: u64,

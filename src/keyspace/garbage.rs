@@ -1,8 +1,8 @@
 //! Freeing what is big without holding the engine up.
 //!
-//! What a command or an expiry takes out of the keyspace gathers in a [`Garbage`], which is dropped once the engine is
-//! free. Dropping it hands it to the thread `lazyfree`. What waits for that thread is bounded: beyond
-//! 64 MiB, garbage is freed on the spot, by the thread that made it.
+//! What a command or an expiry takes out of the keyspace gathers in a [`Garbage`], which is dropped
+//! once the engine is free. Dropping it hands it to the thread `lazyfree`. What waits for that
+//! thread is bounded: beyond 64 MiB, garbage is freed on the spot, by the thread that made it.
 
 use super::{Database, EntryBox, Removed, Value};
 use std::sync::OnceLock;
@@ -15,7 +15,8 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Values of up to so many allocations are freed at once: cheaper than waking a thread.
 const INLINE_MAX: usize = 64;
 
-/// A garbage of more allocations is given away before the engine is free: a transaction may make any amount of it.
+/// A garbage of more allocations is given away before the engine is free: a transaction may make
+/// any amount of it.
 const ALLOCATIONS_MAX: usize = 1 << 20;
 
 /// The way to the thread that frees; `None` if it could not be started.
@@ -98,22 +99,18 @@ impl Garbage {
     pub fn add_database(&mut self, database: Database, waits: bool) {
         let allocations = database.len();
         if allocations > INLINE_MAX {
-            self.waits |= waits;
             self.push(Item::Database(Box::new(database)), allocations);
+            self.waits |= waits;
         }
     }
 
     fn push(&mut self, item: Item, allocations: usize) {
-        self.items.push(item);
-        self.allocations += allocations;
-        if self.allocations > ALLOCATIONS_MAX && !self.waits {
+        // The last one is freed once the engine is free, however big it is.
+        if self.allocations + allocations > ALLOCATIONS_MAX {
             drop(std::mem::take(self));
         }
-    }
-
-    /// Whether there is nothing to free.
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.items.push(item);
+        self.allocations += allocations;
     }
 }
 
@@ -158,4 +155,26 @@ fn allocations(value: Value<'_>) -> usize {
         Value::Stream(stream) => (stream.encoding_name(), stream.len()),
     };
     if matches!(encoding, "listpack" | "intset") { 1 } else { len }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyspace::entry::NewValue;
+
+    #[test]
+    fn of_what_a_transaction_makes_only_the_last_big_value_is_kept() {
+        let item = || Item::Entry(EntryBox::new(b"k", NewValue::Integer(1), None, 0));
+        for waits in [false, true] {
+            let mut garbage = Garbage::default();
+            garbage.waits = waits;
+            for _ in 0..3 {
+                garbage.push(item(), ALLOCATIONS_MAX + 1);
+                assert_eq!(garbage.items.len(), 1);
+            }
+            garbage.push(item(), 1);
+            garbage.push(item(), 1);
+            assert_eq!(garbage.items.len(), 2);
+        }
+    }
 }

@@ -65,8 +65,8 @@ pub struct BaseWriter {
 }
 
 impl BaseWriter {
-    /// Creates the file, which leaves `kept_bytes` free on the disk. The header says as of which LSN the preamble
-    /// will be.
+    /// Creates the file, which leaves `kept_bytes` free on the disk. The header says as of which
+    /// LSN the preamble will be.
     pub(super) fn create(
         disk: Arc<dyn Disk>,
         dir: &Path,

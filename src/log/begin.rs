@@ -47,10 +47,10 @@ impl Left {
     }
 }
 
-/// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check` then reads as a
-/// start would. The files that are there because this process has `left` them are removed once the new data set is
-/// in force. Where files of earlier moments are kept, or are to be, the whole data set from before gets a place beside
-/// `dir` first ([`Log::kept_as`]).
+/// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check`
+/// then reads as a start would. The files that are there because this process has `left` them are
+/// removed once the new data set is in force. Where files of earlier moments are kept, or are to
+/// be, the whole data set from before gets a place beside `dir` first ([`Log::kept_as`]).
 ///
 /// # Errors
 /// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
@@ -169,8 +169,8 @@ pub fn begin(
     Ok(log)
 }
 
-/// Gives the data set that is in force in `dir` a second place beside it: each file another name, and a manifest of their
-/// own. Gives that directory.
+/// Gives the data set that is in force in `dir` a second place beside it: each file another name,
+/// and a manifest of their own. Gives that directory.
 fn keep_beside(
     disk: &dyn Disk,
     dir: &Path,

@@ -1,7 +1,9 @@
-//! Beginning to write behind what a start has read: a segment of its own, and the manifest that lists it.
+//! Beginning to write behind what a start has read: a segment of its own, and the manifest that
+//! lists it.
 //!
-//! Where the disk has no room for that, the log is there all the same, in the failed state: what is known to be
-//! durable is served, and healing is to begin. Until that succeeds, nothing in the directory changes.
+//! Where the disk has no room for that, the log is there all the same, in the failed state: what is
+//! known to be durable is served, and healing is to begin. Until that succeeds, nothing in the
+//! directory changes.
 
 use super::frame::{self, FrameDamage};
 use super::manifest::Manifest;
@@ -51,9 +53,9 @@ pub(super) struct Begun {
 }
 
 impl Beginning {
-    /// Begins the segment that the log goes on in, and writes the manifest that will list it. Frames that nobody
-    /// attests to be durable are copied into it and synced before the manifest names it: that they could be read
-    /// proves nothing about the medium.
+    /// Begins the segment that the log goes on in, and writes the manifest that will list it.
+    /// Frames that nobody attests to be durable are copied into it and synced before the manifest
+    /// names it: that they could be read proves nothing about the medium.
     ///
     /// # Errors
     /// Those of the disk; nothing that was made is left then.
@@ -237,8 +239,8 @@ fn copy_undurable(tail: &mut Tail, writer: &mut Writer, path: &Path) -> Result<(
     Ok(())
 }
 
-/// Replaces the manifest by the one that [`Beginning::begin`] has written. If that fails nobody knows which is in
-/// force, so the files of both stay.
+/// Replaces the manifest by the one that [`Beginning::begin`] has written. If that fails nobody
+/// knows which is in force, so the files of both stay.
 pub(super) fn put_in_force(place: &Place<'_>, writer: &mut Writer) -> Result<(), OpenError> {
     let replaced = Manifest::replace(place.disk, place.dir);
     replaced.map_err(disk_error("replacing the manifest in", place.dir))?;

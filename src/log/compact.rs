@@ -72,13 +72,14 @@ impl Retention {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Keeping {
     pub(super) retention: Retention,
-    /// Nobody has said how long: what is kept stays, and as long as there is something what is replaced comes to it, for a
-    /// gap would make it useless. Otherwise nothing is kept.
+    /// Nobody has said how long: what is kept stays, and as long as there is something what is
+    /// replaced comes to it, for a gap would make it useless. Otherwise nothing is kept.
     pub(super) is_open: bool,
 }
 
 impl Keeping {
-    /// What was retired before this time goes, and what has more than so many bytes together, if there is any.
+    /// What was retired before this time goes, and what has more than so many bytes together, if
+    /// there is any.
     fn limits(self, now_ms: u64, any: bool) -> (u64, u64) {
         match self.is_open && any {
             true => (0, u64::MAX),
@@ -287,14 +288,14 @@ impl Log {
         *self.retention.lock() = Keeping { retention, is_open: false };
     }
 
-    /// Nobody says how long retired files are kept: those that are there stay, and what a compaction replaces comes to
-    /// them; where there are none, none are kept.
+    /// Nobody says how long retired files are kept: those that are there stay, and what a
+    /// compaction replaces comes to them; where there are none, none are kept.
     pub fn leave_retention_open(&self) {
         *self.retention.lock() = Keeping { retention: Retention::default(), is_open: true };
     }
 
-    /// Whether a file that is kept would go, now or earlier than before, under this retention; or nothing would be kept
-    /// any more.
+    /// Whether a file that is kept would go, now or earlier than before, under this retention; or
+    /// nothing would be kept any more.
     pub fn would_shorten(&self, new: Retention) -> bool {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let Keeping { retention: old, is_open } = *self.retention.lock();

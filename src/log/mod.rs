@@ -362,8 +362,8 @@ impl Log {
         &self.lost
     }
 
-    /// The directory of the data set that this one took the place of, if that is kept: whole, with its own manifest.
-    /// Nothing is removed from it.
+    /// The directory of the data set that this one took the place of, if that is kept: whole, with
+    /// its own manifest. Nothing is removed from it.
     pub fn kept_as(&self) -> Option<&std::path::Path> {
         self.kept_as.as_deref()
     }
@@ -627,7 +627,8 @@ impl Log {
         room::kept_bytes(self.options.segment_bytes, self.shape.lock().files)
     }
 
-    /// What a copy of the data, a dump for example, leaves free on the disk so that the log can go on meanwhile.
+    /// What a copy of the data, a dump for example, leaves free on the disk so that the log can go
+    /// on meanwhile.
     pub fn kept_by_copies_bytes(&self) -> u64 {
         room::kept_by_copies_bytes(self.options.segment_bytes, self.shape.lock().files)
     }

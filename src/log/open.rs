@@ -28,8 +28,9 @@ struct Opening<'a> {
 }
 
 /// Opens the data set in `dir`, or makes an empty one: replays its commands, repairs what a crash
-/// leaves behind, and gives a log that appends in a new segment. Where the disk has no room for that, the log has
-/// failed: healing is to begin the segment, and only what is known to be durable counts as such.
+/// leaves behind, and gives a log that appends in a new segment. Where the disk has no room for
+/// that, the log has failed: healing is to begin the segment, and only what is known to be durable
+/// counts as such.
 ///
 /// # Errors
 /// If another process has it open, the disk fails, or acknowledged data is damaged or missing.

@@ -97,8 +97,8 @@ pub struct Cut {
 pub struct Unclean {
     /// What the lock file says of the process that did not close.
     pub process: String,
-    /// Commands that were written but not known to be durable, in bytes; they were made durable, or will be once the
-    /// log can begin to write.
+    /// Commands that were written but not known to be durable, in bytes; they were made durable, or
+    /// will be once the log can begin to write.
     pub secured_bytes: u64,
 }
 

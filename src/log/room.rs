@@ -1,11 +1,11 @@
 //! How much room on the disk a file may take, so that the log can always go on.
 //!
-//! On a disk that fills up, what is kept free is what ends a failure: a manifest can be replaced, commands that are
-//! not durable find a new segment, and the log can be closed. So segments for commands leave `kept_bytes` free, and
-//! whatever can wait (a base, a dump, a compressed segment) leaves room for one more segment besides
-//! (`kept_by_copies_bytes`). Once there is no room for another segment, so that writes are refused, a compaction is
-//! what gives room, and leaves only `kept_by_last_base_bytes`. Healing, the manifest and a start may take all there
-//! is.
+//! On a disk that fills up, what is kept free is what ends a failure: a manifest can be replaced,
+//! commands that are not durable find a new segment, and the log can be closed. So segments for
+//! commands leave `kept_bytes` free, and whatever can wait (a base, a dump, a compressed segment)
+//! leaves room for one more segment besides (`kept_by_copies_bytes`). Once there is no room for
+//! another segment, so that writes are refused, a compaction is what gives room, and leaves only
+//! `kept_by_last_base_bytes`. Healing, the manifest and a start may take all there is.
 
 use super::writer::FIRST_SEGMENT_BYTES;
 use crate::disk::Disk;
@@ -53,7 +53,8 @@ pub(super) fn smallest_bytes(segment_bytes: u64) -> u64 {
     FIRST_SEGMENT_BYTES.min(segment_bytes)
 }
 
-/// What a segment for commands leaves free: two of the smallest, and a manifest that lists so many files.
+/// What a segment for commands leaves free: two of the smallest, and a manifest that lists so many
+/// files.
 pub(super) fn kept_bytes(segment_bytes: u64, files: usize) -> u64 {
     2 * smallest_bytes(segment_bytes) + files as u64 * LINE_BYTES_MAX
 }
@@ -63,7 +64,8 @@ pub(super) fn kept_by_copies_bytes(segment_bytes: u64, files: usize) -> u64 {
     kept_bytes(segment_bytes, files) + smallest_bytes(segment_bytes)
 }
 
-/// What a base leaves free while writes are refused: one of the smallest segments less than they would.
+/// What a base leaves free while writes are refused: one of the smallest segments less than they
+/// would.
 pub(super) fn kept_by_last_base_bytes(segment_bytes: u64, files: usize) -> u64 {
     kept_bytes(segment_bytes, files) - smallest_bytes(segment_bytes)
 }
@@ -128,7 +130,8 @@ impl Size {
         if size > room { Err(NoRoom { needed: least, free, kept }) } else { Ok(size) }
     }
 
-    /// What is tried once a file of `size` has not fitted although it should have; `None` after the least.
+    /// What is tried once a file of `size` has not fitted although it should have; `None` after the
+    /// least.
     pub(super) fn below(self, size: u64) -> Option<Self> {
         (size > self.least).then_some(Self { usual: size / 2, ..self })
     }

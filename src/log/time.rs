@@ -2,8 +2,9 @@
 
 use super::Clock;
 
-/// What the times of frames go by. Where the clock shows less than the last time (it was set ahead and back again, or the
-/// last server's clock was ahead), times go on at half the speed at which time passes, until the clock is there too.
+/// What the times of frames go by. Where the clock shows less than the last time (it was set ahead
+/// and back again, or the last server's clock was ahead), times go on at half the speed at which
+/// time passes, until the clock is there too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameTime {
     /// The last one, as Unix time in ms.

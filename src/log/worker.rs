@@ -258,8 +258,9 @@ impl Log {
         Ok(())
     }
 
-    /// Makes `prepared` the current segment, at the durable LSN. `fill` writes frames into it that must be durable before
-    /// the manifest names it, which leaves `room` bytes of what a start reads.
+    /// Makes `prepared` the current segment, at the durable LSN. `fill` writes frames into it that
+    /// must be durable before the manifest names it, which leaves `room` bytes of what a start
+    /// reads.
     fn begin_next(
         &self,
         writer: &mut Writer,
@@ -402,8 +403,8 @@ impl Log {
         }
     }
 
-    /// A segment for what is not durable. Where there is not room for one of the usual kind, it has exactly the length
-    /// that the frames take, and what is kept free is there for it.
+    /// A segment for what is not durable. Where there is not room for one of the usual kind, it has
+    /// exactly the length that the frames take, and what is kept free is there for it.
     fn take_healing(&self, writer: &mut Writer) -> io::Result<Prepared> {
         // Compression may shrink this.
         let frames_bytes = writer.retained.iter().map(Gathered::frames_bytes_max).sum();

@@ -223,7 +223,8 @@ impl Writer {
         (size * 4).max(FIRST_SEGMENT_BYTES).min(options.segment_bytes)
     }
 
-    /// Exactly what the frames of the commands that are not durable take in a segment that begins with them.
+    /// Exactly what the frames of the commands that are not durable take in a segment that begins
+    /// with them.
     pub(super) fn undurable_frames_bytes(&self, options: &Options) -> u64 {
         let (mut lsn, mut bytes, mut compressed) = (self.durable_lsn, 0, Vec::new());
         let start = self.retained.partition_point(|gathered| gathered.end_lsn() <= lsn);
@@ -332,8 +333,8 @@ pub(super) fn prepare(
     make_ready(disk, dir, &path, file, sequence, size, zeroed)
 }
 
-/// As [`prepare`] with a length that fits, in the place of a segment that nobody needs: its space on the disk is there
-/// already.
+/// As [`prepare`] with a length that fits, in the place of a segment that nobody needs: its space
+/// on the disk is there already.
 pub(super) fn recycle_within(
     disk: &dyn Disk,
     dir: &Path,

@@ -250,8 +250,8 @@ impl FileWriter {
         Ok(())
     }
 
-    /// About how many bytes are still to be written, if the keys to come are like those that were; those that stood out
-    /// do not count.
+    /// About how many bytes are still to be written, if the keys to come are like those that were;
+    /// those that stood out do not count.
     pub fn bytes_left(&self) -> u64 {
         let (bytes, keys) = self.ordinary;
         let left = self.counts.iter().map(|(count, done)| count.keys.saturating_sub(*done));

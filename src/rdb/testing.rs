@@ -124,8 +124,9 @@ pub fn payload(encoded: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A payload with a stream of up to three entries, a group and a consumer, of any of the three kinds. Its length,
-/// counters and times are whatever other servers may have written: at both ends, and contradicting one another.
+/// A payload with a stream of up to three entries, a group and a consumer, of any of the three
+/// kinds. Its length, counters and times are whatever other servers may have written: at both ends,
+/// and contradicting one another.
 pub fn extreme_stream(below: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {
     const NUMBERS: [u64; 12] = [
         0,

@@ -337,7 +337,8 @@ impl ServerState {
         Ok(())
     }
 
-    /// Retention is what is left after a wrong command: who may only send commands does not shorten it.
+    /// Retention is what is left after a wrong command: who may only send commands does not shorten
+    /// it.
     fn check_retention(
         &self,
         engine: &Guard<'_>,

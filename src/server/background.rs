@@ -30,7 +30,8 @@ const IDLE_PAUSE: Duration = Duration::from_millis(1);
 /// After the disk has refused a compressed segment, so long until it is tried again.
 const COMPRESSION_PAUSE: Duration = Duration::from_secs(60);
 
-/// While nothing begins by itself, so long until the thread that compresses looks whether that has ended.
+/// While nothing begins by itself, so long until the thread that compresses looks whether that has
+/// ended.
 const SUSPENDED_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is being written.

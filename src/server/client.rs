@@ -186,9 +186,18 @@ fn publish(state: &ServerState, session: &Session) {
     shown.db = session.db;
     shown.command = state.command;
     shown.no_touch = session.no_touch;
+    shown.protocol = number_of(session.protocol);
     shown.queued = session.queued();
     shown.watched = session.watched();
     shown.last = std::time::Instant::now();
+}
+
+/// The protocol's version.
+pub(super) fn number_of(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Resp2 => 2,
+        Protocol::Resp3 => 3,
+    }
 }
 
 fn on_off(arg: &[u8]) -> Result<bool, CommandError> {

@@ -192,11 +192,6 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// How many are connected.
-    pub fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
-    }
-
     /// A number for the next client.
     pub fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed) + 1

@@ -4,6 +4,7 @@
 //! pipeline nor a client that writes everything before it reads anything comes to a standstill.
 
 use super::admin::{Block, LogBlock, ServerState};
+use super::client;
 use super::clients::{Blocked, Registered};
 use super::cross_protocol;
 use super::migrate;
@@ -786,10 +787,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         state.command = self.state.command;
         state.queued = self.session.queued();
         state.watched = self.session.watched();
-        state.protocol = match self.session.protocol {
-            crate::resp::Protocol::Resp2 => 2,
-            crate::resp::Protocol::Resp3 => 3,
-        };
+        state.protocol = client::number_of(self.session.protocol);
         state.no_touch = self.session.no_touch;
         state.input_bytes = self.input.len();
         state.output_bytes = self.output.len() - self.written;

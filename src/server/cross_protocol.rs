@@ -5,7 +5,8 @@
 //! unknown commands as inline requests, but those in the body would be executed. So the connection ends
 //! at the first line that gives HTTP away, as it does in Redis.
 //!
-//! TLS: a client is configured for it, and would take whatever is replied for a broken handshake. So nothing is.
+//! TLS: a client is configured for it, and would take whatever is replied for a broken handshake.
+//! So nothing is.
 
 use parking_lot::Mutex;
 use std::time::{Duration, Instant};
@@ -23,8 +24,8 @@ pub fn is_http(name: &[u8]) -> bool {
     WORDS.iter().any(|word| word.eq_ignore_ascii_case(name))
 }
 
-/// Whether a connection begins as TLS does: the record of a handshake, of any version. No request of a client begins with
-/// such bytes, and it may have no end of a line to wait for.
+/// Whether a connection begins as TLS does: the record of a handshake, of any version. No request
+/// of a client begins with such bytes, and it may have no end of a line to wait for.
 pub fn is_tls(beginning: &[u8]) -> bool {
     matches!(beginning, [0x16, 0x03, ..])
 }

@@ -65,9 +65,9 @@ pub fn enter_data_dir(config: &mut Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// Ignores signals that would end the process without a clean close: those that Redis survives, of a terminal that is
-/// closed, of a reader that is gone, and those that make it show its stacks; and that of a file which would be longer
-/// than is allowed, which is an error of the write as well.
+/// Ignores signals that would end the process without a clean close: those that Redis survives, of
+/// a terminal that is closed, of a reader that is gone, and those that make it show its stacks; and
+/// that of a file which would be longer than is allowed, which is an error of the write as well.
 pub fn ignore_signals() {
     let ignored = [libc::SIGHUP, libc::SIGPIPE, libc::SIGUSR2, libc::SIGALRM, libc::SIGXFSZ];
     for signal in ignored {

@@ -6,8 +6,8 @@ use crate::{log_notice, log_warning};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
-/// What is kept for everything but clients and migrations: the log with its snapshots (at most some 16), listening sockets,
-/// standard streams, runtimes, files that are looked at for a moment.
+/// What is kept for everything but clients and migrations: the log with its snapshots (some 16 at
+/// most), listening sockets, standard streams, files that are looked at for a moment.
 const OWN: u64 = 64;
 /// What each I/O thread's runtime takes.
 const IO_THREAD: u64 = 8;
@@ -28,8 +28,8 @@ fn reserve(config: &Config) -> u64 {
     OWN + migrate::DESCRIPTORS_MAX as u64 + IO_THREAD * config.io_threads.max(1) as u64
 }
 
-/// Raises the system's limit to what `maxclients` needs, as far as it can be raised. Gives for how many clients there
-/// is room.
+/// Raises the system's limit to what `maxclients` needs, as far as it can be raised. Gives for how
+/// many clients there is room.
 pub fn room_for_clients(config: &Config) -> u64 {
     let reserve = reserve(config);
     let needed = u64::from(config.maxclients) + reserve;

@@ -1,4 +1,5 @@
-//! What `INFO` shows of the engine, taken in one go while it is held. Everything else is gathered once it is free.
+//! What `INFO` shows of the engine, taken in one go while it is held. Everything else is gathered
+//! once it is free.
 
 use crate::engine::snapshot::SnapshotStats;
 use crate::engine::{CommandStat, Guard};

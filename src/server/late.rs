@@ -1,8 +1,9 @@
 //! Replies that are made once the engine is free.
 //!
-//! What looks at every client, reads `/proc` or writes a file would hold everybody up under the engine's lock. Such a
-//! command takes what it needs of the engine, and leaves the rest to a closure, which its connection runs behind the
-//! batch. The closure's reply is put where the command's would have been, also within the one of an `EXEC`.
+//! What looks at every client, reads `/proc` or writes a file would hold everybody up under the
+//! engine's lock. Such a command takes what it needs of the engine, and leaves the rest to a
+//! closure, which its connection runs behind the batch. The closure's reply is put where the
+//! command's would have been, also within the one of an `EXEC`.
 
 use super::admin::ServerState;
 use crate::commands::{CommandError, CommandResult};

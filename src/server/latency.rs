@@ -28,7 +28,8 @@ pub(super) fn run(command: ServerCommand, engine: &Guard<'_>, args: Args<'_>, ou
     }
 }
 
-/// Of the commands named, or of all that ran: by name, the calls and how many took at most so many µs.
+/// Of the commands named, or of all that ran: by name, the calls and how many took at most so many
+/// µs.
 fn histogram(engine: &Guard<'_>, names: Args<'_>, out: &mut Reply<'_>) {
     let is_shown = |name: &str| {
         let container = name.split('|').next().unwrap_or(name);

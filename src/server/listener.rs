@@ -279,8 +279,9 @@ fn keep_alive(stream: &tokio::net::TcpStream, seconds: i32) {
     let _ = sockopt::set_tcp_keepcnt(stream, 3);
 }
 
-/// A place for a connection that was accepted, or the reply that it is refused with. That is decided before the next
-/// one is accepted, so that those who are refused take one descriptor in all.
+/// A place for a connection that was accepted, or the reply that it is refused with. That is
+/// decided before the next one is accepted, so that those who are refused take one descriptor in
+/// all.
 fn admit(shared: &Shared, is_local: bool) -> Result<Place, String> {
     Shared::count(&shared.counters.connections, 1);
     let (protected, clients_max) = {

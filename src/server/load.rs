@@ -76,7 +76,8 @@ impl Loading {
         }
     }
 
-    /// For how many seconds it will go on, if it goes on as it has; 1 as long as nobody can tell, and at least 1.
+    /// For how many seconds it will go on, if it goes on as it has; 1 as long as nobody can tell,
+    /// and at least 1.
     pub fn eta_s(&self) -> u64 {
         let (loaded, total) = (self.progress.loaded_bytes(), self.progress.total_bytes());
         if loaded == 0 {

@@ -1,11 +1,12 @@
 //! The server's own log: one line for each message, in the form that tools for Redis read.
 //!
-//! `PID:role DD Mon YYYY HH:MM:SS.mmm level message`, to standard output or to a file that is opened for
-//! every group of lines, so that it can be moved away at any time. Logging never fails and never panics: a message
-//! that cannot be written is lost, and the server goes on.
+//! `PID:role DD Mon YYYY HH:MM:SS.mmm level message`, to standard output or to a file that is
+//! opened for every group of lines, so that it can be moved away at any time. Logging never fails
+//! and never panics: a message that cannot be written is lost, and the server goes on.
 //!
-//! Once the server runs, lines are written by a [`Thread`] of their own, so that no caller waits for a file or a pipe:
-//! many of them hold the engine. What waits for it is bounded; beyond, lines are dropped and counted.
+//! Once the server runs, lines are written by a [`Thread`] of their own, so that no caller waits
+//! for a file or a pipe: many of them hold the engine. What waits for it is bounded; beyond, lines
+//! are dropped and counted.
 
 use super::config::values::SyslogFacility;
 use super::config::{Config, LogLevel};
@@ -104,7 +105,8 @@ impl Line {
     }
 }
 
-/// The thread that writes lines, until this is dropped. What is logged then is written by the caller again.
+/// The thread that writes lines, until this is dropped. What is logged then is written by the
+/// caller again.
 pub struct Thread(Option<JoinHandle<()>>);
 
 impl Thread {
@@ -151,8 +153,8 @@ fn write_until_ended() {
     }
 }
 
-/// Writes what waits for the thread, before a process that ends without warning. If the thread itself is held up, its
-/// lines are lost.
+/// Writes what waits for the thread, before a process that ends without warning. If the thread
+/// itself is held up, its lines are lost.
 pub fn flush_before_abort() {
     let Some(_writing) = WRITING.try_lock_for(ABORT_PATIENCE) else { return };
     let Some(mut waiting) = WAITING.try_lock_for(ABORT_PATIENCE) else { return };

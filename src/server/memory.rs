@@ -6,7 +6,8 @@ use super::shared::Shared;
 use std::sync::atomic::Ordering;
 use tikv_jemalloc_ctl::{epoch, stats};
 
-/// Scripts, replication, clusters, defragmentation, muzzy pages (which the allocator makes none of).
+/// Scripts, replication, clusters, defragmentation, muzzy pages (which the allocator makes none
+/// of).
 const ZEROS: [&str; 17] = [
     "allocator_muzzy",
     "used_memory_lua",

@@ -1,7 +1,8 @@
 //! Names of hosts in `bind`, looked up while the engine is free.
 //!
-//! A name server may take seconds to answer. So a connection that sends `CONFIG SET bind` waits for the answer before the
-//! command is executed or queued, and what listens then finds the address here.
+//! A name server may take seconds to answer. So a connection that sends `CONFIG SET bind` waits for
+//! the answer before the command is executed or queued, and what listens then finds the address
+//! here.
 
 use super::config::Config;
 use crate::resp::Args;
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 /// With more names than this, those that are not in force are forgotten.
 const NAMES_MAX: usize = 64;
-/// How long an answer is waited for.
+/// How long the answers to one batch of requests are waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Addresses by name.
@@ -45,12 +46,15 @@ impl Names {
 
     /// Looks up names that will be in `bind`.
     pub async fn look_up(&self, names: Vec<String>, config: &Config) {
-        for name in names {
-            let answer = tokio::net::lookup_host((name.as_str(), 0));
-            let answer = tokio::time::timeout(PATIENCE, answer).await;
-            let found = answer.ok().and_then(Result::ok).and_then(|mut found| found.next());
-            self.note(&name, found.map(|address| address.ip()), config);
-        }
+        let look_up_each = async {
+            for name in &names {
+                let answer = tokio::net::lookup_host((name.as_str(), 0)).await;
+                let found = answer.ok().and_then(|mut found| found.next());
+                self.note(name, found.map(|address| address.ip()), config);
+            }
+        };
+        // A name without an answer by then keeps the address found before, or has none.
+        let _ = tokio::time::timeout(PATIENCE, look_up_each).await;
     }
 
     fn note(&self, name: &str, found: Option<IpAddr>, config: &Config) {

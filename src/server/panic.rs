@@ -1,12 +1,14 @@
 //! A panic ends the process at once, in whichever thread it happens.
 //!
-//! Around a panic the others would go on with what it left half done: a unit of which a part is in memory, clients that
-//! wait for a thread that is gone. A crash is what recovery is for, so a panic becomes one. The hook is the server's and
-//! not the profile's: tests and programs that embed the engine decide for themselves.
+//! Around a panic the others would go on with what it left half done: a unit of which a part is in
+//! memory, clients that wait for a thread that is gone. A crash is what recovery is for, so a panic
+//! becomes one. The hook is the server's and not the profile's: tests and programs that embed the
+//! engine decide for themselves.
 //!
-//! A panic while a snapshot is being taken may lie in the snapshot's encoding. The next server would take one by itself,
-//! and panic again. So this one leaves a mark in the data directory ([`MARK_NAME`]). A server that finds it does no such
-//! work by itself until a snapshot that was asked for has succeeded. Compressing retired segments is such work, too.
+//! A panic while a snapshot is being taken may lie in the snapshot's encoding. The next server
+//! would take one by itself, and panic again. So this one leaves a mark in the data directory
+//! ([`MARK_NAME`]). A server that finds it does no such work by itself until a snapshot that was
+//! asked for has succeeded. Compressing retired segments is such work, too.
 
 use super::logger;
 use std::io::Write;

@@ -30,8 +30,8 @@ pub struct Counters {
     pub input_limits: AtomicU64,
     /// Clients disconnected because their replies took too much memory.
     pub output_limits: AtomicU64,
-    /// Error replies that the engine does not know of: to what is not RESP, and to commands that were still to be
-    /// answered when they left it.
+    /// Error replies that the engine does not know of: to what is not RESP, and to commands that
+    /// were still to be answered when they left it.
     pub errors: AtomicU64,
     /// How long keys were expired without being asked for, in µs.
     pub expire_us: AtomicU64,
@@ -55,7 +55,8 @@ pub struct Shared {
     pub engine: Engine,
     /// The configuration in force.
     pub config: RwLock<Config>,
-    /// Whether somebody has said how long the log keeps files that were replaced: a line, or `CONFIG SET`.
+    /// Whether somebody has said how long the log keeps files that were replaced: a line, or
+    /// `CONFIG SET`.
     pub retention_given: AtomicBool,
     /// The configuration file, for `CONFIG REWRITE`.
     pub config_file: Option<PathBuf>,

@@ -191,6 +191,11 @@ fn replies_that_need_no_engine_stand_in_their_place_in_a_transaction() {
     assert_eq!(replies[lines.len()], bulk("2"));
     assert!(other.is_closed());
 
+    // What came in one piece with it is shown as well.
+    client.send_all(["HELLO 3", "CLIENT LIST", "HELLO 2"]);
+    let replies = client.read_many(3);
+    assert!(replies[1].text().contains(" resp=3 "), "{replies:?}");
+
     // Muted, they are carried out all the same, and their replies are not sent.
     let mut third = server.client();
     let id = third.call("CLIENT ID").int();

@@ -224,7 +224,8 @@ fn errors_quote_arguments_byte_by_byte() {
 fn a_handshake_of_tls_is_closed_in_silence() {
     let setup = Setup::new(&[]);
     let server = setup.start();
-    // A record with a handshake in it; the rest of it, which may have ends of lines, does not matter.
+    // A record with a handshake in it; the rest of it, which may have ends of lines, does not
+    // matter.
     for hello in
         [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\x16\x03\x03\x00\x05\n\nPING\r\n"]
     {

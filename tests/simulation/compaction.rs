@@ -445,7 +445,8 @@ fn on_a_full_disk_the_log_has_the_room_of_a_segment_that_a_compaction_made_super
         .map(|(_, sequence)| sequence)
         .collect();
     assert!(others.len() == 1 && others[0] < open_segment, "{names:?}");
-    // There is room for another base beside what is kept for the log, but only once that segment is gone.
+    // There is room for another base beside what is kept for the log, but only once that segment is
+    // gone.
     let base_bytes = base_line(&world.disk).expect("there is one").bytes;
     let kept = world.log.kept_by_copies_bytes();
     world.disk.set_quota(Some(world.disk.used_bytes() + base_bytes + kept - (8 << 10)));

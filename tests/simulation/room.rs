@@ -23,7 +23,8 @@ fn set(key: String, value: Vec<u8>) -> Batch {
     Batch { db: 0, requests, is_transaction: false }
 }
 
-/// Writes values that cannot be compressed until writes are refused. Gives how many bytes that were.
+/// Writes values that cannot be compressed until writes are refused. Gives how many bytes that
+/// were.
 fn write_until_refused(world: &mut World, value_bytes: usize) -> u64 {
     let mut random = seeded_random(world.config.seed);
     for number in 0..100_000 {

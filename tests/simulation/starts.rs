@@ -167,7 +167,8 @@ fn get(engine: &Engine, db: usize, key: &str) -> String {
     String::from_utf8(reply).unwrap()
 }
 
-/// Asserts that of every key what was durable at `durable` is shown, and nothing else is. Gives how many were refused.
+/// Asserts that of every key what was durable at `durable` is shown, and nothing else is. Gives how
+/// many were refused.
 fn check_shown(engine: &Engine, model: &Model, durable: Lsn, what: &str) -> usize {
     let mut refused = 0;
     for ((db, key), changed) in &model.changed {
@@ -188,8 +189,8 @@ fn check_shown(engine: &Engine, model: &Model, durable: Lsn, what: &str) -> usiz
     refused
 }
 
-/// A world that was killed with something in its log that is not known to be durable, and its disk, on which there is
-/// no room beside what the manifest lists.
+/// A world that was killed with something in its log that is not known to be durable, and its disk,
+/// on which there is no room beside what the manifest lists.
 fn killed_on_a_full_disk(seed: u64, durability: Durability, unfinished: bool) -> (World, SimDisk) {
     let mut world = World::new(Config::new(seed, durability));
     world.run(120);

@@ -15,7 +15,8 @@ use support::{Client, Server, info, tool_json, tool_says};
 /// A frame: the database selected where it begins, and its commands.
 type Frame = (u32, &'static [&'static str]);
 
-/// Writes a data set of these frames to `home`, and gives the LSNs at which the commands of each begin, and its end.
+/// Writes a data set of these frames to `home`, and gives the LSNs at which the commands of each
+/// begin, and its end.
 fn write(home: &Path, frames: &[Frame]) -> Vec<Vec<u64>> {
     let dir = home.join("mainstay");
     fs::create_dir_all(&dir).unwrap();

@@ -1,4 +1,5 @@
-//! `repair --unverified`: what still decodes of a base's blocks whose checksum is wrong is saved, and nothing sound is touched.
+//! `repair --unverified`: what still decodes of a base's blocks whose checksum is wrong is saved,
+//! and nothing sound is touched.
 
 #[path = "support/data_set.rs"]
 mod data_set;
@@ -126,7 +127,8 @@ impl Victim {
         fs::write(&self.path, bytes).unwrap();
     }
 
-    /// Repairs it; gives the report, what a server that starts with the copy holds, and where the copy is.
+    /// Repairs it; gives the report, what a server that starts with the copy holds, and where the
+    /// copy is.
     fn repair(&self, options: &[&str]) -> (serde_json::Value, Contents, PathBuf) {
         let out = self.home.path().join("out");
         let _ = fs::remove_dir_all(&out);

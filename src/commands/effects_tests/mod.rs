@@ -1,4 +1,5 @@
-//! What a writing command states is what replay accepts, and does to an equal data set, whatever it was given.
+//! What a writing command states is what replay accepts, and does to an equal data set, whatever it
+//! was given.
 
 mod templates;
 mod words;
@@ -19,7 +20,8 @@ use words::Words;
 
 /// Commands that one data set gets.
 const HISTORY: usize = 150;
-/// No string grows longer than this, so that a test does not write gigabytes. Replay has no such limit.
+/// No string grows longer than this, so that a test does not write gigabytes. Replay has no such
+/// limit.
 const STRING_BYTES_MAX: usize = 100_000;
 
 /// Where the clock stands when a history begins.
@@ -142,8 +144,8 @@ impl Pair {
     }
 }
 
-/// A value as text, without what depends on its encoding: whether a string is a number or its digits, and whether a score
-/// of zero has a sign, which small sorted sets have no room for.
+/// A value as text, without what depends on its encoding: whether a string is a number or its
+/// digits, and whether a score of zero has a sign, which small sorted sets have no room for.
 fn plain(value: Value<'_>) -> String {
     match value {
         Value::Integer(number) => {

@@ -1,6 +1,7 @@
 //! How each writing command is called.
 
-/// Full names with their arguments; [`super::words`] tells how to read them. A command may have several.
+/// Full names with their arguments; [`super::words`] tells how to read them. A command may have
+/// several.
 pub const TEMPLATES: &[(&str, &str)] = &[
     ("append", "$string $value"),
     (

@@ -1,8 +1,8 @@
 //! Commands made up after templates, with words from the edges of what is allowed and from beyond.
 //!
-//! A template is a command's full name and its arguments: `$name` is a word that [`Words::word`] makes up,
-//! `[ … ]` is there or not, `( … | … )` is one of the alternatives, `{ … }` is repeated one to three times,
-//! `#{ … }` is that with the count before it, and everything else is itself.
+//! A template is a command's full name and its arguments: `$name` is a word that [`Words::word`]
+//! makes up, `[ … ]` is there or not, `( … | … )` is one of the alternatives, `{ … }` is repeated
+//! one to three times, `#{ … }` is that with the count before it, and everything else is itself.
 
 use crate::env::Random;
 

@@ -30,7 +30,8 @@ impl References {
     }
 }
 
-/// Whether a group was not delivered the entry yet, or one of its consumers has not acknowledged it.
+/// Whether a group was not delivered the entry yet, or one of its consumers has not acknowledged
+/// it.
 pub(super) fn is_referred(groups: &Groups, id: StreamId) -> bool {
     groups.values().any(|group| id > group.last_id || group.pending().contains(id))
 }

@@ -175,8 +175,8 @@ fn no_such_group_at(key: &[u8], group: &[u8]) -> CommandError {
     CommandError::new([before, group, between, key, b"'"].concat())
 }
 
-/// An argument as a count; `None` if it is negative. A log that is replayed may have one that is beyond what a client
-/// can give: it counts as the greatest.
+/// An argument as a count; `None` if it is negative. A log that is replayed may have one that is
+/// beyond what a client can give: it counts as the greatest.
 fn count(arg: &[u8], is_replay: bool) -> Result<Option<Count>, CommandError> {
     match unsigned(arg).filter(|_| is_replay) {
         Some(number) => Ok(Some(Count::new(number))),

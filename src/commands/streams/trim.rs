@@ -129,7 +129,7 @@ impl Options {
             }
             // Zero means that there is no limit.
             Some(limit) => Some(limit).filter(|&limit| limit > 0),
-            // So much that nobody has to wait for it.
+            // An approximate trim deletes at most so many entries, as in Redis.
             None if trim.about => match ctx.settings.limits.stream_node_entries as u64 {
                 0 => Some(10_000),
                 entries => Some(entries.saturating_mul(100).min(1_000_000)),
@@ -144,8 +144,8 @@ impl Options {
 pub(super) struct Trimmed {
     /// How many entries were removed.
     pub(super) removed: u64,
-    /// What a copy has to trim exactly to get the same: the option's name and argument. `None` if the entries that were
-    /// removed are not simply the first ones.
+    /// What a copy has to trim exactly to get the same: the option's name and argument. `None` if
+    /// the entries that were removed are not simply the first ones.
     pub(super) exact: Option<(&'static [u8], String)>,
     /// The entries that were removed if they are not the first ones.
     deleted: Vec<StreamId>,

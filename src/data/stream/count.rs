@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// How often something has happened. Other servers know it as a signed number of 64 bits, and so do the commands
-/// that carry it in the log: what is beyond that counts as the greatest one.
+/// How often something has happened. Other servers know it as a signed number of 64 bits, and so do
+/// the commands that carry it in the log: what is beyond that counts as the greatest one.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Count(u64);
 

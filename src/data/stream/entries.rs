@@ -80,8 +80,9 @@ impl Entries {
         self.counters
     }
 
-    /// Sets what is known besides the entries. No fewer can have been added than there are, and none with an id
-    /// above the last one can have been deleted: where the counters tell otherwise, they become what is possible.
+    /// Sets what is known besides the entries. No fewer can have been added than there are, and
+    /// none with an id above the last one can have been deleted: where the counters tell otherwise,
+    /// they become what is possible.
     ///
     /// # Panics
     /// If the last id is below that of an entry.
@@ -273,8 +274,8 @@ impl Entries {
         removed
     }
 
-    /// The ids of the entries that [`Entries::trim`] would remove if it passed over those that `stays` names. Looks at as
-    /// many nodes as it does, and at those of which something stays.
+    /// The ids of the entries that [`Entries::trim`] would remove if it passed over those that
+    /// `stays` names. Looks at as many nodes as it does, and at those of which something stays.
     pub fn trimmed(
         &self,
         bound: Bound,

@@ -289,7 +289,8 @@ impl Node {
         while let Some(flags) = elements.next() {
             let Element::Integer(flags) = flags else { return None };
             let id = StreamId {
-                // Differences have 64 bits, and so no sign: the order of ids tells what is possible.
+                // Differences have 64 bits, and so no sign: the order of ids tells what is
+                // possible.
                 ms: key.ms.wrapping_add(integer(&mut elements)? as u64),
                 seq: key.seq.wrapping_add(integer(&mut elements)? as u64),
             };

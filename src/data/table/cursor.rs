@@ -5,8 +5,8 @@
 //! with hashes between its cursor and the one it returns. Since an item never changes its hash, each
 //! one that is there during a whole walk is visited exactly once, whatever happens to the others.
 //!
-//! Clients are shown the upper 53 bits of a cursor, which numbers of every language hold: the 2,048 hashes that those
-//! bits do not tell apart are given out whole ([`shown_cursor`]).
+//! Clients are shown the upper 53 bits of a cursor, which numbers of every language hold: the 2,048
+//! hashes that those bits do not tell apart are given out whole ([`shown_cursor`]).
 
 use std::collections::btree_map;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -17,16 +17,18 @@ use super::bucket::SLOTS;
 use super::segment::{BUCKETS_MAX, Found, NEVER, Segment, order_of};
 use super::{DROP_AHEAD, Item, Place, Rehash, Spilled, Table, after_prefix, prefetch};
 
-/// A step of a scan ends only where this many bits of the next hash are zero. Segments have more below their prefix.
+/// A step of a scan ends only where this many bits of the next hash are zero. Segments have more
+/// below their prefix.
 const CURSOR_LOW_BITS: u32 = u64::BITS - f64::MANTISSA_DIGITS;
 
-/// A cursor that [`Table::scan`] has given, as clients see it: below 2^53, so that doubles and signed integers hold it.
+/// A cursor that [`Table::scan`] has given, as clients see it: below 2^53, so that doubles and
+/// signed integers hold it.
 pub fn shown_cursor(cursor: u64) -> u64 {
     cursor >> CURSOR_LOW_BITS
 }
 
-/// The cursor for [`Table::scan`] of what a client was shown. Greater numbers are cursors of earlier versions, which
-/// showed all bits.
+/// The cursor for [`Table::scan`] of what a client was shown. Greater numbers are cursors of
+/// earlier versions, which showed all bits.
 pub fn cursor_shown_as(number: u64) -> u64 {
     match number >> f64::MANTISSA_DIGITS {
         0 => number << CURSOR_LOW_BITS,

@@ -1,7 +1,7 @@
 //! An append-only file and an RDB file side by side: whether they hold the same.
 //!
-//! A Redis that is switched from one to the other leaves both, and a copy may have any times. So both are read, and
-//! only if they hold the same data does it not matter which of them is served.
+//! A Redis that is switched from one to the other leaves both, and a copy may have any times. So
+//! both are read, and only if they hold the same data does it not matter which of them is served.
 
 use super::detect::{Aof, last_change};
 use super::{ImportError, Options, Report, Source, bytes_of, load_into};
@@ -40,8 +40,8 @@ impl fmt::Display for Difference {
 }
 
 impl Engine {
-    /// As [`Engine::import`] of the append-only file `aof`, if the RDB file `rdb` beside it holds the same data. Both are in
-    /// memory meanwhile.
+    /// As [`Engine::import`] of the append-only file `aof`, if the RDB file `rdb` beside it holds
+    /// the same data. Both are in memory meanwhile.
     ///
     /// # Errors
     /// If they differ, or one of them cannot be imported.
@@ -82,7 +82,7 @@ impl Engine {
             });
         }
         report.twin = Some(rdb);
-        // What replaying has looked at nobody asked for.
+        // Replay counts hits and misses, which are not a client's.
         state.keyspace.stats = Default::default();
         Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, report))
     }

@@ -44,7 +44,7 @@ pub fn find_rdb(disk: &dyn Disk, names: &Names) -> Result<Option<PathBuf>, Impor
 /// Finds the append-only file, whatever else there is.
 ///
 /// # Errors
-/// If its manifest cannot be used or lists what is not there, and those of the disk.
+/// If its manifest cannot be read, if a file that it lists is missing, or if the disk fails.
 pub fn find_aof(disk: &dyn Disk, names: &Names) -> Result<Option<Aof>, ImportError> {
     Aof::find(disk, names)
 }

@@ -209,7 +209,7 @@ impl Engine {
         let now_ms = machine.clock.unix_ms();
         progress.begin(bytes_of(&*machine.disk, source)?);
         let report = load_into(&mut state, &*machine.disk, source, options, now_ms, progress)?;
-        // What replaying has looked at nobody asked for.
+        // Replay counts hits and misses, which are not a client's.
         state.keyspace.stats = Default::default();
         Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, report))
     }

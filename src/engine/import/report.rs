@@ -204,7 +204,8 @@ pub(super) fn disk_error<'a>(
     move |source| ImportError::Disk { doing, path: path.into(), source }
 }
 
-/// When a file was last changed, in ns of Unix time; shown as a date and a time of day in UTC, to the second.
+/// When a file was last changed, in ns of Unix time; shown as a date and a time of day in UTC, to
+/// the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileTime(pub i64);
 

@@ -280,7 +280,8 @@ pub(super) struct Given {
     pub included: HashSet<&'static str>,
 }
 
-/// Reads what a file sets. Lines of its own that cannot be read are passed over; those of files that it includes are not.
+/// Reads what a file sets. Lines of its own that cannot be read are passed over; those of files
+/// that it includes are not.
 pub(super) fn given_by(text: &[u8]) -> Result<Given, LoadError> {
     let (mut own, mut included) = (Loader::default(), Loader::default());
     for line in text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii) {
@@ -338,7 +339,8 @@ impl Loader {
     fn finish(self) -> (Config, Places) {
         let Self { mut config, places, .. } = self;
         if !config.appendonly && !places.contains_key("save") {
-            // A Redis that such a file was written for saves by itself. Without a log that is all there is.
+            // A Redis that such a file was written for saves by itself. Without a log that is all
+            // there is.
             config.save = SavePoints::of_redis();
         }
         (config, places)
@@ -460,7 +462,8 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(found)
 }
 
-/// A line as an error shows it: without the arguments where they are secret, or may be as nobody knows what they are.
+/// A line as an error shows it: without the arguments where they are secret, or may be as nobody
+/// knows what they are.
 fn shown(line: &[u8]) -> String {
     let is_end = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'=';
     let (word, arguments) = line.split_at(line.iter().position(is_end).unwrap_or(line.len()));

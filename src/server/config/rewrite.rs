@@ -1,10 +1,10 @@
 //! `CONFIG REWRITE`: the running configuration into the file it came from.
 //!
-//! Comments, blank lines and lines that already say what is in force stay as they are, byte for byte. A
-//! directive's other lines are replaced in place; lines it no longer needs are dropped, lines it needs beyond
-//! those are appended after a comment that says where they came from. What the server does not know becomes
-//! a comment. What included files give is not written again; where something else is in force, lines at the end
-//! overrule them.
+//! Comments, blank lines and lines that already say what is in force stay as they are, byte for
+//! byte. A directive's other lines are replaced in place; lines it no longer needs are dropped,
+//! lines it needs beyond those are appended after a comment that says where they came from. What
+//! the server does not know becomes a comment. What included files give is not written again; where
+//! something else is in force, lines at the end overrule them.
 
 use super::accepted::WORDS;
 use super::directives::{self, Config, DIRECTIVES, Directive};
@@ -184,7 +184,8 @@ fn setting(directive: &Directive, line: &[u8]) -> Option<(Vec<u8>, String)> {
     Some((name.to_ascii_lowercase(), directive.get(&config)))
 }
 
-/// Whether two lines set the same directive under the same name to the same value, in whatever form.
+/// Whether two lines set the same directive under the same name to the same value, in whatever
+/// form.
 fn says_same(directive: &Directive, one: &[u8], other: &[u8]) -> bool {
     setting(directive, one).is_some_and(|one| Some(one) == setting(directive, other))
 }

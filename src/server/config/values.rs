@@ -618,8 +618,8 @@ impl Setting for SavePoints {
             match (seconds.parse::<i64>(), changes.parse::<i32>()) {
                 (Ok(seconds @ 1..), Ok(changes @ 0..)) => {
                     let point = SavePoint { seconds, changes };
-                    // A second one of the same would do nothing, and what the command line adds to a file would be
-                    // one more with each rewrite of that.
+                    // A second one of the same would do nothing, and what the command line adds to
+                    // a file would be one more with each rewrite of that.
                     if !points.contains(&point) {
                         points.push(point);
                     }

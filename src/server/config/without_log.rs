@@ -3,7 +3,8 @@
 use super::directives::{Config, find};
 use super::parse::Places;
 
-/// What is durable and what is not, which lines make it so, and which one would change it. `None` if there is a log.
+/// What is durable and what is not, which lines make it so, and which one would change it. `None`
+/// if there is a log.
 pub(super) fn durability(config: &Config, places: &Places) -> Option<String> {
     if config.appendonly {
         return None;

@@ -54,8 +54,8 @@ impl Peer {
     /// Connects.
     ///
     /// # Errors
-    /// If nobody answers in time. A connection that is refused is [`Failure::Broken`]: to a Redis, which learns of it when
-    /// it writes, it is one that broke.
+    /// If nobody answers in time. A connection that is refused is [`Failure::Broken`]: to a Redis,
+    /// which learns of it when it writes, it is one that broke.
     pub async fn connect((host, port): &Place, timeout: Duration) -> Result<Self, Failure> {
         let host = std::str::from_utf8(host).map_err(|_| Failure::Unreachable)?;
         let port = std::str::from_utf8(port).ok().and_then(|port| port.parse::<u16>().ok());
@@ -134,7 +134,8 @@ async fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Connections that nothing uses at the moment, at most one to each server, and turns for those that are used.
+/// Connections that nothing uses at the moment, at most one to each server, and turns for those
+/// that are used.
 pub struct Peers {
     idle: Mutex<HashMap<Place, Idle>>,
     turns: Semaphore,

@@ -98,12 +98,13 @@ impl Temporary {
         Self::begin(target, |_| Ok(())).map(|(temporary, ())| temporary)
     }
 
-    /// One that becomes `target`, a file, and that file to write to. A file that is there is only replaced with `force`.
-    /// Symbolic links are followed: what they lead to is replaced, and it keeps its mode.
+    /// One that becomes `target`, a file, and that file to write to. A file that is there is only
+    /// replaced with `force`. Symbolic links are followed: what they lead to is replaced, and it
+    /// keeps its mode.
     ///
     /// # Errors
-    /// If there is a file and `force` is not given, or something else than a regular file, or the directory is one of a data
-    /// set's; those of the disk.
+    /// If there is a file and `force` is not given, or something else than a regular file, or the
+    /// directory is one of a data set's; those of the disk.
     pub fn file(target: &Path, force: bool) -> Result<(Self, File), Failure> {
         let there = there(target)?;
         if there.as_ref().is_some_and(|there| !there.is_file()) {
@@ -224,11 +225,12 @@ impl Temporary {
         sync_parent(&target)
     }
 
-    /// Puts what was written, and synced, in its place: a file that is there is replaced if that was asked for, and so is
-    /// an empty directory.
+    /// Puts what was written, and synced, in its place: a file that is there is replaced if that
+    /// was asked for, and so is an empty directory.
     ///
     /// # Errors
-    /// If there is a file by now that must not be replaced; those of the disk. What was in its place is still there then.
+    /// If there is a file by now that must not be replaced; those of the disk. What was in its
+    /// place is still there then.
     pub fn persist(self) -> Result<(), Failure> {
         let begun = BEGUN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let renamed = match self.keeps {
@@ -258,7 +260,8 @@ fn exists(target: &Path) -> Failure {
 /// Renames a file, unless there is something of its new name.
 fn rename_to_new(path: &Path, target: &Path) -> io::Result<()> {
     match rustix::fs::renameat_with(CWD, path, CWD, target, RenameFlags::NOREPLACE) {
-        // The file system cannot rename like that, so what comes between these two steps is not seen.
+        // The file system cannot rename like that, so what comes between these two steps is not
+        // seen.
         Err(Errno::INVAL | Errno::NOSYS) if fs::symlink_metadata(target).is_err() => {
             fs::rename(path, target)
         }

@@ -73,7 +73,8 @@ fn is_data_set(dir: &Path) -> Result<bool, Failure> {
     Ok(names.iter().any(|name| name == manifest::NAME || segment::parse_name(name).is_some()))
 }
 
-/// What a Redis that has its files in `dir` may load; `dir` may also be the directory of its append-only file.
+/// What a Redis that has its files in `dir` may load; `dir` may also be the directory of its
+/// append-only file.
 fn find_redis(dir: &Path) -> Result<Option<Found>, Failure> {
     let named = |dir: &Path, aof: &str, aof_dir: &str, rdb: &str| Names {
         dir: dir.into(),

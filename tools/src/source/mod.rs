@@ -423,8 +423,8 @@ pub fn load_history(
     Ok((engine, contents))
 }
 
-/// Loads what a data set held at `until` as a start would. `history` is one of [`View::histories`], and `doing` is what
-/// the bar shows.
+/// Loads what a data set held at `until` as a start would. `history` is one of [`View::histories`],
+/// and `doing` is what the bar shows.
 ///
 /// # Errors
 /// If something on the way there is damaged, missing or cannot be replayed.

@@ -55,7 +55,8 @@ pub struct Arguments {
     /// What to write; - is the standard output, and then there is no report
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// A file that is there is replaced, once the new one is whole; otherwise it is refused. A directory is never replaced
+    /// A file that is there is replaced, once the new one is whole; otherwise it is refused. A
+    /// directory is never replaced
     #[arg(long)]
     force: bool,
     /// How; guessed from the name if it is not given (.rdb, .aof, .resp, .json, .jsonl, .csv, appendonlydir)

@@ -20,8 +20,8 @@ enum Out {
 }
 
 impl Sink {
-    /// A file that gets the name `path` once it ends, in the place of one that is there only with `force`; the standard
-    /// output for `-`.
+    /// A file that gets the name `path` once it ends, in the place of one that is there only with
+    /// `force`; the standard output for `-`.
     pub(super) fn new(path: &Path, force: bool) -> Result<Self, Failure> {
         if path.as_os_str() == "-" {
             let out = Out::Stream(BufWriter::with_capacity(BUFFER_BYTES, io::stdout()));

@@ -88,8 +88,8 @@ impl Base {
         self.sound.iter().any(|&sound| sound)
     }
 
-    /// Writes the sound blocks, and what is saved of others, as a new RDB. Gives where its index begins, and the checksum
-    /// from there on.
+    /// Writes the sound blocks, and what is saved of others, as a new RDB. Gives where its index
+    /// begins, and the checksum from there on.
     fn copy(
         &self,
         unverified: &Unverified,
@@ -213,8 +213,9 @@ impl Base {
 }
 
 impl Begin {
-    /// Chooses what to begin with: the newest base if it is sound; otherwise an older one, if everything that came behind it
-    /// is still there; otherwise what is left of the newest, also if that is unverified. Of a prefix nothing is left with a damaged base, so it begins with the
+    /// Chooses what to begin with: the newest base if it is sound; otherwise an older one, if
+    /// everything that came behind it is still there; otherwise what is left of the newest, also if
+    /// that is unverified. Of a prefix nothing is left with a damaged base, so it begins with the
     /// sound one behind which most is there without a gap.
     pub fn choose(
         view: &View,

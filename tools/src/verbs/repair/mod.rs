@@ -40,8 +40,8 @@ use std::sync::Arc;
 /// it in INFO. What a damaged base or frame held is taken from retired files if they have it. Otherwise a damaged block loses its keys
 /// and a damaged frame its commands, and nothing else. Retired files are not copied.
 ///
-/// The copy is read back, and executed as a server does it that starts with it. A command that cannot be executed is lost, with its
-/// transaction.
+/// The copy is read back, and executed as a server does it that starts with it. A command that
+/// cannot be executed is lost, with its transaction.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -73,8 +73,9 @@ pub struct Arguments {
     /// Stops at the first gap: what is saved is what there was at a moment.
     #[arg(long)]
     prefix: bool,
-    /// Saves also what still decodes of a block of the base whose checksum is wrong. The report lists these blocks as unverified:
-    /// names and values of their keys may be others than they were. A key that a sound block has as well stays what it is there.
+    /// Saves also what still decodes of a block of the base whose checksum is wrong. The report
+    /// lists these blocks as unverified: names and values of their keys may be others than they
+    /// were. A key that a sound block has as well stays what it is there.
     #[arg(long, conflicts_with = "prefix")]
     unverified: bool,
     /// Says what would be saved, and writes nothing.

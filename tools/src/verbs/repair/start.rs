@@ -9,8 +9,9 @@ use mainstay::log::{Lsn, OpenError, Until, View};
 use std::ops::Range;
 use std::path::Path;
 
-/// So many units are passed over because they cannot be executed. Behind the first, commands that fail are passed over
-/// by a start itself; so this is about commands that are unknown, of which each costs one more copy.
+/// So many units are passed over because they cannot be executed. Behind the first, commands that
+/// fail are passed over by a start itself; so this is about commands that are unknown, of which
+/// each costs one more copy.
 const REFUSED_MAX: usize = 16;
 
 /// A command that cannot be executed, or its transaction.
@@ -29,7 +30,8 @@ pub enum Start {
     Refused(Unit),
 }
 
-/// Executes the copy in `dir` as a server does that starts with it, and reads it back. `refused` was left out of it.
+/// Executes the copy in `dir` as a server does that starts with it, and reads it back. `refused`
+/// was left out of it.
 pub fn try_copy(
     dir: &Path,
     refused: &[Unit],

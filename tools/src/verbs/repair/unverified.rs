@@ -1,8 +1,8 @@
 //! What still decodes of the blocks of a base whose checksum is wrong.
 //!
-//! A record is taken as it is, so its value may be another than it was, and so may its key: that a record can be read does not
-//! show that it is right. A base with a key twice does not load. So a key is only taken from such a block if no sound block has
-//! it, and no such block before.
+//! A record is taken as it is, so its value may be another than it was, and so may its key: that a
+//! record can be read does not show that it is right. A base with a key twice does not load. So a
+//! key is only taken from such a block if no sound block has it, and no such block before.
 
 use super::report::UnverifiedBlock;
 use crate::blocks::{Blocks, decode_block, decoding};
@@ -35,7 +35,8 @@ struct Saved {
 }
 
 impl Unverified {
-    /// Looks what can be saved of the blocks that are not sound. Only their keys are kept in memory.
+    /// Looks what can be saved of the blocks that are not sound. Only their keys are kept in
+    /// memory.
     ///
     /// # Errors
     /// If a sound block cannot be read any more.
@@ -85,7 +86,8 @@ impl Unverified {
         }
     }
 
-    /// The block to write in the place of block `index`, if any of that is saved. Its offset and checksum are not set.
+    /// The block to write in the place of block `index`, if any of that is saved. Its offset and
+    /// checksum are not set.
     ///
     /// # Errors
     /// If it cannot be read any more.
@@ -159,8 +161,8 @@ fn remove_sound(
     Ok(())
 }
 
-/// The keys of the whole records that a block begins with, and where each record lies. A record that is no key's of this
-/// database ends them.
+/// The keys of the whole records that a block begins with, and where each record lies. A record
+/// that is no key's of this database ends them.
 fn whole_records(bytes: &[u8], db: u32) -> Vec<(Vec<u8>, Range<usize>)> {
     let decoding = decoding();
     let mut reader = Reader::new(bytes);
@@ -179,7 +181,8 @@ fn whole_records(bytes: &[u8], db: u32) -> Vec<(Vec<u8>, Range<usize>)> {
     found
 }
 
-/// The head of a base with the header that every base has, if the rest of it can be read, libraries of functions included.
+/// The head of a base with the header that every base has, if the rest of it can be read, libraries
+/// of functions included.
 fn restored_head(bytes: Vec<u8>) -> Option<Vec<u8>> {
     let mut head = Vec::with_capacity(bytes.len());
     header(Target::V12, &mut head);

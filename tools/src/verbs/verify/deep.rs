@@ -1,4 +1,5 @@
-//! Whether what is sound can be carried out: every history, as a start or a restore to a moment does it.
+//! Whether what is sound can be carried out: every history, as a start or a restore to a moment
+//! does it.
 //!
 //! It is done only when asked for, because `verify` is to run beside a server, on any machine that has the files: of 675,000 keys
 //! in 67 MiB of files it took 0.5 to 0.7 s and 14 MB without, 1.6 to 2.7 s and 136 MB with it (two cores, other work on them).
