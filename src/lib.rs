@@ -36,7 +36,7 @@
 //!
 //! # The way of a write
 //!
-//! 1. [`server::connection`] reads bytes, [`resp::RequestParser`] cuts requests off them and
+//! 1. [`server::net::connection`] reads bytes, [`resp::RequestParser`] cuts requests off them and
 //!    [`commands::table::resolve`] finds each command: all without a lock.
 //! 2. [`engine::Engine::lock`] is taken for a *batch*: at most 64 commands, 256 KiB of replies or about
 //!    0.5 ms. [`engine::Guard::execute`] runs each: the handler changes the keyspace through
@@ -49,7 +49,7 @@
 //!    order because the engine is still held. No I/O so far.
 //! 5. *Drain*: what has gathered becomes frames of the segment, with one positioned write each. Under
 //!    `always` the log thread does it; under `everysec` and `no` the I/O thread, once the connections that
-//!    were ready have executed ([`server::waiters`]).
+//!    were ready have executed ([`server::net::reply_gates`]).
 //! 6. *Sync*: the log thread calls `fdatasync` and publishes the durable LSN; meanwhile the next group
 //!    gathers. When nothing is left to write, a marker frame testifies to the durable LSN.
 //! 7. The log's listeners wake each I/O thread's dispatcher, which wakes the connections whose
@@ -96,7 +96,7 @@
 //! | at start | one fewer than there are cores decode the blocks of a base, the main one fills the keyspace |
 //! | `logger` | writes the server's own log, so that what logs under a lock does not wait for a file |
 //!
-//! A panic in any of them ends the process ([`server::panic`]). In a program that embeds the
+//! A panic in any of them ends the process ([`mod@server::panic`]). In a program that embeds the
 //! engine, a guard that a panic drops poisons it: nothing more is executed or logged.
 //!
 //! # Locks
@@ -110,8 +110,8 @@
 //!
 //! Under the engine's lock there is no I/O, no look-up of names, no walk over clients, and no big
 //! value is freed. What a command shows of clients and process, and the file of `CONFIG REWRITE`,
-//! is made behind the batch ([`server::late`]); names in `bind` are looked up before it
-//! ([`server::names`]); lines of the server's log go to their thread ([`server::logger`]); big
+//! is made behind the batch ([`server::commands::late`]); names in `bind` are looked up before it
+//! ([`server::net::names`]); lines of the server's log go to their thread ([`server::logger`]); big
 //! values that go are freed once the engine is free ([`keyspace::garbage`]). Exceptions by design,
 //! each asked for: `SAVE`, `DEBUG RELOAD`, the save of a shutdown, and `CONFIG SET appendonly`,
 //! which writes or closes a log. `CONFIG SET bind` and `port` open sockets, which waits for

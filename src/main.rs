@@ -1,7 +1,8 @@
 //! `mainstay-server`: the database server.
 
-use mainstay::server::args::{self, Invocation};
-use mainstay::server::{config, logger, run};
+use mainstay::server::process::args::{self, Invocation};
+use mainstay::server::process::start;
+use mainstay::server::{config, logger};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match run::run(loaded) {
+    match start::run(loaded) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(status) => ExitCode::from(status.clamp(1, 255) as u8),
         Err(error) => {

@@ -8,8 +8,8 @@
 //! for a file or a pipe: many of them hold the engine. What waits for it is bounded; beyond, lines
 //! are dropped and counted.
 
-use super::config::values::SyslogFacility;
-use super::config::{Config, LogLevel};
+use crate::server::config::values::SyslogFacility;
+use crate::server::config::{Config, LogLevel};
 use parking_lot::{Condvar, Mutex, RwLock};
 use std::ffi::CString;
 use std::fmt;

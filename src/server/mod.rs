@@ -1,34 +1,25 @@
-//! Connections, sessions, configuration and metrics: all that faces the network.
+//! The server: the process, the network, and the commands about both.
 //!
 //! A connection lives on one of `io-threads` threads, each with a runtime of its own. It parses its
 //! pipeline without a lock, takes the engine for a bounded batch, and holds the replies back until the
-//! log lets them pass ([`waiters`]). Connection threads are the only ones that take the engine.
+//! log lets them pass ([`net::reply_gates`]). Connection threads are the only ones that take the
+//! engine.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`process`] | start, arguments, daemon, load, end |
+//! | [`net`] | listener, connection, reply gates |
+//! | [`commands`] | what concerns the process and its connections, a file a family |
+//! | [`tasks`] | what runs by the clock: snapshots, saves, expiry |
+//! | [`state`] | the server as a few parts |
+//! | [`logger`], [`mod@panic`] | the server's own log, the end of the process after a panic |
+//! | [`config`] | the one table of directives |
 
-pub mod admin;
-pub mod args;
-pub mod background;
-pub mod client;
-pub mod clients;
+pub mod commands;
 pub mod config;
-pub mod connection;
-#[cfg(test)]
-mod connection_tests;
-pub mod cross_protocol;
-pub mod daemon;
-pub mod descriptors;
-pub mod facts;
-pub mod info;
-pub mod late;
-pub mod latency;
-pub mod listener;
-pub mod load;
 pub mod logger;
-pub mod memory;
-pub mod migrate;
-pub mod names;
+pub mod net;
 pub mod panic;
-pub mod run;
-pub mod saves;
-pub mod shared;
-pub mod slowlog;
-pub mod waiters;
+pub mod process;
+pub mod state;
+pub mod tasks;

@@ -10,7 +10,7 @@
 //! ([`MARK_NAME`]). A server that finds it does no such work by itself until a snapshot that was
 //! asked for has succeeded. Compressing retired segments is such work, too.
 
-use super::logger;
+use crate::server::logger;
 use std::io::Write;
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};

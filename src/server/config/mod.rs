@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `directives` | the table: a row for each directive, and the typed [`Config`] made from it |
+//! | `engine` | what engine and log take of a configuration |
 //! | `values` | the types of settings: reading, showing and writing each |
 //! | `accepted` | why a directive has no effect here, and the list for the documentation |
 //! | `parse` | the syntax of `redis.conf`, and loading files |
@@ -13,6 +14,7 @@
 pub mod accepted;
 pub mod command;
 pub mod directives;
+pub mod engine;
 pub mod parse;
 pub mod rewrite;
 pub mod values;

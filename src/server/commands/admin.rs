@@ -1,12 +1,6 @@
 //! Commands about the server: `CONFIG`, `DEBUG`, `SHUTDOWN`, `WAIT`, `WAITAOF`, and handing the others
 //! to their files.
 
-use super::background;
-use super::clients::ClientInfo;
-use super::config::{self, Effect, SetError, command as config_command};
-use super::late::Late;
-use super::shared::Shared;
-use super::{client, descriptors, info, latency, logger, migrate, run, saves, slowlog};
 use crate::commands::object::references;
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
@@ -16,6 +10,21 @@ use crate::data::digest::digest;
 use crate::engine::{self, Guard, LOADING, Reload, ServerCommands, Session, Waiter};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
+use crate::server::commands::client;
+use crate::server::commands::info;
+use crate::server::commands::late::Late;
+use crate::server::commands::latency;
+use crate::server::commands::migrate;
+use crate::server::commands::slowlog;
+use crate::server::config::engine as engine_config;
+use crate::server::config::{self, Effect, SetError, command as config_command};
+use crate::server::logger;
+use crate::server::state::clients::ClientInfo;
+use crate::server::state::descriptors;
+use crate::server::state::memory;
+use crate::server::state::shared::Shared;
+use crate::server::tasks::background;
+use crate::server::tasks::saves;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -79,21 +88,24 @@ pub enum ReplyMode {
 
 /// What the server remembers of a connection beyond the engine's session.
 pub struct ServerState {
-    pub(super) shared: Arc<Shared>,
-    pub(super) client: Arc<ClientInfo>,
+    /// What all connections share.
+    pub shared: Arc<Shared>,
+    /// What others may know of the connection.
+    pub client: Arc<ClientInfo>,
     /// Connected through the loopback interface or the Unix socket.
-    pub(super) is_local: bool,
+    pub is_local: bool,
     /// The last command's full name.
     pub command: &'static str,
     /// The connection ends after the reply at hand.
     pub close: bool,
     /// The command at hand waits.
     pub block: Option<Block>,
-    pub(super) reply_mode: ReplyMode,
+    /// `CLIENT REPLY`.
+    pub reply_mode: ReplyMode,
     /// Replies that are made once the engine is free.
-    pub(super) late: Late,
+    pub late: Late,
     /// How many of the batch's slow commands a late reply shows.
-    pub(super) slow_shown: Option<usize>,
+    pub slow_shown: Option<usize>,
     /// Where in the output begins what is not sent of the reply at hand.
     pub muted_from: Option<usize>,
 }
@@ -240,7 +252,7 @@ fn replica_of(args: Args<'_>, out: &mut Reply<'_>) -> CommandResult {
 }
 
 /// Writes the reply of a `HELP` subcommand.
-pub(super) fn help(out: &mut Reply<'_>, command: &str, lines: &[&str]) {
+pub fn help(out: &mut Reply<'_>, command: &str, lines: &[&str]) {
     out.array(lines.len() + 3);
     out.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     lines.iter().for_each(|line| out.simple(line));
@@ -323,7 +335,7 @@ impl ServerState {
                 }
             }
         }
-        engine.set_settings(run::settings(&pending.config));
+        engine.set_settings(engine_config::settings(&pending.config));
         self.shared.saves.refuse_writes(engine, &pending.config);
         let config = &pending.config;
         self.shared.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
@@ -351,11 +363,11 @@ impl ServerState {
         if config_command::is_allowed(current.enable_protected_configs, self.is_local) {
             return Ok(());
         }
-        let new = run::retention(&pending.config);
+        let new = engine_config::retention(&pending.config);
         let shortens = match engine.log() {
             Some(log) => log.would_shorten(new),
             // Nobody knows what is kept on the disk.
-            None => !new.covers(run::retention(current)),
+            None => !new.covers(engine_config::retention(current)),
         };
         if shortens { Err(change.protected()) } else { Ok(()) }
     }
@@ -376,7 +388,7 @@ impl ServerState {
                 })?;
             }
             Effect::Appendfsync => {
-                engine.set_durability(run::durability(config.appendfsync));
+                engine.set_durability(engine_config::durability(config.appendfsync));
                 if let Some(log) = engine.log() {
                     log.request_sync();
                 }
@@ -397,10 +409,10 @@ impl ServerState {
             Effect::Retention => {
                 self.shared.retention_given.store(true, Ordering::Release);
                 if let Some(log) = engine.log() {
-                    log.set_retention(run::retention(config));
+                    log.set_retention(engine_config::retention(config));
                 }
             }
-            Effect::AllocatorThread => run::set_allocator_thread(config.jemalloc_bg_thread),
+            Effect::AllocatorThread => memory::set_allocator_thread(config.jemalloc_bg_thread),
         }
         Ok(())
     }
@@ -424,9 +436,9 @@ impl ServerState {
         if config.appendonly {
             let dir = engine::data_dir(Path::new(&config.dir.0));
             let log = engine
-                .begin_log(&dir, run::log_options(config))
+                .begin_log(&dir, engine_config::log_options(config))
                 .map_err(|error| error.to_string())?;
-            run::apply_retention(&self.shared, &log, config);
+            self.shared.apply_retention(&log, config);
             self.shared.start_log(&log);
             crate::log_notice!("A log begins in {}", dir.display());
             if let Some(kept) = log.kept_as() {

@@ -1,25 +1,27 @@
 //! From a configuration to a running server, and to its end.
 
-use super::config::{AppendFsync, Config, Loaded, LogCompression, RetentionCompression};
-use super::daemon::{self, PidFile, Supervisor};
-use super::descriptors;
-use super::listener::{IoThread, Listeners};
-use super::load;
-use super::saves;
-use super::shared::Shared;
-use super::waiters::Waiters;
-use super::{args, logger, panic};
-use crate::commands::Settings;
-use crate::data::{KeyHasher, Limits};
+use super::AnyError;
 use crate::disk::RealDisk;
 use crate::engine::{Engine, Machine, data_dir};
-use crate::log::{self, Durability, Options, Retention};
+use crate::log;
+use crate::server::config::engine as engine_config;
+use crate::server::config::{Config, Loaded};
+use crate::server::logger;
+use crate::server::net::listener::{IoThread, Listeners};
+use crate::server::net::reply_gates::Waiters;
+use crate::server::panic;
+use crate::server::process::args;
+use crate::server::process::daemon::{self, PidFile, Supervisor};
+use crate::server::process::load;
+use crate::server::state::descriptors;
+use crate::server::state::memory;
+use crate::server::state::shared::Shared;
+use crate::server::tasks::saves;
 use crate::{log_notice, log_warning};
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The part of each period that expiring keys may take.
@@ -32,74 +34,6 @@ const REFUSAL_PERIOD: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether a snapshot is to be begun.
 const BACKGROUND_PERIOD: Duration = Duration::from_millis(100);
-
-/// Whatever kept something from being done.
-pub type AnyError = Box<dyn Error + Send + Sync>;
-
-/// What the log's options are under this configuration.
-pub fn log_options(config: &Config) -> Options {
-    let compressed = config.log_compression == LogCompression::Lz4;
-    Options {
-        segment_bytes: config.log_segment_size,
-        compression_bytes_min: compressed.then_some(config.log_compression_min_bytes as usize),
-        durability: durability(config.appendfsync),
-        retention: retention(config),
-        compresses_retired: config.log_retention_compression == RetentionCompression::Zstd,
-        ..Options::default()
-    }
-}
-
-/// How long files that a compaction has replaced are kept under this configuration.
-pub fn retention(config: &Config) -> Retention {
-    Retention { time_s: config.log_retention_time, bytes: config.log_retention_size }
-}
-
-/// Tells a log how long to keep such files. Where nobody has said so, those that are there stay.
-pub fn apply_retention(shared: &Shared, log: &log::Log, config: &Config) {
-    if shared.retention_given.load(Ordering::Acquire) {
-        log.set_retention(retention(config));
-    } else {
-        log.leave_retention_open();
-    }
-}
-
-/// The condition for replies that `appendfsync` means.
-pub fn durability(appendfsync: AppendFsync) -> Durability {
-    match appendfsync {
-        AppendFsync::Always => Durability::Always,
-        AppendFsync::Everysec => Durability::EverySec,
-        AppendFsync::No => Durability::No,
-    }
-}
-
-/// What commands look at under this configuration.
-pub fn settings(config: &Config) -> Settings {
-    // The engine puts its own hash function in.
-    let limits = Limits {
-        hash_listpack_entries: config.hash_max_listpack_entries as usize,
-        hash_listpack_value_bytes: config.hash_max_listpack_value as usize,
-        list_listpack_size: config.list_max_listpack_size,
-        set_intset_entries: config.set_max_intset_entries as usize,
-        set_listpack_entries: config.set_max_listpack_entries as usize,
-        set_listpack_value_bytes: config.set_max_listpack_value as usize,
-        sorted_set_listpack_entries: config.zset_max_listpack_entries as usize,
-        sorted_set_listpack_value_bytes: config.zset_max_listpack_value as usize,
-        stream_node_bytes: config.stream_node_max_bytes as usize,
-        stream_node_entries: config.stream_node_max_entries as usize,
-        hyperloglog_sparse_bytes: config.hll_sparse_max_bytes as usize,
-        ..Limits::new(KeyHasher::new((0, 0)))
-    };
-    Settings {
-        bulk_bytes_max: config.proto_max_bulk_len as usize,
-        lfu: config.maxmemory_policy.name().ends_with("-lfu"),
-        lfu_log_factor: config.lfu_log_factor as u32,
-        lfu_decay_minutes: config.lfu_decay_time as u32,
-        rdb_compression: config.rdbcompression,
-        latency_tracking: config.latency_tracking,
-        slow_from_us: u64::try_from(config.slowlog_log_slower_than).ok(),
-        limits,
-    }
-}
 
 /// Runs the server until it is told to end. Gives the exit status.
 ///
@@ -125,14 +59,14 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     // Threads do not survive a fork, so they begin after it.
     let _logging = logger::Thread::start()?;
     panic::install_hook(Path::new(&config.dir.0));
-    set_allocator_thread(config.jemalloc_bg_thread);
+    memory::set_allocator_thread(config.jemalloc_bg_thread);
     log_notice!("{}", args::version());
     log_notice!("Port: {}, PID: {}, data in {}", config.port, std::process::id(), config.dir.0);
     loaded.notes.iter().for_each(|note| log_notice!("{note}"));
     loaded.durability.iter().for_each(|text| log_warning!("WARNING: {text}"));
 
     let supervisor = Arc::new(supervisor);
-    let (databases, settings) = (config.databases as usize, settings(&config));
+    let (databases, settings) = (config.databases as usize, engine_config::settings(&config));
     let engine = Engine::loading(Machine::real(), databases, settings);
     descriptors::fit(&mut config)?;
     let runtimes = (0..io_threads(&config))
@@ -151,7 +85,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     let shared = Shared { config_file: loaded.file, retention_given, started, ..shared };
     let shared = Arc::new(shared);
     let exit_asked = shared.exit.subscribe();
-    shared.counters.memory_at_start_bytes.store(super::memory::used(), Ordering::Relaxed);
+    shared.counters.memory_at_start_bytes.store(memory::used(), Ordering::Relaxed);
     shared.background.suspend_if_marked(Path::new(&shared.config.read().dir.0));
     log_notice!("Server initialized");
     Listeners::start(&shared, threads.clone())?;
@@ -167,7 +101,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     }
     threads[0].runtime.spawn(expire(shared.clone()));
     threads[0].runtime.spawn(every_second(shared.clone()));
-    threads[0].runtime.spawn(super::background::save_slices(shared.clone()));
+    threads[0].runtime.spawn(crate::server::tasks::background::save_slices(shared.clone()));
     threads[0].runtime.spawn(background_tasks(shared.clone()));
     threads[0].runtime.spawn(report_refusals(shared.clone()));
     // Handlers are installed before anyone is told that the server is ready.
@@ -241,8 +175,8 @@ fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor, states_appendonly: b
             if let Some(log) = loaded.log() {
                 // It may have been changed meanwhile.
                 let config = shared.config.read();
-                log.set_durability(durability(config.appendfsync));
-                apply_retention(shared, &log, &config);
+                log.set_durability(engine_config::durability(config.appendfsync));
+                shared.apply_retention(&log, &config);
                 drop(config);
                 if log.keeps_without_limit() {
                     log_warning!(
@@ -261,15 +195,6 @@ fn load_data(shared: &Arc<Shared>, supervisor: &Supervisor, states_appendonly: b
             *shared.loading.error.lock() = Some(error);
             shared.request_exit(1);
         }
-    }
-}
-
-/// Whether the allocator gives unused pages back in threads of its own. Without them, whoever allocates
-/// does that along the way, and an idle server keeps what it has: after a million inserts that were 8 MB
-/// more than it used.
-pub fn set_allocator_thread(on: bool) {
-    if let Err(error) = tikv_jemalloc_ctl::background_thread::write(on) {
-        log_warning!("The allocator's threads could not be switched: {error}");
     }
 }
 
@@ -313,11 +238,6 @@ fn io_threads(config: &Config) -> usize {
     (config.io_threads as usize).clamp(1, cores)
 }
 
-/// Seconds of Unix time.
-pub fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 /// Expires keys that nobody asks for, in slices between which connections get their turn.
 async fn expire(shared: Arc<Shared>) {
     loop {
@@ -355,7 +275,7 @@ async fn expire(shared: Arc<Shared>) {
 async fn background_tasks(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(BACKGROUND_PERIOD).await;
-        super::background::tick(&shared);
+        crate::server::tasks::background::tick(&shared);
     }
 }
 
@@ -368,7 +288,7 @@ async fn every_second(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let counters = &shared.counters;
-        counters.memory_peak_bytes.fetch_max(super::memory::used(), Ordering::Relaxed);
+        counters.memory_peak_bytes.fetch_max(memory::used(), Ordering::Relaxed);
         let commands = shared.engine.lock().commands();
         for (rate, before, now) in [
             (&counters.commands_per_s, &mut commands_before, commands),

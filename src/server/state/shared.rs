@@ -1,9 +1,9 @@
 //! What all threads of a server share.
 
-use super::clients::Clients;
-use super::config::Config;
-use super::waiters::Waiters;
 use crate::engine::Engine;
+use crate::server::config::Config;
+use crate::server::net::reply_gates::Waiters;
+use crate::server::state::clients::Clients;
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct Shared {
     /// Counters.
     pub counters: Counters,
     /// Reports of connections that speak HTTP.
-    pub http_reports: super::cross_protocol::Reports,
+    pub http_reports: crate::server::net::cross_protocol::Reports,
     /// The I/O threads' waiting replies.
     pub threads: Vec<Arc<Waiters>>,
     /// 40 random hex digits, new with every start.
@@ -73,7 +73,7 @@ pub struct Shared {
     /// When the process started.
     pub started: Instant,
     /// RDB files.
-    pub saves: super::saves::Saves,
+    pub saves: crate::server::tasks::saves::Saves,
     /// Threads of the log, to be joined when it is closed.
     pub log_threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// Asks the main thread to end the process; the number is the exit status.
@@ -81,11 +81,11 @@ pub struct Shared {
     /// Set once the server is ending.
     pub ending: AtomicBool,
     /// Commands that took long.
-    pub slowlog: super::slowlog::Slowlog,
+    pub slowlog: crate::server::commands::slowlog::Slowlog,
     /// Names in `bind`.
-    pub names: super::names::Names,
+    pub names: crate::server::net::names::Names,
     /// Listening sockets.
-    pub listeners: Mutex<super::listener::Listeners>,
+    pub listeners: Mutex<crate::server::net::listener::Listeners>,
     /// `proto-max-bulk-len`, for whoever parses.
     pub bulk_bytes_max: AtomicUsize,
     /// `client-query-buffer-limit`.
@@ -93,13 +93,13 @@ pub struct Shared {
     /// Whether keys are expired without being asked for (`DEBUG SET-ACTIVE-EXPIRE`).
     pub active_expiry: AtomicBool,
     /// Connections to other servers that `MIGRATE` has used and may use again.
-    pub peers: super::migrate::Peers,
+    pub peers: crate::server::commands::migrate::Peers,
     /// Snapshots that are written in the background.
-    pub background: super::background::Background,
+    pub background: crate::server::tasks::background::Background,
     /// Wakes connections that wait because of `CLIENT PAUSE`.
     pub unpaused: Arc<Notify>,
     /// The load that the server begins with.
-    pub loading: super::load::Loading,
+    pub loading: crate::server::process::load::Loading,
 }
 
 impl Shared {
@@ -163,6 +163,15 @@ impl Shared {
         log.begin_close();
         self.log_threads.lock().drain(..).for_each(|thread| drop(thread.join()));
         log.close()
+    }
+
+    /// Sets how long `log` keeps retired files. Unless the configuration gives a limit, they stay.
+    pub fn apply_retention(&self, log: &crate::log::Log, config: &Config) {
+        if self.retention_given.load(Ordering::Acquire) {
+            log.set_retention(crate::server::config::engine::retention(config));
+        } else {
+            log.leave_retention_open();
+        }
     }
 
     /// Asks the main thread to end the process with this status.

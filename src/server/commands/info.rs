@@ -1,13 +1,13 @@
 //! `INFO`: sections and fields as Redis names them, and our own about the log.
 
-use super::admin::ServerState;
-use super::background::{self, Outcome, Task};
-use super::client::REDIS_VERSION;
-use super::facts::{Facts, Wanted};
-use super::run::unix_s;
-use super::shared::Shared;
 use crate::engine::Guard;
 use crate::resp::{Args, Protocol, Reply};
+use crate::server::commands::admin::ServerState;
+use crate::server::commands::client::REDIS_VERSION;
+use crate::server::commands::facts::{Facts, Wanted};
+use crate::server::state::clock::unix_s;
+use crate::server::state::shared::Shared;
+use crate::server::tasks::background::{self, Outcome, Task};
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,7 @@ type Section = (&'static str, &'static str, fn(&Shared, &Facts, &mut String));
 const SECTIONS: [Section; 13] = [
     ("server", "Server", server),
     ("clients", "Clients", clients),
-    ("memory", "Memory", super::memory::info),
+    ("memory", "Memory", crate::server::commands::memory::info),
     ("persistence", "Persistence", persistence),
     ("stats", "Stats", stats),
     ("replication", "Replication", replication),

@@ -5,9 +5,9 @@
 //! closure, which its connection runs behind the batch. The closure's reply is put where the
 //! command's would have been, also within the one of an `EXEC`.
 
-use super::admin::ServerState;
 use crate::commands::{CommandError, CommandResult};
 use crate::resp::{Protocol, Reply};
+use crate::server::commands::admin::ServerState;
 
 type Make = Box<dyn FnOnce(&mut ServerState, &mut Reply<'_>) -> CommandResult + Send>;
 

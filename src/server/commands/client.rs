@@ -1,12 +1,12 @@
 //! Commands about connections: `CLIENT`, `HELLO`, `AUTH`, `RESET`, `QUIT`.
 
-use super::admin::{ReplyMode, ServerState, help};
-use super::clients::ClientInfo;
 use crate::commands::numbers;
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::engine::{Guard, Session, Unserved};
 use crate::resp::{Args, Protocol, Reply};
+use crate::server::commands::admin::{ReplyMode, ServerState, help};
+use crate::server::state::clients::ClientInfo;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -193,7 +193,7 @@ fn publish(state: &ServerState, session: &Session) {
 }
 
 /// The protocol's version.
-pub(super) fn number_of(protocol: Protocol) -> u8 {
+pub fn number_of(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Resp2 => 2,
         Protocol::Resp3 => 3,

@@ -2,10 +2,10 @@
 //!
 //! Events are not watched yet (`latency-monitor-threshold`), so there is nothing to tell of them.
 
-use super::admin::help;
 use crate::commands::spec::ServerCommand;
 use crate::engine::Guard;
 use crate::resp::{Args, Reply};
+use crate::server::commands::admin::help;
 
 const HELP: &[&str] = &[
     "HISTOGRAM [<command> ...]",

@@ -3,15 +3,15 @@
 //! A thread of its own writes; what it writes is encoded by the I/O threads, in slices behind their batches, and by
 //! [`save_slices`] while nobody sends commands.
 
-use super::panic::{self, OwnWork};
-use super::saves;
-use super::shared::Shared;
 use crate::commands::{CommandError, CommandResult};
 use crate::engine::Guard;
 use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
 use crate::env::Utc;
 use crate::log::{CompressError, Compressed, Forgotten, Log};
+use crate::server::panic::{self, OwnWork};
+use crate::server::state::shared::Shared;
+use crate::server::tasks::saves;
 use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;

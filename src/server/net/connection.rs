@@ -3,20 +3,20 @@
 //! Reading goes on while replies wait or a slow client does not take them, so that neither a deep
 //! pipeline nor a client that writes everything before it reads anything comes to a standstill.
 
-use super::admin::{Block, LogBlock, ServerState};
-use super::client;
-use super::clients::{Blocked, Registered};
-use super::cross_protocol;
-use super::migrate;
-use super::names;
-use super::shared::Shared;
-use super::waiters::{Registration, Waiters};
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, Handler, Spec, table};
 use crate::engine::{Session, Slow, UNBLOCKED, Unserved, WaitReply, Waiter};
 use crate::log::{Durability, Gate, Log, Lsn, Passage};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
+use crate::server::commands::admin::{Block, LogBlock, ServerState};
+use crate::server::commands::client;
+use crate::server::commands::migrate;
+use crate::server::net::cross_protocol;
+use crate::server::net::names;
+use crate::server::net::reply_gates::{Registration, Waiters};
+use crate::server::state::clients::{Blocked, Registered};
+use crate::server::state::shared::Shared;
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;

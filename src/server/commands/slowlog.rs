@@ -1,12 +1,12 @@
 //! `SLOWLOG`: the last commands that took long, with who sent them.
 
-use super::admin::{ServerState, help};
-use super::clients::ClientInfo;
-use super::config::command as config_command;
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult, numbers};
 use crate::engine::{Guard, Slow};
 use crate::resp::{Args, Protocol, Reply};
+use crate::server::commands::admin::{ServerState, help};
+use crate::server::config::command as config_command;
+use crate::server::state::clients::ClientInfo;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 

@@ -1,11 +1,11 @@
 //! Listening sockets, and handing accepted connections to I/O threads.
 
-use super::clients::{ClientInfo, Place};
-use super::config::Config;
-use super::connection::Connection;
-use super::names::Names;
-use super::shared::Shared;
-use super::waiters::Waiters;
+use crate::server::config::Config;
+use crate::server::net::connection::Connection;
+use crate::server::net::names::Names;
+use crate::server::net::reply_gates::Waiters;
+use crate::server::state::clients::{ClientInfo, Place};
+use crate::server::state::shared::Shared;
 use rustix::net::sockopt;
 use std::io;
 use std::net::SocketAddr;

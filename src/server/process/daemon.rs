@@ -1,8 +1,8 @@
 //! The process and what started it: the data directory, the background, the pid file, the supervisor.
 
-use super::config::values::DataDir;
-use super::config::{Config, Supervised};
 use crate::disk::{Disk, RealDisk};
+use crate::server::config::values::DataDir;
+use crate::server::config::{Config, Supervised};
 use crate::{log_verbose, log_warning};
 use rustix::process::{Signal, getpid, kill_process, setsid};
 use std::fs::{self, File, OpenOptions};

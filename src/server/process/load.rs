@@ -1,11 +1,13 @@
 //! From a configuration to the data: recovering our own log, or importing what a Redis has left.
 
-use super::config::Config;
-use super::run::{AnyError, log_options, settings, unix_s};
-use super::shared::Shared;
+use super::AnyError;
 use crate::engine::import::{self, Aof, ImportError, Names, Report, Source};
 use crate::engine::{self, Engine, Machine, Progress};
 use crate::log::{Log, Recovery};
+use crate::server::config::Config;
+use crate::server::config::engine::{log_options, settings};
+use crate::server::state::clock::unix_s;
+use crate::server::state::shared::Shared;
 use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;

@@ -1,7 +1,7 @@
 //! The command line: a configuration file and directives, as `redis-server` takes them.
 
-use super::config::Sources;
-use super::config::parse::{quote, split_arguments};
+use crate::server::config::Sources;
+use crate::server::config::parse::{quote, split_arguments};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -127,8 +127,8 @@ Examples:
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::load;
     use super::*;
+    use crate::server::config::load;
 
     fn sources(line: &[&str]) -> Sources {
         match parse(line.iter().map(OsString::from)) {

@@ -1,10 +1,11 @@
 //! How much memory the process takes, and what `INFO memory` says of it.
 
-use super::facts::Facts;
-use super::info::{field, zeros};
-use super::shared::Shared;
+use crate::server::commands::facts::Facts;
+use crate::server::commands::info::{field, zeros};
+use crate::server::state::memory;
+use crate::server::state::shared::Shared;
 use std::sync::atomic::Ordering;
-use tikv_jemalloc_ctl::{epoch, stats};
+use tikv_jemalloc_ctl::stats;
 
 /// Scripts, replication, clusters, defragmentation, muzzy pages (which the allocator makes none
 /// of).
@@ -39,27 +40,12 @@ fn human(bytes: usize) -> String {
     format!("{value:.2}T")
 }
 
-/// What the allocator has handed out, in bytes.
-pub fn used() -> usize {
-    // The statistics are a snapshot that advancing the epoch renews.
-    let _ = epoch::advance();
-    stats::allocated::read().unwrap_or(0)
-}
-
-/// What the process has in memory, in bytes.
-fn resident() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: usize = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
-}
-
 /// `INFO memory`
 pub fn info(shared: &Shared, facts: &Facts, out: &mut String) {
-    let used = used();
+    let used = memory::used();
     let allocator_resident = stats::resident::read().unwrap_or(0);
     let active = stats::active::read().unwrap_or(0);
-    let resident = resident().unwrap_or(allocator_resident);
+    let resident = memory::resident().unwrap_or(allocator_resident);
     let config = shared.config.read();
     let sized = |out: &mut String, name: &str, bytes: usize| {
         field(out, name, bytes);

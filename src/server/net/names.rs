@@ -4,8 +4,8 @@
 //! the answer before the command is executed or queued, and what listens then finds the address
 //! here.
 
-use super::config::Config;
 use crate::resp::Args;
+use crate::server::config::Config;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;

@@ -1,12 +1,12 @@
 //! RDB files: when they are written, how, and what is known of the last ones.
 
-use super::config::{Config, RdbVersion, SavePoints};
-use super::run::unix_s;
-use super::shared::Shared;
 use crate::commands::CommandError;
 use crate::engine::Guard;
 use crate::engine::compact::SnapshotError;
 use crate::rdb::{Format, Target};
+use crate::server::config::{Config, RdbVersion, SavePoints};
+use crate::server::state::clock::unix_s;
+use crate::server::state::shared::Shared;
 use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;

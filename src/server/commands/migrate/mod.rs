@@ -12,13 +12,13 @@ mod peer;
 
 pub use peer::{DESCRIPTORS_MAX, Peers};
 
-use super::shared::Shared;
-use super::waiters::Waiters;
 use crate::commands::numbers::integer;
 use crate::commands::{CommandError, table};
 use crate::engine::{Departed, Guard};
 use crate::log::{self, Durability, Log, Lsn, Passage};
 use crate::resp::Args;
+use crate::server::net::reply_gates::Waiters;
+use crate::server::state::shared::Shared;
 use peer::{Failure, Peer, Place};
 use std::future::poll_fn;
 use std::sync::Arc;

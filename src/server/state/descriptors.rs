@@ -1,7 +1,7 @@
 //! Descriptors: as many as `maxclients` needs, or as many clients as the system's limit allows.
 
-use super::config::Config;
-use super::migrate;
+use crate::server::commands::migrate;
+use crate::server::config::Config;
 use crate::{log_notice, log_warning};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;

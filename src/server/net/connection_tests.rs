@@ -3,17 +3,17 @@
 //! Connections run on a simulated disk, and all of them on one thread in turn, each with the dispatcher of an I/O
 //! thread of its own. The first log has no threads: nothing in it becomes durable before it is closed.
 
-use super::clients::ClientInfo;
-use super::config::{Config, ProtectedAction};
-use super::connection::Connection;
-use super::run;
-use super::shared::Shared;
-use super::waiters::Waiters;
 use crate::disk::SimDisk;
 use crate::disk::sim::Operation;
 use crate::engine::{Engine, Machine, data_dir};
 use crate::env::{SimClock, seeded_random};
 use crate::log::Log;
+use crate::server::config::engine as engine_config;
+use crate::server::config::{Config, ProtectedAction};
+use crate::server::net::connection::Connection;
+use crate::server::net::reply_gates::Waiters;
+use crate::server::state::clients::ClientInfo;
+use crate::server::state::shared::Shared;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -46,7 +46,8 @@ impl Server {
         let enable_protected_configs = ProtectedAction::Yes;
         let config = Config { enable_protected_configs, ..Config::default() };
         let dir = data_dir(Path::new(&config.dir.0));
-        let (settings, options) = (run::settings(&config), run::log_options(&config));
+        let (settings, options) =
+            (engine_config::settings(&config), engine_config::log_options(&config));
         let (engine, _) = Engine::open(machine, &dir, 16, settings, options).expect("opened");
         let log = engine.log().expect("there is one");
         let threads = [Arc::new(Waiters::default()), Arc::new(Waiters::default())];
@@ -88,7 +89,7 @@ impl Server {
         let old = engine.end_log().expect("there is one");
         self.shared.close_log(&old).expect("nothing fails here");
         let dir = data_dir(Path::new(&config.dir.0));
-        let new = engine.begin_log(&dir, run::log_options(&config)).expect("begun");
+        let new = engine.begin_log(&dir, engine_config::log_options(&config)).expect("begun");
         drop(engine);
         self.shared.start_log(&new);
         new

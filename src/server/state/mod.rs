@@ -1,0 +1,7 @@
+//! The server as parts, each handed to those that need it.
+
+pub mod clients;
+pub mod clock;
+pub mod descriptors;
+pub mod memory;
+pub mod shared;

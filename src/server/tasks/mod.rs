@@ -1,0 +1,4 @@
+//! What runs by the clock or in the background.
+
+pub mod background;
+pub mod saves;
