@@ -42,7 +42,7 @@
 //!    0.5 ms. [`engine::Guard::execute`] runs each: the handler changes the keyspace through
 //!    [`commands::Store`], writes its reply behind the connection's others, and states its *effect*, the
 //!    deterministic command that the log carries.
-//! 3. The command's effects move the LSN on. The [`keyspace::Gate`] notes it for the keys touched, and the
+//! 3. The command's effects move the LSN on. The [`keyspace::LastWrites`] notes it for the keys touched, and the
 //!    reply depends on it; a read depends on the LSN last noted for its keys, so that nothing shows
 //!    what a crash could take back.
 //! 4. When the guard is dropped the effects go to the log's commit buffer ([`log::Log::append`]), in commit
@@ -166,7 +166,7 @@
 //! order for all, to copy one table into another was to insert in order, at the low end of a table that had not grown yet:
 //! 500,000 fields then took 162 bytes each, not 44.
 //!
-//! **A client that waits for a key has its command run again** once the key has changed ([`engine::Waiter`]), by whoever changed it,
+//! **A client that waits for a key has its command run again** once the key has changed ([`engine::BlockedClient`]), by whoever changed it,
 //! as a unit of its own. So there is one implementation of `BLPOP`, and the log carries what it did.
 //!
 //! **What a snapshot has recorded is told by a byte in each entry**, the epoch, not by a set of keys: it costs no memory, and a

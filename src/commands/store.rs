@@ -8,7 +8,7 @@ use super::CommandError;
 use crate::data::{Buffer, Hash};
 use crate::keyspace::entry::{Collection, NewValue};
 pub use crate::keyspace::waited::Wants;
-use crate::keyspace::{Entry, EntryBox, EntryMut, Garbage, Gate, Keyspace, Value};
+use crate::keyspace::{Entry, EntryBox, EntryMut, Garbage, Keyspace, LastWrites, Value};
 use crate::resp::{Args, OwnedArgs, write_command};
 
 /// What happens to a key whose time has come.
@@ -35,7 +35,7 @@ pub struct Key<'k> {
 
 impl Key<'_> {
     fn slot(&self) -> u32 {
-        Gate::slot(self.hash, self.db)
+        LastWrites::slot(self.hash, self.db)
     }
 }
 
@@ -49,14 +49,14 @@ pub struct Unit {
     pub(crate) effect_count: usize,
     /// The database that the stream of effects has selected; `None` until the first effect.
     pub(crate) stream_db: Option<usize>,
-    /// Gate slots of keys that were written.
+    /// LastWrites slots of keys that were written.
     pub(crate) touched: Vec<u32>,
     /// Whether keys were written that nobody named (`FLUSHALL`, `SWAPDB`).
     pub(crate) touched_all: bool,
     /// The highest LSN of anything that was looked at.
-    pub(crate) seen_lsn: u64,
+    pub(crate) depends_on_lsn: u64,
     /// Whether a reply says something about all keys.
-    pub(crate) seen_all: bool,
+    pub(crate) depends_on_all: bool,
     /// What was taken out of the keyspace. It is freed after the engine's lock is released.
     pub(crate) garbage: Garbage,
     /// The command wants to wait.
@@ -197,12 +197,13 @@ impl<'a> Store<'a> {
 
     /// Notes that the reply depends on this key.
     fn look(&mut self, key: &Key<'_>) {
-        self.unit.seen_lsn = self.unit.seen_lsn.max(self.keyspace.gate.read(key.slot()));
+        self.unit.depends_on_lsn =
+            self.unit.depends_on_lsn.max(self.keyspace.last_writes.read(key.slot()));
     }
 
     /// Notes that the reply depends on keys that nobody named: it waits for every write so far.
-    pub fn look_at_all(&mut self) {
-        self.unit.seen_all = true;
+    pub fn depend_on_all_keys(&mut self) {
+        self.unit.depends_on_all = true;
     }
 
     /// Notes that `key` was changed: watchers are told, and readers wait for this command's effect.
@@ -560,13 +561,13 @@ impl<'a> Store<'a> {
 
     /// How many keys a database has, those whose time has come included.
     pub fn len(&mut self, db: usize) -> usize {
-        self.look_at_all();
+        self.depend_on_all_keys();
         self.keyspace.database(db).len()
     }
 
     /// All live entries of a database.
     pub fn live_entries(&mut self, db: usize) -> impl Iterator<Item = Entry<'_>> {
-        self.look_at_all();
+        self.depend_on_all_keys();
         let is_live = |entry: &Entry<'_>| !self.is_expired(entry.expiry_ms());
         self.keyspace.database(db).iter().filter(is_live)
     }
@@ -580,14 +581,14 @@ impl<'a> Store<'a> {
         count: usize,
         mut visit: impl FnMut(Entry<'_>, bool),
     ) -> u64 {
-        self.look_at_all();
+        self.depend_on_all_keys();
         let database = self.keyspace.database(db);
         database.scan(cursor, count, |entry| visit(entry, self.is_expired(entry.expiry_ms())))
     }
 
     /// An entry of a database picked by `random`, and whether its time has come.
     pub fn random(&mut self, db: usize, random: impl FnMut() -> u64) -> Option<(Entry<'_>, bool)> {
-        self.look_at_all();
+        self.depend_on_all_keys();
         let entry = self.keyspace.database(db).random(random)?;
         Some((entry, self.is_expired(entry.expiry_ms())))
     }

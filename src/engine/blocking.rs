@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 /// A client that waits for one of several keys; shared by the engine and its connection.
-pub struct Waiter {
+pub struct BlockedClient {
     id: u64,
     spec: &'static Spec,
     args: OwnedArgs,
@@ -50,7 +50,7 @@ pub struct WaitReply {
     pub durability: Durability,
 }
 
-impl Waiter {
+impl BlockedClient {
     /// For how long the client waits at most, in ms; `None` for ever.
     pub fn timeout_ms(&self) -> Option<u64> {
         self.timeout_ms
@@ -71,9 +71,12 @@ impl Waiter {
     }
 }
 
-impl fmt::Debug for Waiter {
+impl fmt::Debug for BlockedClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiter").field("id", &self.id).field("command", &self.spec.name).finish()
+        f.debug_struct("BlockedClient")
+            .field("id", &self.id)
+            .field("command", &self.spec.name)
+            .finish()
     }
 }
 
@@ -98,12 +101,12 @@ impl Guard<'_> {
         request: BlockRequest,
     ) {
         let state = &mut *self.state;
-        state.next_waiter += 1;
-        let id = state.next_waiter;
+        state.last_blocked += 1;
+        let id = state.last_blocked;
         for key in &request.keys {
             state.keyspace.waited.wait(session.db, key, request.wants, id);
         }
-        let waiter = Arc::new(Waiter {
+        let client = Arc::new(BlockedClient {
             id,
             spec,
             args: request.args,
@@ -115,27 +118,27 @@ impl Guard<'_> {
             timeout_ms: request.timeout_ms,
             end: Mutex::default(),
         });
-        state.waiters.insert(id, waiter.clone());
-        session.waiter = Some(waiter);
+        state.blocked.insert(id, client.clone());
+        session.blocked = Some(client);
     }
 
     /// Serves those who wait for keys that have been changed.
-    pub(super) fn serve_waiters(&mut self) {
+    pub(super) fn serve_blocked_clients(&mut self) {
         while let Some((db, key)) = self.state.keyspace.waited.next_ready() {
             // What took long may have outlived the key.
             self.now_ms = self.now_ms.max(self.engine.machine.clock.unix_ms());
             let mut last = 0;
-            while let Some(id) = self.next_waiter(db, &key, last) {
-                let waiter = self.state.waiters[&id].clone();
-                self.serve(&waiter);
+            while let Some(id) = self.next_blocked(db, &key, last) {
+                let client = self.state.blocked[&id].clone();
+                self.serve(&client);
                 last = id;
             }
         }
     }
 
-    /// The first to have come after waiter `after` of those who want what a key holds now, or whose
+    /// The first to have come after client `after` of those who want what a key holds now, or whose
     /// command has something to say whatever that is.
-    fn next_waiter(&self, db: usize, key: &[u8], after: u64) -> Option<u64> {
+    fn next_blocked(&self, db: usize, key: &[u8], after: u64) -> Option<u64> {
         let keyspace = &self.state.keyspace;
         let entry = keyspace.database(db).find(keyspace.hasher().hash(key), key);
         let entry = entry.filter(|entry| entry.expiry_ms().is_none_or(|at| at > self.now_ms));
@@ -145,46 +148,46 @@ impl Guard<'_> {
             Some(Value::Stream(_)) => &[Wants::Stream, Wants::StreamGroup],
             _ => &[Wants::StreamGroup],
         };
-        keyspace.waited.next_waiter(db, key, wants, after)
+        keyspace.waited.next_client(db, key, wants, after)
     }
 
     /// Runs a waiting command again, and ends the wait unless it finds nothing still.
-    fn serve(&mut self, waiter: &Arc<Waiter>) {
-        let Handler::Data(handler) = waiter.spec.handler else {
+    fn serve(&mut self, client: &Arc<BlockedClient>) {
+        let Handler::Data(handler) = client.spec.handler else {
             unreachable!("only commands on data wait for keys")
         };
         let start = self.begin_unit();
         let mut bytes = Vec::new();
-        let args = waiter.args.as_args();
+        let args = client.args.as_args();
         let mut result = self.check_writable();
         if result.is_ok() {
-            let (db, protocol) = (waiter.db, waiter.protocol);
-            (result, _) = self.run_data(handler, db, protocol, waiter.no_touch, args, &mut bytes);
+            let (db, protocol) = (client.db, client.protocol);
+            (result, _) = self.run_data(handler, db, protocol, client.no_touch, args, &mut bytes);
         }
         if self.state.unit.block.take().is_some() {
             self.end_unit(start);
             return;
         }
-        self.count(waiter.spec, None, &result);
+        self.count(client.spec, None, &result);
         if let Err(error) = result {
             bytes.clear();
             self.state.stats.error(error.code());
-            Reply::new(&mut bytes, waiter.protocol).error(error.bytes());
+            Reply::new(&mut bytes, client.protocol).error(error.bytes());
         }
         let lsn = self.end_unit(start);
         let wrote = self.state.unit.effects.len() > start;
-        self.hide_undurable(waiter.protocol, 0, lsn, &mut bytes);
+        self.hide_undurable(client.protocol, 0, lsn, &mut bytes);
         let outcome = Outcome { lsn, wrote, failed: bytes.first() == Some(&b'-') };
-        self.finish_wait(waiter, bytes, outcome);
+        self.finish_wait(client, bytes, outcome);
     }
 
     /// Ends a wait that was not served. False if it was served before.
-    pub fn end_wait(&mut self, waiter: &Arc<Waiter>, why: Unserved) -> bool {
-        if waiter.has_ended() {
+    pub fn end_wait(&mut self, client: &Arc<BlockedClient>, why: Unserved) -> bool {
+        if client.has_ended() {
             return false;
         }
         let mut bytes = Vec::new();
-        let mut reply = Reply::new(&mut bytes, waiter.protocol);
+        let mut reply = Reply::new(&mut bytes, client.protocol);
         match why {
             Unserved::TimedOut => reply.null_array(),
             Unserved::Unblocked => reply.error(UNBLOCKED),
@@ -193,31 +196,31 @@ impl Guard<'_> {
             Unserved::TimedOut => Ok(()),
             Unserved::Unblocked => Err(CommandError::fixed(UNBLOCKED)),
         };
-        self.count(waiter.spec, None, &result);
+        self.count(client.spec, None, &result);
         if let Err(error) = &result {
             self.state.stats.error(error.code());
         }
         // That nothing is there may be the doing of a command which is not yet durable.
         let outcome =
             Outcome { lsn: self.state.lsn, wrote: false, failed: why == Unserved::Unblocked };
-        self.finish_wait(waiter, bytes, outcome);
+        self.finish_wait(client, bytes, outcome);
         true
     }
 
     /// Takes the reply of a wait that has ended. It ends now as timed out if it has not; so this is also
     /// how a client that is gone is forgotten.
-    pub fn take_wait_reply(&mut self, waiter: &Arc<Waiter>) -> WaitReply {
-        self.end_wait(waiter, Unserved::TimedOut);
-        waiter.end.lock().reply.take().expect("a wait that has ended has a reply, taken once")
+    pub fn take_wait_reply(&mut self, client: &Arc<BlockedClient>) -> WaitReply {
+        self.end_wait(client, Unserved::TimedOut);
+        client.end.lock().reply.take().expect("a wait that has ended has a reply, taken once")
     }
 
-    fn finish_wait(&mut self, waiter: &Arc<Waiter>, bytes: Vec<u8>, outcome: Outcome) {
+    fn finish_wait(&mut self, client: &Arc<BlockedClient>, bytes: Vec<u8>, outcome: Outcome) {
         let (log, durability) = (self.state.log.clone(), self.durability());
-        for key in &waiter.keys {
-            self.state.keyspace.waited.forget(waiter.db, key, waiter.wants, waiter.id);
+        for key in &client.keys {
+            self.state.keyspace.waited.forget(client.db, key, client.wants, client.id);
         }
-        self.state.waiters.remove(&waiter.id);
-        let mut end = waiter.end.lock();
+        self.state.blocked.remove(&client.id);
+        let mut end = client.end.lock();
         end.reply = Some(WaitReply { bytes, outcome, log, durability });
         if let Some(waker) = end.waker.take() {
             waker.wake();

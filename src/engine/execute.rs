@@ -102,7 +102,7 @@ impl Guard<'_> {
         let lsn = self.end_unit(unit_start);
         let wrote = self.state.unit.effects.len() > unit_start;
         self.hide_undurable(session.protocol, start, lsn, reply);
-        self.serve_waiters();
+        self.serve_blocked_clients();
         if self.state.unit.effects.len() >= EFFECTS_BYTES_MAX {
             self.flush_effects();
         }
@@ -175,7 +175,7 @@ impl Guard<'_> {
     ) -> CommandResult {
         let result = self.run_uncounted(session, spec, args, reply, server);
         // A command that waits is counted once it has its reply.
-        if session.waiter.is_none() {
+        if session.blocked.is_none() {
             self.count(spec, Some(args), &result);
         }
         result
@@ -279,8 +279,8 @@ impl Guard<'_> {
         unit.effect_count = 0;
         unit.touched.clear();
         unit.touched_all = false;
-        unit.seen_lsn = 0;
-        unit.seen_all = false;
+        unit.depends_on_lsn = 0;
+        unit.depends_on_all = false;
         unit.may_block = true;
         unit.effects.len()
     }
@@ -293,16 +293,16 @@ impl Guard<'_> {
         let bytes = unit.effects.len() - start;
         if bytes > 0 {
             state.lsn += bytes as u64;
-            unit.seen_lsn = state.lsn;
+            unit.depends_on_lsn = state.lsn;
             state.changes += unit.effect_count as u64;
             for slot in unit.touched.drain(..) {
-                state.keyspace.gate.wrote(slot, state.lsn);
+                state.keyspace.last_writes.wrote(slot, state.lsn);
             }
             if unit.touched_all {
-                state.keyspace.gate.raise_floor(state.lsn);
+                state.keyspace.last_writes.raise_floor(state.lsn);
             }
         }
-        if unit.seen_all { state.lsn } else { unit.seen_lsn }
+        if unit.depends_on_all { state.lsn } else { unit.depends_on_lsn }
     }
 }
 

@@ -53,7 +53,7 @@ impl Guard<'_> {
             if next == 0 && fields_left > 0 { ((db + 1) % databases, 0) } else { (db, next) };
         let at_end = state.expire_at == (0, 0) && fields_left > 0;
         self.end_unit(start);
-        self.serve_waiters();
+        self.serve_blocked_clients();
         if self.state.unit.effects.len() >= EFFECTS_BYTES_MAX {
             self.flush_effects();
         }

@@ -34,14 +34,14 @@ mod stats;
 mod transaction;
 mod transfer;
 
-pub use blocking::{UNBLOCKED, Unserved, WaitReply, Waiter};
+pub use blocking::{BlockedClient, UNBLOCKED, Unserved, WaitReply};
 pub use execute::{LOADING, NoServer, Outcome, ServerCommands};
 pub use progress::Progress;
 pub use reload::{Reload, ReloadError};
 pub use session::Session;
 pub use slow::Slow;
 pub use stats::{CommandStat, Latency, Stats};
-pub use transfer::{Departed, Departure};
+pub use transfer::{Export, ExportedKey};
 
 use functions::Functions;
 use pause::Pause;
@@ -125,9 +125,9 @@ struct State {
     /// The data are still being loaded, elsewhere: only some commands run.
     loading: bool,
     /// Clients that wait for keys.
-    waiters: HashMap<u64, Arc<Waiter>>,
+    blocked: HashMap<u64, Arc<BlockedClient>>,
     /// The number of the last one.
-    next_waiter: u64,
+    last_blocked: u64,
     /// Set while a guard is out. It stays set when a panic drops the guard, with a unit half done.
     poisoned: bool,
     /// The snapshot at hand.
@@ -273,8 +273,8 @@ impl State {
             pause: None,
             write_refusal: None,
             loading: false,
-            waiters: HashMap::new(),
-            next_waiter: 0,
+            blocked: HashMap::new(),
+            last_blocked: 0,
             poisoned: false,
             snapshot: None,
             snapshot_stats: snapshot::SnapshotStats::default(),
@@ -381,8 +381,8 @@ impl Guard<'_> {
     }
 
     /// Notes that the reply at hand says something about all keys.
-    pub fn look_at_all(&mut self) {
-        self.state.unit.seen_all = true;
+    pub fn depend_on_all_keys(&mut self) {
+        self.state.unit.depends_on_all = true;
     }
 
     /// The log, unless in memory-only mode.
@@ -403,7 +403,7 @@ impl Guard<'_> {
             log.set_durability(durability);
         }
         let lsn = self.state.lsn;
-        self.state.keyspace.gate.raise_floor(lsn);
+        self.state.keyspace.last_writes.raise_floor(lsn);
     }
 
     /// Begins a log of what is in memory now, in `dir`: a base with everything, then a segment. What
@@ -439,7 +439,7 @@ impl Guard<'_> {
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;
         // LSNs count anew; no reader has anything to wait for.
-        state.keyspace.gate = crate::keyspace::Gate::new();
+        state.keyspace.last_writes = crate::keyspace::LastWrites::new();
         state.log = Some(log.clone());
         *self.engine.log.lock() = Some(log.clone());
         Ok(log)

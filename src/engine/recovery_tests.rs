@@ -129,7 +129,7 @@ impl World {
         let (resolved, mut reply) = (resolve(args.as_args()), Vec::new());
         let mut guard = self.engine.lock();
         guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
-        if let Some(waiter) = self.session.waiter.take() {
+        if let Some(waiter) = self.session.blocked.take() {
             guard.take_wait_reply(&waiter);
         }
     }

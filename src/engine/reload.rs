@@ -92,7 +92,7 @@ impl Guard<'_> {
             state.keyspace.waited.touch_all(index);
         }
         if loaded.is_ok() {
-            self.state_everything();
+            self.log_full_state();
         }
         loaded
     }
@@ -129,7 +129,7 @@ impl Guard<'_> {
     }
 
     /// States in the log, as one effect of the unit at hand, everything that is there.
-    fn state_everything(&mut self) {
+    fn log_full_state(&mut self) {
         if self.state.log.is_none() {
             return;
         }

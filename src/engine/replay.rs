@@ -107,7 +107,7 @@ impl<'a> Replayer<'a> {
     /// Notes that the frame which ends at `lsn` wrote what the last command did: until that is
     /// durable, readers are not shown it.
     fn note_written(&mut self, lsn: Lsn) {
-        let gate = &mut self.state.keyspace.gate;
+        let gate = &mut self.state.keyspace.last_writes;
         for slot in self.unit.touched.drain(..) {
             // What is read again while it is served has been noted before.
             if gate.read(slot) < lsn {

@@ -1,6 +1,6 @@
 //! What the engine remembers of a client between its commands.
 
-use super::Waiter;
+use super::BlockedClient;
 use crate::commands::Spec;
 use crate::keyspace::{Keyspace, WatchFlag};
 use crate::resp::{OwnedArgs, Protocol};
@@ -41,7 +41,7 @@ pub struct Session {
     /// `CLIENT NO-TOUCH on`: its reads do not count as accesses.
     pub no_touch: bool,
     /// The command at hand waits for a key; the connection takes this.
-    pub waiter: Option<Arc<Waiter>>,
+    pub blocked: Option<Arc<BlockedClient>>,
     pub(super) transaction: Option<Transaction>,
     pub(super) watched: Vec<Watched>,
     pub(super) watch_flag: WatchFlag,

@@ -233,7 +233,7 @@ impl Guard<'_> {
         let commands = self.state.commands;
         let idle = self.state.snapshot.as_ref().is_some_and(|running| running.commands == commands);
         // Nobody writes while too much is kept, so it is given out as quickly as possible.
-        let hurry = idle || self.is_snapshot_crowded();
+        let hurry = idle || self.snapshot_has_backpressure();
         self.save_slice_at_share(if hurry { IDLE_SHARE } else { BUSY_SHARE })
     }
 
@@ -263,7 +263,7 @@ impl Guard<'_> {
     }
 
     /// Whether so much is kept for the snapshot at hand that writers are to wait before they take the engine.
-    pub fn is_snapshot_crowded(&mut self) -> bool {
+    pub fn snapshot_has_backpressure(&mut self) -> bool {
         let state = &mut *self.state;
         state.snapshot.as_ref().is_some_and(|running| {
             running.parts.bytes() + state.keyspace.unsaved_bytes() > KEPT_BYTES_MAX

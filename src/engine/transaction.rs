@@ -5,7 +5,7 @@ use super::session::{Queued, Transaction, Watched};
 use super::{Guard, Session};
 use crate::commands::spec::{EngineCommand, ServerCommand};
 use crate::commands::{CommandError, CommandResult, Flags, Handler, Spec};
-use crate::keyspace::Gate;
+use crate::keyspace::LastWrites;
 use crate::resp::{Args, Reply, write_command};
 use std::sync::atomic::Ordering;
 
@@ -116,10 +116,10 @@ impl Guard<'_> {
     /// waits for it.
     fn watched_changed(&mut self, session: &Session) -> bool {
         let keyspace = &self.state.keyspace;
-        let slot = |w: &Watched| Gate::slot(keyspace.hasher().hash(&w.key), w.db);
-        let seen = session.watched.iter().map(|w| keyspace.gate.read(slot(w))).max();
+        let slot = |w: &Watched| LastWrites::slot(keyspace.hasher().hash(&w.key), w.db);
+        let seen = session.watched.iter().map(|w| keyspace.last_writes.read(slot(w))).max();
         let unit = &mut self.state.unit;
-        unit.seen_lsn = unit.seen_lsn.max(seen.unwrap_or(0));
+        unit.depends_on_lsn = unit.depends_on_lsn.max(seen.unwrap_or(0));
         session.watch_flag.load(Ordering::Relaxed)
             || session.watched.iter().any(|w| !w.was_expired && self.is_expired(w.db, &w.key))
     }

@@ -7,14 +7,14 @@
 use super::{Guard, Outcome};
 use crate::commands::store::{ExpiryMode, Store};
 use crate::commands::{CommandError, Spec};
-use crate::keyspace::Gate;
+use crate::keyspace::LastWrites;
 use crate::log::Lsn;
 use crate::rdb::payload::dump;
 use crate::resp::write_command;
 
 /// A key that was sent, or is about to be.
 #[derive(Debug)]
-pub struct Departed {
+pub struct ExportedKey {
     /// Its name.
     pub key: Box<[u8]>,
     /// The log that LSNs count in, and the key's last write there.
@@ -23,9 +23,9 @@ pub struct Departed {
 
 /// Keys that were written down for another server at one moment.
 #[derive(Debug)]
-pub struct Departure {
+pub struct Export {
     /// Those for which a command was written, in the order of the commands.
-    pub keys: Vec<Departed>,
+    pub keys: Vec<ExportedKey>,
     /// How many of the keys asked for this has dealt with.
     pub asked: usize,
     /// What the commands show depends on this LSN.
@@ -40,14 +40,14 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// While the log has failed, if what would be sent may not survive.
-    pub fn depart(
+    pub fn export_keys(
         &mut self,
         (db, no_touch): (usize, bool),
         keys: &[Box<[u8]>],
         (replace, again): (bool, bool),
         bytes_max: usize,
         out: &mut Vec<u8>,
-    ) -> Result<Departure, CommandError> {
+    ) -> Result<Export, CommandError> {
         let start = self.begin_unit();
         let (now_ms, mode) = (self.now_ms, self.expiry_mode());
         let state = &mut *self.state;
@@ -79,11 +79,11 @@ impl Guard<'_> {
             }
         }
         let lsn = self.end_unit(start);
-        self.serve_waiters();
+        self.serve_blocked_clients();
         let written = |hash| self.last_write(db, hash);
         let keys = sent
             .into_iter()
-            .map(|(name, key)| Departed { key: name.clone(), written: written(key.hash) })
+            .map(|(name, key)| ExportedKey { key: name.clone(), written: written(key.hash) })
             .collect();
         if let Some(log) = &self.state.log
             && log.has_failed()
@@ -91,7 +91,7 @@ impl Guard<'_> {
         {
             return Err(super::execute::misconf(&log.refusal().unwrap_or_default()));
         }
-        Ok(Departure { keys, asked, lsn })
+        Ok(Export { keys, asked, lsn })
     }
 
     /// Deletes keys that have arrived elsewhere, unless they were changed since they departed: those
@@ -99,10 +99,10 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// If the log takes no writes. Then all of them stay.
-    pub fn arrived(
+    pub fn delete_exported(
         &mut self,
         db: usize,
-        keys: Vec<Departed>,
+        keys: Vec<ExportedKey>,
         changed: &mut Vec<Box<[u8]>>,
     ) -> Result<Outcome, CommandError> {
         let start = self.begin_unit();
@@ -128,7 +128,7 @@ impl Guard<'_> {
         }
         let lsn = self.end_unit(start);
         let wrote = self.state.unit.effects.len() > start;
-        self.serve_waiters();
+        self.serve_blocked_clients();
         Ok(Outcome { lsn, wrote, failed: false })
     }
 
@@ -144,7 +144,7 @@ impl Guard<'_> {
     }
 
     fn last_write(&self, db: usize, hash: u64) -> (u64, Lsn) {
-        (self.state.logs, self.state.keyspace.gate.read(Gate::slot(hash, db)))
+        (self.state.logs, self.state.keyspace.last_writes.read(LastWrites::slot(hash, db)))
     }
 }
 
@@ -172,16 +172,17 @@ mod tests {
         run(&engine, "SET key v1");
         let mut sent = Vec::new();
         let names: [Box<[u8]>; 1] = [(*b"key").into()];
-        let departure = engine.lock().depart((0, false), &names, (false, false), 1, &mut sent);
-        let departure = departure.expect("sent");
+        let export = engine.lock().export_keys((0, false), &names, (false, false), 1, &mut sent);
+        let export = export.expect("sent");
         let old = engine.lock().end_log().expect("there is one");
         close(&old);
         engine.lock().begin_log(Path::new("d"), options()).expect("begun");
         // Its last write is at the same LSN as before, in the other log.
         run(&engine, "SET key v2");
-        assert_eq!(engine.lock().lsn(), departure.lsn);
+        assert_eq!(engine.lock().lsn(), export.lsn);
         let mut changed = Vec::new();
-        let outcome = engine.lock().arrived(0, departure.keys, &mut changed).expect("no failure");
+        let outcome =
+            engine.lock().delete_exported(0, export.keys, &mut changed).expect("no failure");
         assert_eq!((changed, outcome.wrote), (names.to_vec(), false));
     }
 }

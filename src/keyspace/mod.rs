@@ -6,7 +6,7 @@ mod capture;
 pub mod database;
 pub mod entry;
 pub mod garbage;
-pub mod gate;
+pub mod last_writes;
 mod pieces;
 pub mod snapshot;
 pub mod waited;
@@ -17,7 +17,7 @@ pub use capture::Orphan;
 pub use database::{Database, Moving, Removed, Saved};
 pub use entry::{Entry, EntryBox, EntryMut};
 pub use garbage::Garbage;
-pub use gate::Gate;
+pub use last_writes::LastWrites;
 pub use waited::Waited;
 pub use watch::{WatchFlag, Watches};
 
@@ -41,7 +41,7 @@ pub struct Keyspace {
     hasher: KeyHasher,
     databases: Vec<Database>,
     /// LSN of the last write per key, for the read gate.
-    pub gate: Gate,
+    pub last_writes: LastWrites,
     /// Keys that transactions watch.
     pub watches: Watches,
     /// Keys that clients wait for.
@@ -58,7 +58,7 @@ impl Keyspace {
         Self {
             hasher,
             databases: (0..databases).map(|_| Database::new(hasher)).collect(),
-            gate: Gate::new(),
+            last_writes: LastWrites::new(),
             watches: Watches::default(),
             waited: Waited::default(),
             stats: KeyspaceStats::default(),

@@ -19,9 +19,9 @@ pub enum Wants {
 /// Those who wait for one key.
 #[derive(Default)]
 struct Queue {
-    /// For each of [`Wants`], the waiters in order of arrival, which is that of their numbers. So
+    /// For each of [`Wants`], the clients in order of arrival, which is that of their numbers. So
     /// nobody has to be asked who wants something else.
-    waiters: [BTreeSet<u64>; 4],
+    clients: [BTreeSet<u64>; 4],
     /// The key is in the list of ready ones.
     is_ready: bool,
 }
@@ -45,18 +45,18 @@ impl Waited {
         self.by_db.values().map(HashMap::len).sum()
     }
 
-    /// Registers a waiter for a key. Who comes later has a higher number.
-    pub fn wait(&mut self, db: usize, key: &[u8], wants: Wants, waiter: u64) {
+    /// Registers a client for a key. Who comes later has a higher number.
+    pub fn wait(&mut self, db: usize, key: &[u8], wants: Wants, client: u64) {
         let queue = self.by_db.entry(db).or_default().entry(key.into()).or_default();
-        queue.waiters[wants as usize].insert(waiter);
+        queue.clients[wants as usize].insert(client);
     }
 
-    /// Takes a waiter off a key.
-    pub fn forget(&mut self, db: usize, key: &[u8], wants: Wants, waiter: u64) {
+    /// Takes a client off a key.
+    pub fn forget(&mut self, db: usize, key: &[u8], wants: Wants, client: u64) {
         let Some(keys) = self.by_db.get_mut(&db) else { return };
         let Some(queue) = keys.get_mut(key) else { return };
-        queue.waiters[wants as usize].remove(&waiter);
-        if queue.waiters.iter().all(BTreeSet::is_empty) {
+        queue.clients[wants as usize].remove(&client);
+        if queue.clients.iter().all(BTreeSet::is_empty) {
             keys.remove(key);
             if keys.is_empty() {
                 self.by_db.remove(&db);
@@ -94,11 +94,11 @@ impl Waited {
         Some((db, key))
     }
 
-    /// The first to have come after waiter `after` of those who want one of `wants` at a key.
-    pub fn next_waiter(&self, db: usize, key: &[u8], wants: &[Wants], after: u64) -> Option<u64> {
+    /// The first to have come after client `after` of those who want one of `wants` at a key.
+    pub fn next_client(&self, db: usize, key: &[u8], wants: &[Wants], after: u64) -> Option<u64> {
         let queue = self.by_db.get(&db)?.get(key)?;
         let later = |&wants: &Wants| {
-            queue.waiters[wants as usize].range((Excluded(after), Unbounded)).next().copied()
+            queue.clients[wants as usize].range((Excluded(after), Unbounded)).next().copied()
         };
         wants.iter().filter_map(later).min()
     }
@@ -106,7 +106,7 @@ impl Waited {
     /// How many keys somebody waits for who wants this.
     pub fn keys_wanted_as(&self, wants: Wants) -> usize {
         let queues = self.by_db.values().flat_map(HashMap::values);
-        queues.filter(|queue| !queue.waiters[wants as usize].is_empty()).count()
+        queues.filter(|queue| !queue.clients[wants as usize].is_empty()).count()
     }
 }
 
@@ -119,10 +119,10 @@ mod tests {
         let mut waited = Waited::default();
         waited.touch(0, b"nobody waits for this");
         let (list, group) = (Wants::List, Wants::StreamGroup);
-        for (key, wants, waiter) in
+        for (key, wants, client) in
             [(b"b", list, 1), (b"a", list, 2), (b"a", group, 3), (b"a", list, 4), (b"a", list, 4)]
         {
-            waited.wait(0, key, wants, waiter);
+            waited.wait(0, key, wants, client);
         }
         waited.wait(1, b"a", list, 9);
         assert_eq!(waited.keys(), 3);
@@ -138,7 +138,7 @@ mod tests {
             (&[list, group], 4, None),
             (&[Wants::Stream], 0, None),
         ] {
-            assert_eq!(waited.next_waiter(0, b"a", wants, after), next);
+            assert_eq!(waited.next_client(0, b"a", wants, after), next);
         }
         assert_eq!(waited.keys_wanted_as(group), 1);
         assert_eq!(waited.next_ready(), Some((0, Box::from(&b"a"[..]))));
@@ -146,10 +146,10 @@ mod tests {
         assert_eq!(waited.next_ready(), None);
         waited.touch_all(1);
         assert_eq!(waited.next_ready(), Some((1, Box::from(&b"a"[..]))));
-        for (key, wants, waiter) in
+        for (key, wants, client) in
             [(b"a", list, 2), (b"a", group, 3), (b"a", list, 4), (b"b", list, 1)]
         {
-            waited.forget(0, key, wants, waiter);
+            waited.forget(0, key, wants, client);
         }
         waited.forget(1, b"a", list, 9);
         assert!(waited.is_empty());

@@ -7,7 +7,7 @@ use crate::commands::{CommandError, CommandResult};
 use crate::commands::{glob, numbers};
 use crate::data::Value;
 use crate::data::digest::digest;
-use crate::engine::{self, Guard, LOADING, Reload, ServerCommands, Session, Waiter};
+use crate::engine::{self, BlockedClient, Guard, LOADING, Reload, ServerCommands, Session};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
 use crate::server::commands::client;
@@ -33,7 +33,7 @@ use std::time::Duration;
 /// A command that waits before it replies.
 pub enum Block {
     /// For keys; the engine knows.
-    Key(Arc<Waiter>),
+    Key(Arc<BlockedClient>),
     /// For the log.
     Log(LogBlock),
     /// For another server.
@@ -87,7 +87,7 @@ pub enum ReplyMode {
 }
 
 /// What the server remembers of a connection beyond the engine's session.
-pub struct ServerState {
+pub struct ConnectionState {
     /// What all connections share.
     pub shared: Arc<Shared>,
     /// What others may know of the connection.
@@ -110,7 +110,7 @@ pub struct ServerState {
     pub muted_from: Option<usize>,
 }
 
-impl ServerState {
+impl ConnectionState {
     /// The state of a new connection.
     pub fn new(shared: Arc<Shared>, client: Arc<ClientInfo>, is_local: bool) -> Self {
         Self {
@@ -156,7 +156,7 @@ impl ServerState {
     }
 }
 
-impl ServerCommands for ServerState {
+impl ServerCommands for ConnectionState {
     fn run(
         &mut self,
         command: ServerCommand,
@@ -190,7 +190,7 @@ impl ServerCommands for ServerState {
             C::Info => info::info(self, engine, args, out.position(), protocol),
             C::LastSave => out.integer(self.shared.saves.status().last_s as i64),
             C::Save => {
-                engine.look_at_all();
+                engine.depend_on_all_keys();
                 background::save_now(&self.shared, engine)?;
                 out.ok();
             }
@@ -220,7 +220,7 @@ impl ServerCommands for ServerState {
                 out.bulk(b"master");
                 out.integer(engine.lsn() as i64);
                 out.array(0);
-                engine.look_at_all();
+                engine.depend_on_all_keys();
             }
             C::LatencyHelp
             | C::LatencyHistogram
@@ -298,7 +298,7 @@ const DEBUG_HELP: &[&str] = &[
     "    Match a string of so many letters against a pattern.",
 ];
 
-impl ServerState {
+impl ConnectionState {
     fn config_get(&self, args: Args<'_>, out: &mut Reply<'_>) {
         let patterns: Vec<&[u8]> = args.from(2).iter().collect();
         let found = config_command::get(&self.shared.config.read(), &patterns);
@@ -393,7 +393,7 @@ impl ServerState {
                     log.request_sync();
                 }
                 // The reply waits, under the new condition, for all that was visible.
-                engine.look_at_all();
+                engine.depend_on_all_keys();
             }
             Effect::Appendonly => self.switch_log(engine, config)?,
             Effect::Maxclients => {
@@ -542,7 +542,7 @@ impl ServerState {
                 out.integer(i64::from(glob::matches(args.at(3), &text, glob::Case::Sensitive)));
             }
             (b"digest", 2) => {
-                engine.look_at_all();
+                engine.depend_on_all_keys();
                 let mut sum = 0u128;
                 for (db, database) in engine.keyspace().databases() {
                     for entry in database.iter() {
@@ -557,7 +557,7 @@ impl ServerState {
                 out.simple(&format!("{sum:040x}"));
             }
             (b"digest-value", _) => {
-                engine.look_at_all();
+                engine.depend_on_all_keys();
                 let keyspace = engine.keyspace();
                 let keys = args.from(2);
                 out.array(keys.len());
@@ -606,7 +606,7 @@ impl ServerState {
         key: &[u8],
         out: &mut Reply<'_>,
     ) -> CommandResult {
-        engine.look_at_all();
+        engine.depend_on_all_keys();
         let keyspace = engine.keyspace();
         let hash = keyspace.hasher().hash(key);
         let found = keyspace.database(db).find(hash, key);

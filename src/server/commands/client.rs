@@ -5,7 +5,7 @@ use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult};
 use crate::engine::{Guard, Session, Unserved};
 use crate::resp::{Args, Protocol, Reply};
-use crate::server::commands::admin::{ReplyMode, ServerState, help};
+use crate::server::commands::admin::{ConnectionState, ReplyMode, help};
 use crate::server::state::clients::ClientInfo;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ const HELP: &[&str] = &[
 /// # Errors
 /// The error reply.
 pub(super) fn run(
-    state: &mut ServerState,
+    state: &mut ConnectionState,
     command: ServerCommand,
     engine: &mut Guard<'_>,
     session: &mut Session,
@@ -96,7 +96,7 @@ pub(super) fn run(
         C::ClientList => {
             publish(state, session);
             let listed = Listed::parse(args.from(2))?;
-            let list = move |state: &mut ServerState, out: &mut Reply<'_>| {
+            let list = move |state: &mut ConnectionState, out: &mut Reply<'_>| {
                 let clients = listed.select(state.shared.clients.list());
                 let text: String = clients.iter().map(|client| client.line() + "\n").collect();
                 out.verbatim("txt", text.as_bytes());
@@ -118,7 +118,8 @@ pub(super) fn run(
         }
         C::ClientKill => {
             let (at, killed) = (out.position(), Killed::parse(args.from(2))?);
-            let kill = move |state: &mut ServerState, out: &mut Reply<'_>| killed.kill(state, out);
+            let kill =
+                move |state: &mut ConnectionState, out: &mut Reply<'_>| killed.kill(state, out);
             state.late.add("client|kill", at, session.protocol, kill);
         }
         C::ClientPause => {
@@ -181,7 +182,7 @@ pub(super) fn run(
 }
 
 /// Brings what the commands here show of this connection up to date.
-fn publish(state: &ServerState, session: &Session) {
+fn publish(state: &ConnectionState, session: &Session) {
     let mut shown = state.client.state.lock();
     shown.db = session.db;
     shown.command = state.command;
@@ -234,7 +235,7 @@ fn valid_name(name: &[u8]) -> Result<String, CommandError> {
     ))
 }
 
-fn set_info(state: &ServerState, args: Args<'_>) -> CommandResult {
+fn set_info(state: &ConnectionState, args: Args<'_>) -> CommandResult {
     let name = args.at(2).to_ascii_lowercase();
     if name != b"lib-name" && name != b"lib-ver" {
         return Err(CommandError::quoting("ERR Unrecognized option '", args.at(2), "'"));
@@ -255,7 +256,7 @@ fn set_info(state: &ServerState, args: Args<'_>) -> CommandResult {
 
 /// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
 fn hello(
-    state: &ServerState,
+    state: &ConnectionState,
     session: &mut Session,
     args: Args<'_>,
     reply: &mut Vec<u8>,
@@ -364,7 +365,7 @@ impl Listed {
 
 /// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
 fn unblock(
-    state: &ServerState,
+    state: &ConnectionState,
     engine: &mut Guard<'_>,
     args: Args<'_>,
     out: &mut Reply<'_>,
@@ -457,7 +458,7 @@ impl Killed {
             && is(&self.laddr, &client.laddr)
     }
 
-    fn kill(self, state: &mut ServerState, out: &mut Reply<'_>) -> CommandResult {
+    fn kill(self, state: &mut ConnectionState, out: &mut Reply<'_>) -> CommandResult {
         let mut killed = 0;
         for client in state.shared.clients.list() {
             let is_itself = client.id == state.client.id;

@@ -65,7 +65,7 @@ pub struct Wanted<'a> {
 }
 
 impl Facts {
-    /// Takes them. Whoever shows databases waits for all that was written ([`Guard::look_at_all`]).
+    /// Takes them. Whoever shows databases waits for all that was written ([`Guard::depend_on_all_keys`]).
     pub fn take(engine: &Guard<'_>, wanted: Wanted<'_>) -> Self {
         let now_ms = engine.now_ms();
         let stats = engine.command_stats();

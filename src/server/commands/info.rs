@@ -2,7 +2,7 @@
 
 use crate::engine::Guard;
 use crate::resp::{Args, Protocol, Reply};
-use crate::server::commands::admin::ServerState;
+use crate::server::commands::admin::ConnectionState;
 use crate::server::commands::client::REDIS_VERSION;
 use crate::server::commands::facts::{Facts, Wanted};
 use crate::server::state::clock::unix_s;
@@ -97,7 +97,7 @@ pub(super) fn zeros(out: &mut String, names: &[&str]) {
 ///
 /// Of the engine it takes [`Facts`]; the text is made once the engine is free.
 pub(super) fn info(
-    state: &mut ServerState,
+    state: &mut ConnectionState,
     engine: &mut Guard<'_>,
     args: Args<'_>,
     at: usize,
@@ -118,7 +118,7 @@ pub(super) fn info(
     };
     let shown: Vec<Section> = SECTIONS.into_iter().filter(|(name, ..)| is_shown(name)).collect();
     if is_shown("keyspace") {
-        engine.look_at_all();
+        engine.depend_on_all_keys();
     }
     let facts = {
         let config = state.shared.config.read();
@@ -130,7 +130,7 @@ pub(super) fn info(
         };
         Facts::take(engine, wanted)
     };
-    let make = move |state: &mut ServerState, out: &mut Reply<'_>| {
+    let make = move |state: &mut ConnectionState, out: &mut Reply<'_>| {
         let mut text = String::new();
         for (_, title, write) in shown {
             if !text.is_empty() {

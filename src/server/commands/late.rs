@@ -7,9 +7,9 @@
 
 use crate::commands::{CommandError, CommandResult};
 use crate::resp::{Protocol, Reply};
-use crate::server::commands::admin::ServerState;
+use crate::server::commands::admin::ConnectionState;
 
-type Make = Box<dyn FnOnce(&mut ServerState, &mut Reply<'_>) -> CommandResult + Send>;
+type Make = Box<dyn FnOnce(&mut ConnectionState, &mut Reply<'_>) -> CommandResult + Send>;
 
 /// Replies of a batch that are still to be made, in the order of their commands.
 #[derive(Default)]
@@ -34,7 +34,7 @@ impl Late {
         name: &'static str,
         at: usize,
         protocol: Protocol,
-        make: impl FnOnce(&mut ServerState, &mut Reply<'_>) -> CommandResult + Send + 'static,
+        make: impl FnOnce(&mut ConnectionState, &mut Reply<'_>) -> CommandResult + Send + 'static,
     ) {
         self.0.push(LateReply { at: Some(at), name, protocol, make: Box::new(make) });
     }
@@ -57,7 +57,7 @@ impl Late {
     }
 
     /// Makes all of them, and puts them into `output`. Gives the errors among them.
-    pub fn make(self, state: &mut ServerState, output: &mut Vec<u8>) -> Vec<LateError> {
+    pub fn make(self, state: &mut ConnectionState, output: &mut Vec<u8>) -> Vec<LateError> {
         let mut errors = Vec::new();
         let Some(start) = self.0.iter().find_map(|late| late.at) else {
             errors.extend(self.0.into_iter().filter_map(|late| made(late, state, &mut Vec::new())));
@@ -81,7 +81,7 @@ impl Late {
 }
 
 /// Appends one reply, which may be an error.
-fn made(late: LateReply, state: &mut ServerState, output: &mut Vec<u8>) -> Option<LateError> {
+fn made(late: LateReply, state: &mut ConnectionState, output: &mut Vec<u8>) -> Option<LateError> {
     let start = output.len();
     let mut reply = Reply::new(output, late.protocol);
     let error = (late.make)(state, &mut reply).err()?;

@@ -4,7 +4,7 @@ use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, CommandResult, numbers};
 use crate::engine::{Guard, Slow};
 use crate::resp::{Args, Protocol, Reply};
-use crate::server::commands::admin::{ServerState, help};
+use crate::server::commands::admin::{ConnectionState, help};
 use crate::server::config::command as config_command;
 use crate::server::state::clients::ClientInfo;
 use parking_lot::Mutex;
@@ -103,7 +103,7 @@ fn redact(args: &mut [Vec<u8>]) {
 /// # Errors
 /// The error reply.
 pub(super) fn run(
-    state: &mut ServerState,
+    state: &mut ConnectionState,
     command: ServerCommand,
     engine: &Guard<'_>,
     args: Args<'_>,
@@ -125,7 +125,7 @@ pub(super) fn run(
             };
             // What this batch has done so far is shown, and not the command itself.
             state.slow_shown = Some(engine.slow_count());
-            let show = move |state: &mut ServerState, out: &mut Reply<'_>| {
+            let show = move |state: &mut ConnectionState, out: &mut Reply<'_>| {
                 state.shared.slowlog.show(count, out);
                 Ok(())
             };

@@ -5,16 +5,16 @@
 
 use crate::commands::spec::ServerCommand;
 use crate::commands::{CommandError, Handler, Spec, table};
-use crate::engine::{Session, Slow, UNBLOCKED, Unserved, WaitReply, Waiter};
+use crate::engine::{BlockedClient, Session, Slow, UNBLOCKED, Unserved, WaitReply};
 use crate::log::{Durability, Gate, Log, Lsn, Passage};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
-use crate::server::commands::admin::{Block, LogBlock, ServerState};
+use crate::server::commands::admin::{Block, ConnectionState, LogBlock};
 use crate::server::commands::client;
 use crate::server::commands::migrate;
 use crate::server::net::cross_protocol;
 use crate::server::net::names;
-use crate::server::net::reply_gates::{Registration, Waiters};
+use crate::server::net::reply_gates::{Registration, ReplyGates};
 use crate::server::state::clients::{Blocked, Registered};
 use crate::server::state::shared::Shared;
 use bytes::{Buf, BytesMut};
@@ -36,7 +36,7 @@ const BATCH_REPLY_BYTES_MAX: usize = 256 * 1024;
 /// A batch ends once it has taken this long.
 const BATCH_TIME_MAX: Duration = Duration::from_micros(500);
 /// While a snapshot keeps too much, writers wait this long before they try again.
-const CROWDED_PAUSE_MS: u64 = 1;
+const BACKPRESSURE_PAUSE_MS: u64 = 1;
 /// How many batches' replies wait separately; beyond, they wait together.
 const HELD_MAX: usize = 64;
 /// While more than this of a client's replies has not left, none of its commands is executed.
@@ -64,10 +64,10 @@ struct Held {
 pub struct Connection<S> {
     stream: S,
     shared: Arc<Shared>,
-    waiters: Arc<Waiters>,
+    gates: Arc<ReplyGates>,
     client: Registered,
     session: Session,
-    state: ServerState,
+    state: ConnectionState,
     parser: RequestParser,
     ranges: Vec<(usize, usize)>,
     requests: Vec<Request>,
@@ -95,7 +95,7 @@ pub struct Connection<S> {
     /// Commands are paused: ends when the next batch may be tried again.
     paused: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The wait for keys that the engine knows of.
-    waiting: Option<Arc<Waiter>>,
+    waiting: Option<Arc<BlockedClient>>,
     /// No more input is taken; the connection ends once the output is written.
     closing: bool,
     bytes_in: u64,
@@ -137,15 +137,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(
         stream: S,
         shared: Arc<Shared>,
-        waiters: Arc<Waiters>,
+        gates: Arc<ReplyGates>,
         client: Registered,
         is_local: bool,
     ) -> Self {
-        let state = ServerState::new(shared.clone(), client.info.clone(), is_local);
+        let state = ConnectionState::new(shared.clone(), client.info.clone(), is_local);
         Self {
             stream,
             shared,
-            waiters,
+            gates,
             client,
             session: Session::default(),
             state,
@@ -234,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if let Some(held) = self.held.front_mut()
                 && let Poll::Ready(passage) =
-                    self.waiters.poll_passage(context, &held.log, held.gate, &mut held.registered)
+                    self.gates.poll_passage(context, &held.log, held.gate, &mut held.registered)
             {
                 return Poll::Ready(Event::Settled(passage));
             }
@@ -253,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if let Some((log, gate)) = &self.room {
                 let registered = &mut self.room_registered;
-                return match self.waiters.poll_passage(context, log, *gate, registered) {
+                return match self.gates.poll_passage(context, log, *gate, registered) {
                     Poll::Ready(_) => Poll::Ready(Event::More),
                     Poll::Pending => Poll::Pending,
                 };
@@ -310,8 +310,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let (shared, names) = (self.shared.clone(), std::mem::take(&mut self.names));
             let config = shared.config.read().clone();
             self.paused = Some(Box::pin(async move { shared.names.look_up(names, &config).await }));
-        } else if self.shared.background.is_crowded() && self.writes() {
-            self.paused = Some(paused(&self.shared, CROWDED_PAUSE_MS));
+        } else if self.shared.background.has_backpressure() && self.writes() {
+            self.paused = Some(paused(&self.shared, BACKPRESSURE_PAUSE_MS));
         } else if self.room.is_none() && self.next_request < self.requests.len() {
             self.execute_parsed();
         }
@@ -457,7 +457,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 &mut self.state,
             );
             done += 1;
-            if let Some(waiter) = self.session.waiter.take() {
+            if let Some(waiter) = self.session.blocked.take() {
                 self.waiting = Some(waiter.clone());
                 self.state.block = Some(Block::Key(waiter));
             }
@@ -554,7 +554,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = self.output.len();
         match log {
             Some(log) if lsn > log.durable_lsn() => {
-                self.waiters.executed();
+                self.gates.executed();
                 let gate = Gate { lsn, durability };
                 self.hold(Held { end, log, gate, replies, wrote, registered: None });
             }
@@ -667,7 +667,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn wait_until(
         &mut self,
         timeout: Option<Duration>,
-        mut done: impl FnMut(&Waiters, &mut Context<'_>) -> Poll<()>,
+        mut done: impl FnMut(&ReplyGates, &mut Context<'_>) -> Poll<()>,
     ) -> bool {
         let wait = poll_fn(|context| {
             while self.input.len() < 2 * READ_BYTES {
@@ -680,7 +680,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(_) => return Poll::Ready(false),
                 }
             }
-            done(&self.waiters, context).map(|()| true)
+            done(&self.gates, context).map(|()| true)
         });
         match timeout {
             None => wait.await,
@@ -704,10 +704,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn wait_for_migration(&mut self, request: migrate::Request) -> bool {
         // A task of its own: it goes on if the client goes away, so that what has arrived elsewhere does
         // not stay here.
-        let (shared, waiters) = (self.shared.clone(), self.waiters.clone());
-        let mut task = tokio::spawn(migrate::run(shared, waiters, request));
+        let (shared, gates) = (self.shared.clone(), self.gates.clone());
+        let mut task = tokio::spawn(migrate::run(shared, gates, request));
         let mut finished = None;
-        let done = |_: &Waiters, context: &mut Context<'_>| {
+        let done = |_: &ReplyGates, context: &mut Context<'_>| {
             Pin::new(&mut task).poll(context).map(|result| finished = result.ok())
         };
         if !self.wait_until(None, done).await {
@@ -727,7 +727,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         true
     }
 
-    async fn wait_for_key(&mut self, waiter: &Arc<Waiter>) -> bool {
+    async fn wait_for_key(&mut self, waiter: &Arc<BlockedClient>) -> bool {
         let timeout = waiter.timeout_ms().map(Duration::from_millis);
         if !self.wait_until(timeout, |_, context| waiter.poll_end(context)).await {
             return false;
@@ -750,14 +750,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let mut registered = None;
         let mut woken = std::pin::pin!(unblock.wake.notified());
-        let done = |waiters: &Waiters, context: &mut Context<'_>| {
+        let done = |gates: &ReplyGates, context: &mut Context<'_>| {
             if woken.as_mut().poll(context).is_ready() {
                 return Poll::Ready(());
             }
             match &block.until {
                 Some((log, lsn)) => {
                     let gate = Gate { lsn: *lsn, durability: Durability::Always };
-                    waiters.poll_passage(context, log, gate, &mut registered).map(|_| ())
+                    gates.poll_passage(context, log, gate, &mut registered).map(|_| ())
                 }
                 None => Poll::Pending,
             }

@@ -11,7 +11,7 @@ use crate::log::Log;
 use crate::server::config::engine as engine_config;
 use crate::server::config::{Config, ProtectedAction};
 use crate::server::net::connection::Connection;
-use crate::server::net::reply_gates::Waiters;
+use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::clients::ClientInfo;
 use crate::server::state::shared::Shared;
 use std::future::Future;
@@ -50,12 +50,12 @@ impl Server {
             (engine_config::settings(&config), engine_config::log_options(&config));
         let (engine, _) = Engine::open(machine, &dir, 16, settings, options).expect("opened");
         let log = engine.log().expect("there is one");
-        let threads = [Arc::new(Waiters::default()), Arc::new(Waiters::default())];
+        let threads = [Arc::new(ReplyGates::default()), Arc::new(ReplyGates::default())];
         let shared = Arc::new(Shared::new(engine, config, threads.to_vec()));
-        for waiters in threads {
-            let (shared, listener) = (shared.clone(), waiters.clone());
+        for gates in threads {
+            let (shared, listener) = (shared.clone(), gates.clone());
             log.listen(move || listener.wake());
-            tokio::spawn(async move { waiters.dispatch(&shared.engine).await });
+            tokio::spawn(async move { gates.dispatch(&shared.engine).await });
         }
         Self { disk, shared, log }
     }
@@ -63,11 +63,11 @@ impl Server {
     /// A client whose connection lives on this I/O thread.
     fn client(&self, thread: usize) -> Client {
         let (stream, other) = tokio::io::duplex(1 << 20);
-        let waiters = self.shared.threads[thread].clone();
+        let gates = self.shared.threads[thread].clone();
         let clients = &self.shared.clients;
         let info = ClientInfo::new(clients.next_id(), "here".into(), "there".into(), 0);
         let client = clients.admit(usize::MAX).expect("a place").register(info);
-        let connection = Connection::new(other, self.shared.clone(), waiters, client, true);
+        let connection = Connection::new(other, self.shared.clone(), gates, client, true);
         tokio::spawn(connection.serve());
         Client { stream: BufReader::new(stream) }
     }

@@ -3,7 +3,7 @@
 use crate::server::config::Config;
 use crate::server::net::connection::Connection;
 use crate::server::net::names::Names;
-use crate::server::net::reply_gates::Waiters;
+use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::clients::{ClientInfo, Place};
 use crate::server::state::shared::Shared;
 use rustix::net::sockopt;
@@ -22,7 +22,7 @@ pub struct IoThread {
     /// The runtime that its connections live on.
     pub runtime: Handle,
     /// Its waiting replies.
-    pub waiters: Arc<Waiters>,
+    pub gates: Arc<ReplyGates>,
 }
 
 /// The TCP sockets that the server listens on.
@@ -224,11 +224,11 @@ async fn accept_tcp(
         let local = stream.local_addr().unwrap_or(peer);
         let descriptor = stream.as_raw_fd();
         let Ok(stream) = stream.into_std() else { continue };
-        let waiters = thread.waiters.clone();
+        let gates = thread.gates.clone();
         thread.runtime.spawn(async move {
             let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
             let names = (peer.to_string(), local.to_string());
-            serve(shared, waiters, stream, place, names, descriptor, is_local);
+            serve(shared, gates, stream, place, names, descriptor, is_local);
         });
     }
 }
@@ -249,7 +249,7 @@ async fn accept_unix(
             }
         };
         let thread = threads[turn % threads.len()].clone();
-        let (shared, waiters) = (shared.clone(), thread.waiters.clone());
+        let (shared, gates) = (shared.clone(), thread.gates.clone());
         let place = match admit(&shared, true) {
             Ok(place) => place,
             Err(text) => {
@@ -262,7 +262,7 @@ async fn accept_unix(
         let Ok(stream) = stream.into_std() else { continue };
         thread.runtime.spawn(async move {
             let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
-            serve(shared, waiters, stream, place, names, descriptor, true);
+            serve(shared, gates, stream, place, names, descriptor, true);
         });
     }
 }
@@ -302,7 +302,7 @@ fn admit(shared: &Shared, is_local: bool) -> Result<Place, String> {
 /// Begins to serve a connection.
 fn serve<S>(
     shared: Arc<Shared>,
-    waiters: Arc<Waiters>,
+    gates: Arc<ReplyGates>,
     stream: S,
     place: Place,
     (peer, local): (String, String),
@@ -317,7 +317,7 @@ fn serve<S>(
     let id = shared.clients.next_id();
     let client = place.register(ClientInfo::new(id, peer, local, descriptor));
     let info = client.info.clone();
-    let connection = Connection::new(stream, shared, waiters, client, is_local);
+    let connection = Connection::new(stream, shared, gates, client, is_local);
     let task = tokio::spawn(connection.serve());
     info.set_abort(task.abort_handle());
 }

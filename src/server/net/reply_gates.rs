@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 /// One I/O thread's waiting replies.
 #[derive(Default)]
-pub struct Waiters {
+pub struct ReplyGates {
     waiting: Mutex<Waiting>,
     /// Something was executed here that may need a drain.
     executed: AtomicBool,
@@ -24,7 +24,7 @@ pub struct Waiters {
 #[derive(Default)]
 struct Waiting {
     /// In the order in which they came, and so of their numbers.
-    waiters: Vec<Waiter>,
+    tasks: Vec<WaitingTask>,
     /// The number of the last one.
     last: u64,
 }
@@ -33,14 +33,14 @@ struct Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registration(u64);
 
-struct Waiter {
+struct WaitingTask {
     registration: Registration,
     log: Arc<Log>,
     gate: Gate,
     waker: Waker,
 }
 
-impl Waiters {
+impl ReplyGates {
     /// Wakes the dispatcher; safe from any thread.
     pub fn wake(&self) {
         self.wake.notify_one();
@@ -70,7 +70,7 @@ impl Waiters {
         // Woken does not mean passed: what was open when the dispatcher looked may be closed again, because the
         // log has fallen behind since.
         let still = registered.is_some_and(|it| {
-            waiting.waiters.binary_search_by_key(&it.0, |waiter| waiter.registration.0).is_ok()
+            waiting.tasks.binary_search_by_key(&it.0, |task| task.registration.0).is_ok()
         });
         if still {
             return Poll::Pending;
@@ -79,7 +79,7 @@ impl Waiters {
         let registration = Registration(waiting.last);
         *registered = Some(registration);
         let waker = context.waker().clone();
-        waiting.waiters.push(Waiter { registration, log: log.clone(), gate, waker });
+        waiting.tasks.push(WaitingTask { registration, log: log.clone(), gate, waker });
         drop(waiting);
         // It may have passed between the first look and the registration, unseen by the dispatcher.
         match log.passage(gate) {
@@ -105,10 +105,10 @@ impl Waiters {
 
     /// Takes out those whose replies may leave.
     fn take_passed(&self, woken: &mut Vec<Waker>) {
-        self.waiting.lock().waiters.retain(|waiter| {
-            let waits = waiter.log.passage(waiter.gate) == Passage::Wait;
+        self.waiting.lock().tasks.retain(|task| {
+            let waits = task.log.passage(task.gate) == Passage::Wait;
             if !waits {
-                woken.push(waiter.waker.clone());
+                woken.push(task.waker.clone());
             }
             waits
         });
@@ -138,13 +138,13 @@ mod tests {
         let log = opened.expect("an empty disk").0.log().expect("it has one");
         let lsn = log.append(&mut b"*1\r\n$4\r\nPING\r\n".to_vec(), 0);
         let gate = Gate { lsn, durability: Durability::EverySec };
-        let waiters = Waiters::default();
+        let gates = ReplyGates::default();
         let mut context = Context::from_waker(Waker::noop());
         let mut registered = None;
-        let mut poll = || waiters.poll_passage(&mut context, &log, gate, &mut registered);
+        let mut poll = || gates.poll_passage(&mut context, &log, gate, &mut registered);
         let woken = || {
             let mut woken = Vec::new();
-            waiters.take_passed(&mut woken);
+            gates.take_passed(&mut woken);
             woken.len()
         };
         assert_eq!((poll(), poll()), (Poll::Pending, Poll::Pending), "it is not written yet");

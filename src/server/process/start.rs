@@ -8,7 +8,7 @@ use crate::server::config::engine as engine_config;
 use crate::server::config::{Config, Loaded};
 use crate::server::logger;
 use crate::server::net::listener::{IoThread, Listeners};
-use crate::server::net::reply_gates::Waiters;
+use crate::server::net::reply_gates::ReplyGates;
 use crate::server::panic;
 use crate::server::process::args;
 use crate::server::process::daemon::{self, PidFile, Supervisor};
@@ -76,11 +76,11 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         .iter()
         .map(|runtime| IoThread {
             runtime: runtime.handle().clone(),
-            waiters: Arc::new(Waiters::default()),
+            gates: Arc::new(ReplyGates::default()),
         })
         .collect();
-    let waiters = threads.iter().map(|thread| thread.waiters.clone()).collect();
-    let shared = Shared::new(engine, config, waiters);
+    let gates = threads.iter().map(|thread| thread.gates.clone()).collect();
+    let shared = Shared::new(engine, config, gates);
     let retention_given = loaded.retention_given.into();
     let shared = Shared { config_file: loaded.file, retention_given, started, ..shared };
     let shared = Arc::new(shared);
@@ -96,8 +96,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     });
 
     for thread in &threads {
-        let (shared, waiters) = (shared.clone(), thread.waiters.clone());
-        thread.runtime.spawn(async move { waiters.dispatch(&shared.engine).await });
+        let (shared, gates) = (shared.clone(), thread.gates.clone());
+        thread.runtime.spawn(async move { gates.dispatch(&shared.engine).await });
     }
     threads[0].runtime.spawn(expire(shared.clone()));
     threads[0].runtime.spawn(every_second(shared.clone()));
@@ -244,7 +244,7 @@ async fn expire(shared: Arc<Shared>) {
         let period = Duration::from_millis(1000 / u64::from(shared.config.read().hz.max(1) as u32));
         tokio::time::sleep(period).await;
         // Deleting keeps old values, and a snapshot may have too many of them; expired keys are hidden anyway.
-        if !shared.active_expiry.load(Ordering::Relaxed) || shared.background.is_crowded() {
+        if !shared.active_expiry.load(Ordering::Relaxed) || shared.background.has_backpressure() {
             continue;
         }
         let started = Instant::now();

@@ -1,6 +1,6 @@
 //! The register of connected clients.
 
-use crate::engine::{Guard, Unserved, Waiter};
+use crate::engine::{BlockedClient, Guard, Unserved};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -63,7 +63,7 @@ pub struct ClientState {
 #[derive(Clone, Debug)]
 pub enum Blocked {
     /// It waits for keys.
-    Key(Arc<Waiter>),
+    Key(Arc<BlockedClient>),
     /// It waits for the log or a time.
     Log(Arc<Unblock>),
     /// It waits for another server, which nobody can shorten.

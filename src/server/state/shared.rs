@@ -2,7 +2,7 @@
 
 use crate::engine::Engine;
 use crate::server::config::Config;
-use crate::server::net::reply_gates::Waiters;
+use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::clients::Clients;
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ pub struct Shared {
     /// Reports of connections that speak HTTP.
     pub http_reports: crate::server::net::cross_protocol::Reports,
     /// The I/O threads' waiting replies.
-    pub threads: Vec<Arc<Waiters>>,
+    pub threads: Vec<Arc<ReplyGates>>,
     /// 40 random hex digits, new with every start.
     pub run_id: String,
     /// When the process started.
@@ -105,7 +105,7 @@ pub struct Shared {
 impl Shared {
     /// What the I/O threads whose waiting replies are `threads` share, as of a start just now and without a
     /// configuration file.
-    pub fn new(engine: Engine, config: Config, threads: Vec<Arc<Waiters>>) -> Self {
+    pub fn new(engine: Engine, config: Config, threads: Vec<Arc<ReplyGates>>) -> Self {
         let mut random = crate::env::system_random();
         Self {
             engine,
@@ -137,9 +137,9 @@ impl Shared {
 
     /// Starts the threads of `log`.
     pub fn start_log(&self, log: &Arc<crate::log::Log>) {
-        for waiters in &self.threads {
-            let waiters = waiters.clone();
-            log.listen(move || waiters.wake());
+        for gates in &self.threads {
+            let gates = gates.clone();
+            log.listen(move || gates.wake());
         }
         let mut threads = self.log_threads.lock();
         for (name, run) in [

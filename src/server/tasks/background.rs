@@ -85,7 +85,7 @@ pub struct Background {
     /// A snapshot has begun.
     begun: Notify,
     /// So much is kept for the snapshot at hand that writers wait.
-    crowded: AtomicBool,
+    backpressure: AtomicBool,
     /// An earlier server has panicked amid such work: none begins by itself.
     suspended: Arc<AtomicBool>,
 }
@@ -153,15 +153,15 @@ impl Background {
     }
 
     /// Whether commands that write are to wait before they take the engine.
-    pub fn is_crowded(&self) -> bool {
-        self.crowded.load(Ordering::Relaxed)
+    pub fn has_backpressure(&self) -> bool {
+        self.backpressure.load(Ordering::Relaxed)
     }
 
     /// Lets the snapshot at hand have its share of a thread that holds the engine.
     pub fn save_slice(&self, engine: &mut Guard<'_>) {
         if engine.is_saving() {
             engine.save_slice_in_turn();
-            self.crowded.store(engine.is_snapshot_crowded(), Ordering::Relaxed);
+            self.backpressure.store(engine.snapshot_has_backpressure(), Ordering::Relaxed);
         }
     }
 
@@ -411,7 +411,7 @@ pub async fn save_slices(shared: Arc<Shared>) {
             }
             tokio::time::sleep(IDLE_PAUSE).await;
         }
-        shared.background.crowded.store(false, Ordering::Relaxed);
+        shared.background.backpressure.store(false, Ordering::Relaxed);
     }
 }
 
@@ -426,8 +426,8 @@ fn save_idle_slice(shared: &Shared) -> bool {
         return false;
     }
     let more = engine.save_slice_when_idle();
-    let crowded = engine.is_snapshot_crowded();
-    shared.background.crowded.store(crowded, Ordering::Relaxed);
+    let backpressure = engine.snapshot_has_backpressure();
+    shared.background.backpressure.store(backpressure, Ordering::Relaxed);
     more
 }
 

@@ -14,10 +14,10 @@ pub use peer::{DESCRIPTORS_MAX, Peers};
 
 use crate::commands::numbers::integer;
 use crate::commands::{CommandError, table};
-use crate::engine::{Departed, Guard};
+use crate::engine::{ExportedKey, Guard};
 use crate::log::{self, Durability, Log, Lsn, Passage};
 use crate::resp::Args;
-use crate::server::net::reply_gates::Waiters;
+use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::shared::Shared;
 use peer::{Failure, Peer, Place};
 use std::future::poll_fn;
@@ -119,12 +119,12 @@ pub struct Finished {
 }
 
 /// Carries one out. Dropped before it ends, it leaves keys that have arrived elsewhere here, too.
-pub async fn run(shared: Arc<Shared>, waiters: Arc<Waiters>, request: Request) -> Finished {
+pub async fn run(shared: Arc<Shared>, gates: Arc<ReplyGates>, request: Request) -> Finished {
     let peers = shared.clone();
     let _turn = peers.peers.turn().await;
     let mut migration = Migration {
         shared,
-        waiters,
+        gates,
         request,
         wrote: false,
         lsn: 0,
@@ -144,7 +144,7 @@ pub async fn run(shared: Arc<Shared>, waiters: Arc<Waiters>, request: Request) -
 
 struct Migration {
     shared: Arc<Shared>,
-    waiters: Arc<Waiters>,
+    gates: Arc<ReplyGates>,
     request: Request,
     wrote: bool,
     lsn: Lsn,
@@ -158,7 +158,7 @@ struct Round {
     /// None of the keys was there.
     nothing: bool,
     /// Those that the other server has.
-    acknowledged: Vec<Departed>,
+    acknowledged: Vec<ExportedKey>,
     /// The first error that it replied with.
     refusal: Option<String>,
     /// The connection failed after the first reply.
@@ -246,18 +246,18 @@ impl Migration {
         while !rest.is_empty() {
             piece.clear();
             let next = &rest[..rest.len().min(PIECE_KEYS)];
-            let departure = {
+            let export = {
                 let (from, replace) = (self.request.from, self.request.replace);
                 let mut engine = self.lock()?;
                 let options = (replace, again);
-                let departure = engine.depart(from, next, options, PIECE_BYTES, &mut piece)?;
-                let about = About::new(&engine, departure.lsn, false);
+                let export = engine.export_keys(from, next, options, PIECE_BYTES, &mut piece)?;
+                let about = About::new(&engine, export.lsn, false);
                 drop(engine);
                 self.note(about);
-                departure
+                export
             };
-            rest = &rest[departure.asked..];
-            if departure.keys.is_empty() {
+            rest = &rest[export.asked..];
+            if export.keys.is_empty() {
                 continue;
             }
             self.wait_until_durable().await?;
@@ -272,7 +272,7 @@ impl Migration {
                 },
             };
             peer.write(&piece).await.map_err(|failure| stop(failure, NOT_WRITTEN))?;
-            sent.extend(departure.keys);
+            sent.extend(export.keys);
         }
         let Some(mut peer) = connection else {
             round.nothing = true;
@@ -331,7 +331,7 @@ impl Migration {
     /// Deletes keys that have arrived; those that were changed meanwhile are added to `changed`.
     async fn delete(
         &mut self,
-        keys: Vec<Departed>,
+        keys: Vec<ExportedKey>,
         changed: &mut Vec<Box<[u8]>>,
     ) -> Result<(), CommandError> {
         let mut keys = keys.into_iter().peekable();
@@ -342,7 +342,8 @@ impl Migration {
                     Some(until_ms) => (until_ms - engine.now_ms()).clamp(1, PAUSE_STEP_MS),
                     None => {
                         let piece = keys.by_ref().take(PIECE_KEYS).collect();
-                        let outcome = engine.arrived(self.request.from.0, piece, changed)?;
+                        let outcome =
+                            engine.delete_exported(self.request.from.0, piece, changed)?;
                         let about = About::new(&engine, outcome.lsn, outcome.wrote);
                         drop(engine);
                         self.note(about);
@@ -369,7 +370,7 @@ impl Migration {
         self.log = about.log;
         self.durability = about.durability;
         self.wrote |= about.wrote;
-        self.waiters.executed();
+        self.gates.executed();
     }
 
     /// Waits until what was written down may be shown to others.
@@ -378,7 +379,7 @@ impl Migration {
         let gate = log::Gate { lsn: self.lsn, durability: self.durability };
         let mut registered = None;
         let passage =
-            poll_fn(|context| self.waiters.poll_passage(context, log, gate, &mut registered));
+            poll_fn(|context| self.gates.poll_passage(context, log, gate, &mut registered));
         match passage.await {
             Passage::Failed => {
                 let cause = log.refusal().unwrap_or_default();

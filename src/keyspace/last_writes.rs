@@ -7,13 +7,13 @@
 const SLOTS_LOG2: u32 = 16;
 
 /// LSN of the last write by hash of the key.
-pub struct Gate {
+pub struct LastWrites {
     slots: Box<[u64]>,
     /// What every reader waits for, whatever it reads.
     floor: u64,
 }
 
-impl Gate {
+impl LastWrites {
     /// A table in which nothing waits.
     pub fn new() -> Self {
         Self { slots: vec![0; 1 << SLOTS_LOG2].into_boxed_slice(), floor: 0 }
@@ -50,7 +50,7 @@ impl Gate {
     }
 }
 
-impl Default for Gate {
+impl Default for LastWrites {
     fn default() -> Self {
         Self::new()
     }
@@ -62,13 +62,13 @@ mod tests {
 
     #[test]
     fn a_reader_waits_for_its_key_and_for_the_floor() {
-        let mut gate = Gate::new();
-        let slot = Gate::slot(42, 0);
-        assert_eq!(gate.read(slot), 0);
-        gate.wrote(slot, 100);
-        assert_eq!(gate.read(slot), 100);
-        assert_eq!(gate.read(slot ^ 1), 0);
-        gate.raise_floor(200);
-        assert_eq!((gate.read(slot), gate.read(slot ^ 1)), (200, 200));
+        let mut writes = LastWrites::new();
+        let slot = LastWrites::slot(42, 0);
+        assert_eq!(writes.read(slot), 0);
+        writes.wrote(slot, 100);
+        assert_eq!(writes.read(slot), 100);
+        assert_eq!(writes.read(slot ^ 1), 0);
+        writes.raise_floor(200);
+        assert_eq!((writes.read(slot), writes.read(slot ^ 1)), (200, 200));
     }
 }
