@@ -2,7 +2,7 @@
 
 use super::glob::{self, Case};
 use super::spec::{Begin, Find, Flags, Handler, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context, keys, lookup, reply_help, table};
+use super::{CommandError, CommandResult, Context, docs, keys, lookup, reply_help, table};
 use crate::resp::{Args, Reply};
 
 const FLAGS: Flags = Flags::LOADING.with(Flags::STALE);
@@ -22,11 +22,14 @@ static SUBCOMMANDS: [Spec; 7] = [
         "O(1)",
         "How many commands there are.",
     ),
-    Spec::data("command|docs", -2, docs)
+    Spec::data("command|docs", -2, describe)
+        .syntax("[command-name...]")
         .flags(FLAGS, "connection")
         .doc("server", "7.0.0", "O(N) in the number of commands", "What commands are for.")
         .tips(UNORDERED),
     Spec::data("command|info", -2, info)
+        .syntax("[command-name...]")
+        .changes(&[("7.0.0", "Without names it shows all commands.")])
         .flags(FLAGS, "connection")
         .doc("server", "2.8.13", "O(N) in the number of commands", "How commands are declared.")
         .tips(UNORDERED),
@@ -43,6 +46,7 @@ static SUBCOMMANDS: [Spec; 7] = [
         "Finds the keys in a request and what would happen to them.",
     ),
     Spec::data("command|list", -2, list)
+        .syntax("[FILTERBY filterby<MODULE module-name|ACLCAT category|PATTERN pattern>]")
         .flags(FLAGS, "connection")
         .doc("server", "7.0.0", "O(N) in the number of commands", "The names of commands.")
         .tips(UNORDERED),
@@ -93,12 +97,11 @@ fn info(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 }
 
 /// `COMMAND DOCS [name …]`
-fn docs(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
+fn describe(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let deferred = ctx.reply.deferred();
     let mut found = 0;
     let mut write = |spec: &'static Spec| {
-        ctx.reply.bulk(spec.full_name.as_bytes());
-        write_docs(&mut ctx.reply, spec);
+        docs::write_entry(&mut ctx.reply, spec);
         found += 1;
     };
     if args.len() == 2 {
@@ -298,39 +301,6 @@ fn write_search(reply: &mut Reply<'_>, kind: &str, fields: &[(&str, i64)]) {
     }
 }
 
-fn write_docs(reply: &mut Reply<'_>, spec: &'static Spec) {
-    let doc_flags: &[&str] = match (spec.deprecated, spec.flags.has(Flags::SYSCMD)) {
-        (Some(_), _) => &["deprecated"],
-        (None, true) => &["syscmd"],
-        (None, false) => &[],
-    };
-    let fields = 4
-        + usize::from(!doc_flags.is_empty())
-        + 2 * usize::from(spec.deprecated.is_some())
-        + usize::from(!spec.subcommands.is_empty());
-    reply.map(fields);
-    write_pair(reply, "summary", spec.summary);
-    write_pair(reply, "since", spec.since);
-    write_pair(reply, "group", spec.group);
-    write_pair(reply, "complexity", spec.complexity);
-    if !doc_flags.is_empty() {
-        reply.bulk(b"doc_flags");
-        write_statuses(reply, doc_flags.iter().copied());
-    }
-    if let Some((since, instead)) = spec.deprecated {
-        write_pair(reply, "deprecated_since", since);
-        write_pair(reply, "replaced_by", instead);
-    }
-    if !spec.subcommands.is_empty() {
-        reply.bulk(b"subcommands");
-        reply.map(spec.subcommands.len());
-        for sub in spec.subcommands {
-            reply.bulk(sub.full_name.as_bytes());
-            write_docs(reply, sub);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::Bench;
@@ -359,21 +329,6 @@ mod tests {
         assert_eq!(all, bench.line("COMMAND INFO").reply);
         let count = bench.line("COMMAND COUNT").reply;
         assert_eq!(all[1..count.len()], count[1..]);
-    }
-
-    #[test]
-    fn docs_are_maps() {
-        let mut bench = Bench::new();
-        bench.protocol = Protocol::Resp3;
-        bench.replies(
-            "COMMAND DOCS substr none",
-            "%1 $6 substr %7 $7 summary $19 A part of a string. $5 since $5 1.0.0 $5 group \
-             $6 string $10 complexity $26 O(N) in the bytes returned $9 doc_flags ~1 +deprecated \
-             $16 deprecated_since $5 2.0.0 $11 replaced_by $10 `GETRANGE`",
-        );
-        let container = bench.line("COMMAND DOCS object").reply;
-        let container = String::from_utf8_lossy(&container).into_owned();
-        assert!(container.contains("$11\r\nsubcommands\r\n%5\r\n$15\r\nobject|encoding\r\n%4\r\n"));
     }
 
     #[test]

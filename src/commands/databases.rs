@@ -12,14 +12,17 @@ pub static COMMANDS: [Spec; 4] = [
         .doc("server", "1.0.0", "O(1)", "The number of keys in the database.")
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
     Spec::data("flushdb", -1, flushdb)
+        .syntax("[async<ASYNC@4.0.0|SYNC@6.2.0>]")
         .flags(Flags::WRITE, "keyspace dangerous")
         .doc("server", "1.0.0", "O(N) in the number of keys", "Empties the database.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::data("flushall", -1, flushall)
+        .syntax("[async<ASYNC@4.0.0|SYNC@6.2.0>]")
         .flags(Flags::WRITE, "keyspace dangerous")
         .doc("server", "1.0.0", "O(N) in the number of keys", "Empties all databases.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::data("swapdb", 3, swapdb)
+        .syntax("index1:integer index2:integer")
         .flags(Flags::WRITE.with(Flags::FAST), "keyspace dangerous")
         .doc("server", "4.0.0", "O(N) in the number of watched keys", "Exchanges two databases."),
 ];

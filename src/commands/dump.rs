@@ -12,11 +12,16 @@ use crate::resp::Args;
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 3] = [
     Spec::data("dump", 2, dump)
+        .syntax("key")
         .flags(Flags::READONLY, "keyspace")
         .keys(&[KeySpec::at(1, "RO access")])
         .doc("generic", "2.6.0", "O(N) in the bytes of the value", "A value as bytes.")
         .tips(&["nondeterministic_output"]),
     Spec::data("restore", -4, restore)
+        .syntax(
+            "key ttl:integer serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME \
+             seconds:integer@5.0.0] [FREQ frequency:integer@5.0.0]",
+        )
         .flags(Flags::WRITE.with(Flags::DENYOOM), "keyspace dangerous")
         .keys(&[KeySpec::at(1, "OW update")])
         .doc(
@@ -26,6 +31,12 @@ pub static COMMANDS: [Spec; 3] = [
             "Sets a key to a value that `DUMP` has given.",
         ),
     Spec::server("migrate", -6, ServerCommand::Migrate)
+        .syntax(
+            "host port:integer key_or_empty_string<key|empty_string=''> \
+             destination-db:integer timeout:integer [COPY@3.0.0] [REPLACE@3.0.0] \
+             [authentication<[AUTH password@4.0.7]|[AUTH2 username_password(username \
+             password)@6.0.0]>] [KEYS key#1...@3.0.6]",
+        )
         .flags(Flags::WRITE, "keyspace dangerous")
         .keys(&[
             KeySpec::at(3, "RW access delete"),

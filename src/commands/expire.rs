@@ -12,9 +12,12 @@ const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 9] = [
-    row("expire", -3, expire, WRITE, WRITE_KEY, "1.0.0", "Lets a key expire after some seconds."),
-    row("pexpire", -3, pexpire, WRITE, WRITE_KEY, "2.6.0", "Lets a key expire after milliseconds."),
-    row("expireat", -3, expireat, WRITE, WRITE_KEY, "1.2.0", "Lets a key expire at a Unix time."),
+    row("expire", -3, expire, WRITE, WRITE_KEY, "1.0.0", "Lets a key expire after some seconds.")
+        .syntax("key seconds:integer [condition<NX|XX|GT|LT>@7.0.0]"),
+    row("pexpire", -3, pexpire, WRITE, WRITE_KEY, "2.6.0", "Lets a key expire after milliseconds.")
+        .syntax("key milliseconds:integer [condition<NX|XX|GT|LT>@7.0.0]"),
+    row("expireat", -3, expireat, WRITE, WRITE_KEY, "1.2.0", "Lets a key expire at a Unix time.")
+        .syntax("key unix-time-seconds:unix-time [condition<NX|XX|GT|LT>@7.0.0]"),
     row(
         "pexpireat",
         -3,
@@ -23,13 +26,19 @@ pub static COMMANDS: [Spec; 9] = [
         WRITE_KEY,
         "2.6.0",
         "Lets a key expire at a Unix time in milliseconds.",
-    ),
-    row("persist", 2, persist, WRITE, WRITE_KEY, "2.2.0", "Lets a key live on."),
+    )
+    .syntax("key unix-time-milliseconds:unix-time [condition<NX|XX|GT|LT>@7.0.0]"),
+    row("persist", 2, persist, WRITE, WRITE_KEY, "2.2.0", "Lets a key live on.").syntax("key"),
     row("ttl", 2, ttl, READ, READ_KEY, "1.0.0", "Seconds that a key has to live.")
+        .syntax("key")
+        .changes(&[("2.8.0", "Replies -2 for a missing key.")])
         .tips(&["nondeterministic_output"]),
     row("pttl", 2, pttl, READ, READ_KEY, "2.6.0", "Milliseconds that a key has to live.")
+        .syntax("key")
+        .changes(&[("2.8.0", "Replies -2 for a missing key.")])
         .tips(&["nondeterministic_output"]),
-    row("expiretime", 2, expiretime, READ, READ_KEY, "7.0.0", "The Unix time a key expires at."),
+    row("expiretime", 2, expiretime, READ, READ_KEY, "7.0.0", "The Unix time a key expires at.")
+        .syntax("key"),
     row(
         "pexpiretime",
         2,
@@ -38,7 +47,8 @@ pub static COMMANDS: [Spec; 9] = [
         READ_KEY,
         "7.0.0",
         "The Unix time in milliseconds a key expires at.",
-    ),
+    )
+    .syntax("key"),
 ];
 
 const fn row(

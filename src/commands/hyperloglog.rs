@@ -12,12 +12,14 @@ const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 5] = [
-    row("pfadd", -2, pfadd, GROW.with(Flags::FAST), &[KeySpec::at(1, "RW insert")]).doc(
-        "hyperloglog",
-        "2.8.9",
-        "O(1) for each element",
-        "Adds elements to a HyperLogLog, which is created if it does not exist.",
-    ),
+    row("pfadd", -2, pfadd, GROW.with(Flags::FAST), &[KeySpec::at(1, "RW insert")])
+        .syntax("key [element...]")
+        .doc(
+            "hyperloglog",
+            "2.8.9",
+            "O(1) for each element",
+            "Adds elements to a HyperLogLog, which is created if it does not exist.",
+        ),
     row(
         "pfcount",
         -2,
@@ -25,6 +27,7 @@ pub static COMMANDS: [Spec; 5] = [
         Flags::READONLY.with(Flags::MAY_REPLICATE),
         &[KeySpec::range(1, -1, 1, "RW access")],
     )
+    .syntax("key...")
     .doc(
         "hyperloglog",
         "2.8.9",
@@ -38,6 +41,7 @@ pub static COMMANDS: [Spec; 5] = [
         GROW.with(Flags::ADMIN).with(Flags::SYSCMD),
         &[KeySpec::at(2, "RW access")],
     )
+    .syntax("subcommand key")
     .doc("hyperloglog", "2.8.9", "N/A", "What a HyperLogLog is made of."),
     row(
         "pfmerge",
@@ -46,6 +50,7 @@ pub static COMMANDS: [Spec; 5] = [
         GROW,
         &[KeySpec::at(1, "RW access insert"), KeySpec::range(2, -1, 1, "RO access")],
     )
+    .syntax("destkey:key sourcekey:key#1...")
     .doc(
         "hyperloglog",
         "2.8.9",

@@ -22,6 +22,7 @@ static MEMORY: [Spec; 2] = [
         "Lists the subcommands.",
     ),
     Spec::data("memory|usage", -3, usage)
+        .syntax("key [SAMPLES count:integer]")
         .flags(Flags::READONLY, "")
         .keys(&[KeySpec::at(2, "RO")])
         .doc(

@@ -9,6 +9,7 @@ pub mod command;
 pub mod connection;
 pub mod context;
 pub mod databases;
+mod docs;
 pub mod dump;
 #[cfg(test)]
 mod effects_tests;
@@ -38,6 +39,7 @@ pub mod spec;
 pub mod store;
 pub mod streams;
 pub mod strings;
+pub mod syntax;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,6 +9,7 @@ use crate::resp::Args;
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 2] = [
     Spec::data("type", 2, type_of)
+        .syntax("key")
         .flags(Flags::READONLY.with(Flags::FAST), "keyspace")
         .keys(&[KeySpec::at(1, "RO")])
         .doc("generic", "1.0.0", "O(1)", "The type of a key's value."),
@@ -20,16 +21,19 @@ pub static COMMANDS: [Spec; 2] = [
     ),
 ];
 
-static OBJECT: [Spec; 5] =
-    [
-        row("object|encoding", encoding, "2.2.3", "How a key's value is kept in memory."),
-        row("object|freq", freq, "4.0.0", "How often a key is used, as the LFU policies count it."),
-        row("object|idletime", idletime, "2.2.3", "Seconds since a key was last used."),
-        row("object|refcount", refcount, "2.2.3", "How many keys share a key's value."),
-        Spec::data("object|help", 2, help)
-            .flags(Flags::LOADING.with(Flags::STALE), "keyspace")
-            .doc("generic", "6.2.0", "O(1)", "Lists the subcommands."),
-    ];
+static OBJECT: [Spec; 5] = [
+    row("object|encoding", encoding, "2.2.3", "How a key's value is kept in memory.").syntax("key"),
+    row("object|freq", freq, "4.0.0", "How often a key is used, as the LFU policies count it.")
+        .syntax("key"),
+    row("object|idletime", idletime, "2.2.3", "Seconds since a key was last used.").syntax("key"),
+    row("object|refcount", refcount, "2.2.3", "How many keys share a key's value.").syntax("key"),
+    Spec::data("object|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "keyspace").doc(
+        "generic",
+        "6.2.0",
+        "O(1)",
+        "Lists the subcommands.",
+    ),
+];
 
 const SECOND_ARGUMENT: &[KeySpec] = &[KeySpec::at(2, "RO")];
 

@@ -24,6 +24,8 @@ pub static COMMANDS: [Spec; 2] = [
 
 static SLOWLOG: [Spec; 4] = [
     Spec::server("slowlog|get", -2, ServerCommand::SlowlogGet)
+        .syntax("[count:integer]")
+        .changes(&[("4.0.0", "An entry has the client's address and name.")])
         .flags(ADMIN, "")
         .doc("server", "2.2.12", "O(N) in the entries shown", "The last commands that took long.")
         .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
@@ -45,10 +47,12 @@ static SLOWLOG: [Spec; 4] = [
 
 static LATENCY: [Spec; 5] = [
     Spec::server("latency|histogram", -2, ServerCommand::LatencyHistogram)
+        .syntax("[command...]")
         .flags(ADMIN, "")
         .doc("server", "7.0.0", "O(N) in the commands shown", "How long calls of commands took.")
         .tips(EACH_NODE),
     Spec::server("latency|history", 3, ServerCommand::LatencyHistory)
+        .syntax("event")
         .flags(ADMIN, "")
         .doc("server", "2.8.13", "O(1)", "The times that were noted of an event.")
         .tips(EACH_NODE),
@@ -57,6 +61,7 @@ static LATENCY: [Spec; 5] = [
         .doc("server", "2.8.13", "O(1)", "The last time that was noted of each event.")
         .tips(EACH_NODE),
     Spec::server("latency|reset", -2, ServerCommand::LatencyReset)
+        .syntax("[event...]")
         .flags(ADMIN, "")
         .doc("server", "2.8.13", "O(1)", "Forgets times of events.")
         .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),

@@ -10,10 +10,12 @@ use crate::resp::{Args, Reply};
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 3] = [
     Spec::data("keys", 2, keys)
+        .syntax("pattern")
         .flags(Flags::READONLY, "keyspace dangerous")
         .doc("generic", "1.0.0", "O(N) in all keys of the database", "All keys that match.")
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
     Spec::data("scan", -2, scan)
+        .syntax("cursor:integer [MATCH pattern] [COUNT count:integer] [TYPE type@6.0.0]")
         .flags(Flags::READONLY.with(Flags::TOUCHES_ARBITRARY_KEYS), "keyspace")
         .doc("generic", "2.8.0", "O(1) a call, O(N) for all keys", "Walks over the keys.")
         .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),

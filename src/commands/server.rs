@@ -28,17 +28,17 @@ pub static COMMANDS: [Spec; 16] = [
         "O(1)",
         "Writes a new base of the log in the background.",
     ),
-    Spec::server("bgsave", -1, ServerCommand::BgSave).flags(SAVING, "").doc(
-        "server",
-        "1.0.0",
-        "O(1)",
-        "Writes an RDB file in the background.",
-    ),
+    Spec::server("bgsave", -1, ServerCommand::BgSave)
+        .syntax("[SCHEDULE@3.2.2]")
+        .flags(SAVING, "")
+        .doc("server", "1.0.0", "O(1)", "Writes an RDB file in the background."),
     Spec::data("time", 1, time)
         .flags(ALWAYS.with(Flags::FAST), "")
         .doc("server", "2.6.0", "O(1)", "The server's clock: seconds and microseconds.")
         .tips(&["nondeterministic_output"]),
     Spec::server("info", -1, ServerCommand::Info)
+        .syntax("[section...]")
+        .changes(&[("7.0.0", "Takes several sections.")])
         .flags(ALWAYS, "dangerous")
         .doc("server", "1.0.0", "O(1)", "State and statistics of the server.")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
@@ -59,6 +59,7 @@ pub static COMMANDS: [Spec; 16] = [
         "Writes the RDB file; all others wait.",
     ),
     Spec::server("shutdown", -1, ServerCommand::Shutdown)
+        .syntax("[nosave_save<NOSAVE|SAVE>] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
         .flags(ADMIN.with(Flags::NO_MULTI).with(Flags::ALLOW_BUSY), "")
         .doc("server", "1.0.0", "O(1)", "Closes the database and ends the server."),
     Spec::server("debug", -2, ServerCommand::Debug)
@@ -67,13 +68,12 @@ pub static COMMANDS: [Spec; 16] = [
     Spec::server("role", 1, ServerCommand::Role)
         .flags(ALWAYS.with(Flags::NOSCRIPT).with(Flags::FAST), "admin dangerous")
         .doc("server", "2.8.12", "O(1)", "The server's role in replication."),
-    Spec::server("replicaof", 3, ServerCommand::ReplicaOf).flags(REPLICATION, "").doc(
-        "server",
-        "5.0.0",
-        "O(1)",
-        "Makes the server a primary, which it is.",
-    ),
+    Spec::server("replicaof", 3, ServerCommand::ReplicaOf)
+        .syntax("args<host-port(host port:integer)|no-one(NO ONE)>")
+        .flags(REPLICATION, "")
+        .doc("server", "5.0.0", "O(1)", "Makes the server a primary, which it is."),
     Spec::server("slaveof", 3, ServerCommand::ReplicaOf)
+        .syntax("args<host-port(host port:integer)|no-one(NO ONE)>")
         .flags(REPLICATION, "")
         .doc("server", "1.0.0", "O(1)", "Makes the server a primary, which it is.")
         .deprecated("5.0.0", "`REPLICAOF`"),
@@ -83,30 +83,31 @@ pub static COMMANDS: [Spec; 16] = [
         "Depends on the subcommand.",
         "Tells about modules, of which there are none.",
     ),
-    Spec::data("lolwut", -1, lolwut).flags(Flags::READONLY.with(Flags::FAST), "").doc(
-        "server",
-        "5.0.0",
-        "O(1)",
-        "A picture, and the version.",
-    ),
+    Spec::data("lolwut", -1, lolwut)
+        .syntax("[VERSION version:integer]")
+        .flags(Flags::READONLY.with(Flags::FAST), "")
+        .doc("server", "5.0.0", "O(1)", "A picture, and the version."),
     Spec::server("wait", 3, ServerCommand::Wait)
+        .syntax("numreplicas:integer timeout:integer")
         .flags(Flags::BLOCKING, "connection")
         .doc("generic", "3.0.0", "O(1)", "Waits until replicas have this connection's writes.")
         .tips(SLOWEST_SHARD),
     Spec::server("waitaof", 4, ServerCommand::WaitAof)
+        .syntax("numlocal:integer numreplicas:integer timeout:integer")
         .flags(Flags::BLOCKING, "connection")
         .doc("generic", "7.2.0", "O(1)", "Waits until this connection's writes are durable.")
         .tips(SLOWEST_SHARD),
 ];
 
 static CONFIG: [Spec; 5] = [
-    Spec::server("config|get", -3, ServerCommand::ConfigGet).flags(ADMIN, "").doc(
-        "server",
-        "2.0.0",
-        "O(N) in the number of patterns",
-        "The values of directives.",
-    ),
+    Spec::server("config|get", -3, ServerCommand::ConfigGet)
+        .syntax("parameter(parameter)...")
+        .changes(&[("7.0.0", "Takes several patterns.")])
+        .flags(ADMIN, "")
+        .doc("server", "2.0.0", "O(N) in the number of patterns", "The values of directives."),
     Spec::server("config|set", -4, ServerCommand::ConfigSet)
+        .syntax("parameter_value(parameter value)...")
+        .changes(&[("7.0.0", "Takes several directives.")])
         .flags(ADMIN, "")
         .doc("server", "2.0.0", "O(N) in the number of directives", "Changes directives.")
         .tips(ALL_NODES),

@@ -21,6 +21,10 @@ const STORE: KeySpec = KeySpec { begin: Begin::Unknown, find: Find::Unknown, fla
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 2] = [
     Spec::data("sort", -2, sort)
+        .syntax(
+            "key [BY pattern#1] [LIMIT offset_count(offset:integer count:integer)] [GET... \
+             pattern#1] [order<ASC|DESC>] [sorting=ALPHA] [STORE destination:key#2]",
+        )
         .flags(
             Flags::WRITE.with(Flags::DENYOOM).with(Flags::MOVABLEKEYS),
             "set sortedset list dangerous",
@@ -34,6 +38,10 @@ pub static COMMANDS: [Spec; 2] = [
             "Sorts the elements of a list, a set or a sorted set.",
         ),
     Spec::data("sort_ro", -2, sort_ro)
+        .syntax(
+            "key [BY pattern#1] [LIMIT offset_count(offset:integer count:integer)] [GET... \
+             pattern#1] [order<ASC|DESC>] [sorting=ALPHA]",
+        )
         .flags(Flags::READONLY.with(Flags::MOVABLEKEYS), "set sortedset list dangerous")
         .keys(&[SOURCE, BY_PATTERN])
         .key_function(sort_ro_keys)

@@ -294,6 +294,10 @@ pub struct Spec {
     pub group: &'static str,
     /// The Redis version that introduced it.
     pub since: &'static str,
+    /// Its arguments, in the notation of [`syntax`](super::syntax).
+    pub syntax: &'static str,
+    /// What newer versions changed and `syntax` does not show: the version and a sentence.
+    pub changes: &'static [(&'static str, &'static str)],
     /// Cost, as the documentation says it.
     pub complexity: &'static str,
     /// One sentence.
@@ -328,6 +332,8 @@ impl Spec {
             categories: "",
             group: "",
             since: "",
+            syntax: "",
+            changes: &[],
             complexity: "",
             summary: "",
             tips: &[],
@@ -360,6 +366,18 @@ impl Spec {
     pub const fn flags(mut self, flags: Flags, categories: &'static str) -> Self {
         self.flags = flags;
         self.categories = categories;
+        self
+    }
+
+    /// With these arguments, in the notation of [`syntax`](super::syntax).
+    pub const fn syntax(mut self, syntax: &'static str) -> Self {
+        self.syntax = syntax;
+        self
+    }
+
+    /// With changes in newer versions: the version and a sentence each.
+    pub const fn changes(mut self, changes: &'static [(&'static str, &'static str)]) -> Self {
+        self.changes = changes;
         self
     }
 

@@ -27,6 +27,7 @@ pub static COMMANDS: [Spec; 5] = [
         "Drops the queued commands.",
     ),
     row("watch", -2, EngineCommand::Watch)
+        .syntax("key...")
         .flags(QUICK, "transaction")
         .keys(&[KeySpec::range(1, -1, 1, "RO")])
         .doc("transactions", "2.2.0", "O(1) a key", "Makes EXEC depend on keys staying unchanged."),

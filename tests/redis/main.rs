@@ -8,6 +8,7 @@
 mod bitmaps;
 mod compare;
 mod contents;
+mod docs;
 mod generic;
 mod geo;
 mod grammar;

@@ -23,18 +23,21 @@ const BITOP_KEYS: &[KeySpec] =
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 7] = [
-    row("bitcount", -2, count::bitcount, READ, READ_KEY).doc(
-        "bitmap",
-        "2.6.0",
-        "O(N) in the bytes of the range",
-        "How many bits are set.",
-    ),
+    row("bitcount", -2, count::bitcount, READ, READ_KEY)
+        .syntax("key [index(start:integer end:integer [index_unit<BYTE|BIT>@7.0.0])]")
+        .doc("bitmap", "2.6.0", "O(N) in the bytes of the range", "How many bits are set."),
     row(
         "bitfield",
         -2,
         bitfield::bitfield,
         GROW,
         &[KeySpec::at(1, "RW access update variable_flags")],
+    )
+    .syntax(
+        "key [operation<GET encoding_offset(encoding offset:integer)|write(\
+         [OVERFLOW wrap_sat_fail<WRAP|SAT|FAIL>] write_operation<\
+         SET encoding_offset_value(encoding offset:integer value:integer)|\
+         INCRBY encoding_offset_increment(encoding offset:integer increment:integer)>)>...]",
     )
     .key_function(bitfield::bitfield_keys)
     .doc(
@@ -43,31 +46,42 @@ pub static COMMANDS: [Spec; 7] = [
         "O(1) for each operation",
         "Reads and writes integers of any width at any bits of a string.",
     ),
-    row("bitfield_ro", -2, bitfield::bitfield_ro, READ_FAST, READ_KEY).doc(
-        "bitmap",
-        "6.0.0",
-        "O(1) for each operation",
-        "Reads integers of any width at any bits of a string.",
-    ),
-    row("bitop", -4, bitop::bitop, GROW, BITOP_KEYS).doc(
+    row("bitfield_ro", -2, bitfield::bitfield_ro, READ_FAST, READ_KEY)
+        .syntax("key [GET... encoding_offset(encoding offset:integer)]")
+        .doc(
+            "bitmap",
+            "6.0.0",
+            "O(1) for each operation",
+            "Reads integers of any width at any bits of a string.",
+        ),
+    row("bitop", -4, bitop::bitop, GROW, BITOP_KEYS).syntax("operation destkey:key key#1...").doc(
         "bitmap",
         "2.6.0",
         "O(N) in the bytes of all strings",
         "Combines strings bit by bit and stores what comes out.",
     ),
-    row("bitpos", -3, count::bitpos, READ, READ_KEY).doc(
-        "bitmap",
-        "2.8.7",
-        "O(N) in the bytes of the range",
-        "Where the first bit is that is set, or not set.",
-    ),
-    row("getbit", 3, getbit, READ_FAST, READ_KEY).doc("bitmap", "2.2.0", "O(1)", "One bit."),
-    row("setbit", 4, setbit, GROW, &[KeySpec::at(1, "RW access update")]).doc(
-        "bitmap",
-        "2.2.0",
-        "O(1), where the string does not have to grow",
-        "Sets or clears one bit and gives back what it was.",
-    ),
+    row("bitpos", -3, count::bitpos, READ, READ_KEY)
+        .syntax(
+            "key bit:integer [index(start:integer [end_index(end:integer \
+             [index_unit<BYTE|BIT>@7.0.0])])]",
+        )
+        .doc(
+            "bitmap",
+            "2.8.7",
+            "O(N) in the bytes of the range",
+            "Where the first bit is that is set, or not set.",
+        ),
+    row("getbit", 3, getbit, READ_FAST, READ_KEY)
+        .syntax("key offset:integer")
+        .doc("bitmap", "2.2.0", "O(1)", "One bit."),
+    row("setbit", 4, setbit, GROW, &[KeySpec::at(1, "RW access update")])
+        .syntax("key offset:integer value:integer")
+        .doc(
+            "bitmap",
+            "2.2.0",
+            "O(1), where the string does not have to grow",
+            "Sets or clears one bit and gives back what it was.",
+        ),
 ];
 
 const fn row(

@@ -19,51 +19,76 @@ const SEARCH_COST: &str =
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 10] = [
-    row("geoadd", -5, geoadd, GROW, &[KeySpec::at(1, "RW update")]).doc(
-        "geo",
-        "3.2.0",
-        "O(log(N)) for each member, in the elements",
-        "Adds members with positions, or changes their positions.",
-    ),
-    row("geodist", -4, geodist, READ, READ_KEY).doc(
-        "geo",
-        "3.2.0",
-        "O(1)",
-        "The distance between two members.",
-    ),
-    row("geohash", -2, geohash, READ, READ_KEY).doc(
+    row("geoadd", -5, geoadd, GROW, &[KeySpec::at(1, "RW update")])
+        .syntax(
+            "key [condition<NX|XX>@6.2.0] [change=CH@6.2.0] \
+             longitude_latitude_member(longitude:double latitude:double member)...",
+        )
+        .doc(
+            "geo",
+            "3.2.0",
+            "O(log(N)) for each member, in the elements",
+            "Adds members with positions, or changes their positions.",
+        ),
+    row("geodist", -4, geodist, READ, READ_KEY)
+        .syntax("key member1 member2 [unit<M|KM|FT|MI>]")
+        .doc("geo", "3.2.0", "O(1)", "The distance between two members."),
+    row("geohash", -2, geohash, READ, READ_KEY).syntax("key member...").doc(
         "geo",
         "3.2.0",
         "O(1) for each member",
         "The geohashes of members.",
     ),
-    row("geopos", -2, geopos, READ, READ_KEY).doc(
+    row("geopos", -2, geopos, READ, READ_KEY).syntax("key member...").doc(
         "geo",
         "3.2.0",
         "O(1) for each member",
         "The positions of members.",
     ),
     row("georadius", -6, search::georadius, GROW, RADIUS_KEYS)
+        .syntax(
+            "key longitude:double latitude:double radius:double unit<M|KM|FT|MI> [WITHCOORD] \
+             [WITHDIST] [WITHHASH] [count(COUNT count:integer [ANY@6.2.0])] [order<ASC|DESC>] \
+             [STORE key#1] [STOREDIST key#2]",
+        )
+        .changes(&[("7.0.0", "Units may be in upper case.")])
         .doc("geo", "3.2.0", SEARCH_COST, "The members near a position, to return or to store.")
         .deprecated("6.2.0", "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument"),
     row("georadius_ro", -6, search::georadius_ro, READ, READ_KEY)
+        .syntax(
+            "key longitude:double latitude:double radius:double unit<M|KM|FT|MI> [WITHCOORD] \
+             [WITHDIST] [WITHHASH] [count(COUNT count:integer [ANY@6.2.0])] [order<ASC|DESC>]",
+        )
         .doc("geo", "3.2.10", SEARCH_COST, "The members near a position.")
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` argument"),
     row("georadiusbymember", -5, search::georadiusbymember, GROW, RADIUS_BY_MEMBER_KEYS)
+        .syntax(
+            "key member radius:double unit<M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] \
+             [count(COUNT count:integer [ANY@6.2.0])] [order<ASC|DESC>] [STORE key#1] \
+             [STOREDIST key#2]",
+        )
+        .changes(&[("7.0.0", "Units may be in upper case.")])
         .doc("geo", "3.2.0", SEARCH_COST, "The members near another one, to return or to store.")
         .deprecated(
             "6.2.0",
             "`GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments",
         ),
     row("georadiusbymember_ro", -5, search::georadiusbymember_ro, READ, READ_KEY)
+        .syntax(
+            "key member radius:double unit<M|KM|FT|MI> [WITHCOORD] [WITHDIST] [WITHHASH] \
+             [count(COUNT count:integer [ANY@6.2.0])] [order<ASC|DESC>]",
+        )
         .doc("geo", "3.2.10", SEARCH_COST, "The members near another one.")
         .deprecated("6.2.0", "`GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments"),
-    row("geosearch", -7, search::geosearch, READ, READ_KEY).doc(
-        "geo",
-        "6.2.0",
-        SEARCH_COST,
-        "The members in a circle or a box.",
-    ),
+    row("geosearch", -7, search::geosearch, READ, READ_KEY)
+        .syntax(
+            "key from<FROMMEMBER member|FROMLONLAT longitude_latitude(longitude:double \
+             latitude:double)> by<circle(BYRADIUS radius:double unit<M|KM|FT|MI>)|box(BYBOX \
+             width:double height:double unit<M|KM|FT|MI>)> [order<ASC|DESC>] [count(COUNT \
+             count:integer [ANY])] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        )
+        .changes(&[("7.0.0", "Units may be in upper case.")])
+        .doc("geo", "6.2.0", SEARCH_COST, "The members in a circle or a box."),
     row(
         "geosearchstore",
         -8,
@@ -71,6 +96,14 @@ pub static COMMANDS: [Spec; 10] = [
         GROW,
         &[KeySpec::at(1, "OW update"), KeySpec::at(2, "RO access")],
     )
+    .syntax(
+        "destination:key source:key#1 from<FROMMEMBER member|FROMLONLAT \
+         longitude_latitude(longitude:double latitude:double)> by<circle(BYRADIUS \
+         radius:double unit<M|KM|FT|MI>)|box(BYBOX width:double height:double \
+         unit<M|KM|FT|MI>)> [order<ASC|DESC>] [count(COUNT count:integer [ANY])] \
+         [STOREDIST]",
+    )
+    .changes(&[("7.0.0", "Units may be in upper case.")])
     .doc("geo", "6.2.0", SEARCH_COST, "Stores the members in a circle or a box."),
 ];
 

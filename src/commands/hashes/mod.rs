@@ -35,154 +35,132 @@ const BY_SIZE: &str = "O(N) in the fields of the hash";
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 28] = [
-    row("hdel", -3, write::hdel, WRITE_FAST, &[KeySpec::at(1, "RW delete")]).doc(
-        "hash",
-        "2.0.0",
-        BY_FIELDS,
-        "Deletes fields.",
-    ),
-    row("hexists", 3, read::hexists, READ_FAST, LOOK_KEY).doc(
+    row("hdel", -3, write::hdel, WRITE_FAST, &[KeySpec::at(1, "RW delete")])
+        .syntax("key field...")
+        .changes(&[("2.4.0", "Takes several fields.")])
+        .doc("hash", "2.0.0", BY_FIELDS, "Deletes fields."),
+    row("hexists", 3, read::hexists, READ_FAST, LOOK_KEY).syntax("key field").doc(
         "hash",
         "2.0.0",
         "O(1)",
         "Whether there is a field.",
     ),
-    row("hexpire", -6, expiry::hexpire, GROW_FAST, UPDATE_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "Lets fields expire after some seconds.",
-    ),
-    row("hexpireat", -6, expiry::hexpireat, GROW_FAST, UPDATE_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "Lets fields expire at a Unix time.",
-    ),
-    row("hexpiretime", -5, expiry::hexpiretime, READ_FAST, READ_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "The Unix times fields expire at.",
-    ),
-    row("hget", 3, read::hget, READ_FAST, READ_KEY).doc(
+    row("hexpire", -6, expiry::hexpire, GROW_FAST, UPDATE_KEY)
+        .syntax(
+            "key seconds:integer [condition<NX|XX|GT|LT>] FIELDS fields(numfields:integer \
+            field...)",
+        )
+        .doc("hash", "7.4.0", BY_FIELDS, "Lets fields expire after some seconds."),
+    row("hexpireat", -6, expiry::hexpireat, GROW_FAST, UPDATE_KEY)
+        .syntax(
+            "key unix-time-seconds:unix-time [condition<NX|XX|GT|LT>] FIELDS \
+             fields(numfields:integer field...)",
+        )
+        .doc("hash", "7.4.0", BY_FIELDS, "Lets fields expire at a Unix time."),
+    row("hexpiretime", -5, expiry::hexpiretime, READ_FAST, READ_KEY)
+        .syntax("key FIELDS fields(numfields:integer field...)")
+        .doc("hash", "7.4.0", BY_FIELDS, "The Unix times fields expire at."),
+    row("hget", 3, read::hget, READ_FAST, READ_KEY).syntax("key field").doc(
         "hash",
         "2.0.0",
         "O(1)",
         "The value of a field.",
     ),
     row("hgetall", 2, read::hgetall, READ, READ_KEY)
+        .syntax("key")
         .doc("hash", "2.0.0", BY_SIZE, "All fields and their values.")
         .tips(&["nondeterministic_output_order"]),
-    row("hgetdel", -5, write::hgetdel, WRITE_FAST, &[KeySpec::at(1, "RW access delete")]).doc(
-        "hash",
-        "8.0.0",
-        BY_FIELDS,
-        "The values of fields, which are deleted.",
-    ),
-    row("hgetex", -5, setex::hgetex, WRITE_FAST, CHANGE_KEY).doc(
-        "hash",
-        "8.0.0",
-        BY_FIELDS,
-        "The values of fields, whose expiry time is changed.",
-    ),
-    row("hincrby", 4, write::hincrby, GROW_FAST, CHANGE_KEY).doc(
-        "hash",
-        "2.0.0",
-        "O(1)",
-        "Adds an integer to the number in a field.",
-    ),
-    row("hincrbyfloat", 4, write::hincrbyfloat, GROW_FAST, CHANGE_KEY).doc(
-        "hash",
-        "2.6.0",
-        "O(1)",
-        "Adds a floating point number to the number in a field.",
-    ),
+    row("hgetdel", -5, write::hgetdel, WRITE_FAST, &[KeySpec::at(1, "RW access delete")])
+        .syntax("key FIELDS fields(numfields:integer field...)")
+        .doc("hash", "8.0.0", BY_FIELDS, "The values of fields, which are deleted."),
+    row("hgetex", -5, setex::hgetex, WRITE_FAST, CHANGE_KEY)
+        .syntax(
+            "key [expiration<EX seconds:integer|PX milliseconds:integer|EXAT \
+             unix-time-seconds:unix-time|PXAT unix-time-milliseconds:unix-time|PERSIST>] \
+             FIELDS fields(numfields:integer field...)",
+        )
+        .doc("hash", "8.0.0", BY_FIELDS, "The values of fields, whose expiry time is changed."),
+    row("hincrby", 4, write::hincrby, GROW_FAST, CHANGE_KEY)
+        .syntax("key field increment:integer")
+        .doc("hash", "2.0.0", "O(1)", "Adds an integer to the number in a field."),
+    row("hincrbyfloat", 4, write::hincrbyfloat, GROW_FAST, CHANGE_KEY)
+        .syntax("key field increment:double")
+        .doc("hash", "2.6.0", "O(1)", "Adds a floating point number to the number in a field."),
     row("hkeys", 2, read::hkeys, READ, READ_KEY)
+        .syntax("key")
         .doc("hash", "2.0.0", BY_SIZE, "The names of all fields.")
         .tips(&["nondeterministic_output_order"]),
-    row("hlen", 2, read::hlen, READ_FAST, LOOK_KEY).doc(
+    row("hlen", 2, read::hlen, READ_FAST, LOOK_KEY).syntax("key").doc(
         "hash",
         "2.0.0",
         "O(1)",
         "How many fields there are.",
     ),
-    row("hmget", -3, read::hmget, READ_FAST, READ_KEY).doc(
+    row("hmget", -3, read::hmget, READ_FAST, READ_KEY).syntax("key field...").doc(
         "hash",
         "2.0.0",
         BY_FIELDS,
         "The values of several fields.",
     ),
     row("hmset", -4, write::hmset, GROW_FAST, UPDATE_KEY)
+        .syntax("key field_value(field value)...")
         .doc("hash", "2.0.0", BY_FIELDS, "Sets several fields.")
         .deprecated("4.0.0", "`HSET` with multiple field-value pairs"),
-    row("hpersist", -5, expiry::hpersist, WRITE_FAST, UPDATE_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "Lets fields live on.",
-    ),
-    row("hpexpire", -6, expiry::hpexpire, GROW_FAST, UPDATE_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "Lets fields expire after some milliseconds.",
-    ),
-    row("hpexpireat", -6, expiry::hpexpireat, GROW_FAST, UPDATE_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "Lets fields expire at a Unix time in milliseconds.",
-    ),
-    row("hpexpiretime", -5, expiry::hpexpiretime, READ_FAST, READ_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "The Unix times in milliseconds fields expire at.",
-    ),
-    row("hpttl", -5, expiry::hpttl, READ_FAST, READ_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "Milliseconds that fields have to live.",
-    ),
+    row("hpersist", -5, expiry::hpersist, WRITE_FAST, UPDATE_KEY)
+        .syntax("key FIELDS fields(numfields:integer field...)")
+        .doc("hash", "7.4.0", BY_FIELDS, "Lets fields live on."),
+    row("hpexpire", -6, expiry::hpexpire, GROW_FAST, UPDATE_KEY)
+        .syntax(
+            "key milliseconds:integer [condition<NX|XX|GT|LT>] FIELDS \
+             fields(numfields:integer field...)",
+        )
+        .doc("hash", "7.4.0", BY_FIELDS, "Lets fields expire after some milliseconds."),
+    row("hpexpireat", -6, expiry::hpexpireat, GROW_FAST, UPDATE_KEY)
+        .syntax(
+            "key unix-time-milliseconds:unix-time [condition<NX|XX|GT|LT>] FIELDS \
+             fields(numfields:integer field...)",
+        )
+        .doc("hash", "7.4.0", BY_FIELDS, "Lets fields expire at a Unix time in milliseconds."),
+    row("hpexpiretime", -5, expiry::hpexpiretime, READ_FAST, READ_KEY)
+        .syntax("key FIELDS fields(numfields:integer field...)")
+        .doc("hash", "7.4.0", BY_FIELDS, "The Unix times in milliseconds fields expire at."),
+    row("hpttl", -5, expiry::hpttl, READ_FAST, READ_KEY)
+        .syntax("key FIELDS fields(numfields:integer field...)")
+        .doc("hash", "7.4.0", BY_FIELDS, "Milliseconds that fields have to live."),
     row("hrandfield", -2, random::hrandfield, READ, READ_KEY)
+        .syntax("key [options(count:integer [WITHVALUES])]")
         .doc("hash", "6.2.0", "O(N) in the fields returned", "Any fields.")
         .tips(&["nondeterministic_output"]),
     row("hscan", -3, scan::hscan, READ, READ_KEY)
+        .syntax("key cursor:integer [MATCH pattern] [COUNT count:integer] [NOVALUES@7.4.0]")
         .doc("hash", "2.8.0", "O(1) a call, O(N) for all fields", "Walks over the fields.")
         .tips(&["nondeterministic_output"]),
-    row("hset", -4, write::hset, GROW_FAST, UPDATE_KEY).doc(
-        "hash",
-        "2.0.0",
-        BY_FIELDS,
-        "Sets fields.",
-    ),
-    row("hsetex", -6, setex::hsetex, GROW_FAST, UPDATE_KEY).doc(
-        "hash",
-        "8.0.0",
-        BY_FIELDS,
-        "Sets fields and when they expire.",
-    ),
-    row("hsetnx", 4, write::hsetnx, GROW_FAST, &[KeySpec::at(1, "RW insert")]).doc(
-        "hash",
-        "2.0.0",
-        "O(1)",
-        "Sets a field that does not exist.",
-    ),
-    row("hstrlen", 3, read::hstrlen, READ_FAST, LOOK_KEY).doc(
+    row("hset", -4, write::hset, GROW_FAST, UPDATE_KEY)
+        .syntax("key field_value(field value)...")
+        .changes(&[("4.0.0", "Takes several fields.")])
+        .doc("hash", "2.0.0", BY_FIELDS, "Sets fields."),
+    row("hsetex", -6, setex::hsetex, GROW_FAST, UPDATE_KEY)
+        .syntax(
+            "key [key_condition<NX|XX>] [condition<FNX|FXX>] [expiration<EX \
+             seconds:integer|PX milliseconds:integer|EXAT unix-time-seconds:unix-time|PXAT \
+             unix-time-milliseconds:unix-time|KEEPTTL>] FIELDS fields(numfields:integer \
+             data(field value)...)",
+        )
+        .doc("hash", "8.0.0", BY_FIELDS, "Sets fields and when they expire."),
+    row("hsetnx", 4, write::hsetnx, GROW_FAST, &[KeySpec::at(1, "RW insert")])
+        .syntax("key field value")
+        .doc("hash", "2.0.0", "O(1)", "Sets a field that does not exist."),
+    row("hstrlen", 3, read::hstrlen, READ_FAST, LOOK_KEY).syntax("key field").doc(
         "hash",
         "3.2.0",
         "O(1)",
         "The length of a field's value.",
     ),
-    row("httl", -5, expiry::httl, READ_FAST, READ_KEY).doc(
-        "hash",
-        "7.4.0",
-        BY_FIELDS,
-        "Seconds that fields have to live.",
-    ),
+    row("httl", -5, expiry::httl, READ_FAST, READ_KEY)
+        .syntax("key FIELDS fields(numfields:integer field...)")
+        .doc("hash", "7.4.0", BY_FIELDS, "Seconds that fields have to live."),
     row("hvals", 2, read::hvals, READ, READ_KEY)
+        .syntax("key")
         .doc("hash", "2.0.0", BY_SIZE, "The values of all fields.")
         .tips(&["nondeterministic_output_order"]),
 ];

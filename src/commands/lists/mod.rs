@@ -32,31 +32,32 @@ const INDEX_COST: &str = "O(N) in the distance from the nearer end";
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 22] = [
-    row("blmove", 6, pop::blmove, GROW.with(Flags::BLOCKING), MOVE_KEYS).doc(
+    row("blmove", 6, pop::blmove, GROW.with(Flags::BLOCKING), MOVE_KEYS).syntax("source:key destination:key#1 wherefrom<LEFT|RIGHT> whereto<LEFT|RIGHT> \
+            timeout:double").doc(
         "list",
         "6.2.0",
         "O(1)",
         "Moves an element from an end of a list to an end of another one; waits for one to move.",
     ),
-    row("blmpop", -5, pop::blmpop, BLOCK, &[KeySpec::counted(2, "RW access delete")]).doc(
+    row("blmpop", -5, pop::blmpop, BLOCK, &[KeySpec::counted(2, "RW access delete")]).syntax("timeout:double numkeys:integer key... where<LEFT|RIGHT> [COUNT count:integer]").doc(
         "list",
         "7.0.0",
         MULTI_POP_COST,
         "Takes elements from the first list that has any; waits for some.",
     ),
-    row("blpop", -3, pop::blpop, BLOCK, POP_KEYS).doc(
+    row("blpop", -3, pop::blpop, BLOCK, POP_KEYS).syntax("key... timeout:double").changes(&[("6.0.0", "The timeout may have a fraction.")]).doc(
         "list",
         "2.0.0",
         "O(N) in the keys",
         "Takes the leftmost element of the first list that has one; waits for one.",
     ),
-    row("brpop", -3, pop::brpop, BLOCK, POP_KEYS).doc(
+    row("brpop", -3, pop::brpop, BLOCK, POP_KEYS).syntax("key... timeout:double").changes(&[("6.0.0", "The timeout may have a fraction.")]).doc(
         "list",
         "2.0.0",
         "O(N) in the keys",
         "Takes the rightmost element of the first list that has one; waits for one.",
     ),
-    row("brpoplpush", 4, pop::brpoplpush, GROW.with(Flags::BLOCKING), MOVE_KEYS)
+    row("brpoplpush", 4, pop::brpoplpush, GROW.with(Flags::BLOCKING), MOVE_KEYS).syntax("source:key destination:key#1 timeout:double").changes(&[("6.0.0", "The timeout may have a fraction.")])
         .doc(
             "list",
             "2.2.0",
@@ -64,91 +65,91 @@ pub static COMMANDS: [Spec; 22] = [
             "Moves a list's rightmost element to the left end of another one; waits for one to move.",
         )
         .deprecated("6.2.0", "`BLMOVE` with the `RIGHT` and `LEFT` arguments"),
-    row("lindex", 3, lindex, READ, READ_KEY).doc(
+    row("lindex", 3, lindex, READ, READ_KEY).syntax("key index:integer").doc(
         "list",
         "1.0.0",
         INDEX_COST,
         "The element at an index.",
     ),
-    row("linsert", 5, search::linsert, GROW, INSERT_KEY).doc(
+    row("linsert", 5, search::linsert, GROW, INSERT_KEY).syntax("key where<BEFORE|AFTER> pivot element").doc(
         "list",
         "2.2.0",
         "O(N) in the elements left of the pivot",
         "Inserts an element before or after another one.",
     ),
-    row("llen", 2, llen, READ.with(Flags::FAST), &[KeySpec::at(1, "RO")]).doc(
+    row("llen", 2, llen, READ.with(Flags::FAST), &[KeySpec::at(1, "RO")]).syntax("key").doc(
         "list",
         "1.0.0",
         "O(1)",
         "The number of elements.",
     ),
-    row("lmove", 5, pop::lmove, GROW, MOVE_KEYS).doc(
+    row("lmove", 5, pop::lmove, GROW, MOVE_KEYS).syntax("source:key destination:key#1 wherefrom<LEFT|RIGHT> whereto<LEFT|RIGHT>").doc(
         "list",
         "6.2.0",
         "O(1)",
         "Moves an element from an end of a list to an end of another one.",
     ),
-    row("lmpop", -4, pop::lmpop, Flags::WRITE, &[KeySpec::counted(1, "RW access delete")]).doc(
+    row("lmpop", -4, pop::lmpop, Flags::WRITE, &[KeySpec::counted(1, "RW access delete")]).syntax("numkeys:integer key... where<LEFT|RIGHT> [COUNT count:integer]").doc(
         "list",
         "7.0.0",
         MULTI_POP_COST,
         "Takes elements from the first list that has any.",
     ),
-    row("lpop", -2, pop::lpop, Flags::WRITE.with(Flags::FAST), POP_KEY).doc(
+    row("lpop", -2, pop::lpop, Flags::WRITE.with(Flags::FAST), POP_KEY).syntax("key [count:integer@6.2.0]").doc(
         "list",
         "1.0.0",
         POP_COST,
         "Takes elements from the left end.",
     ),
-    row("lpos", -3, search::lpos, READ, READ_KEY).doc(
+    row("lpos", -3, search::lpos, READ, READ_KEY).syntax("key element [RANK rank:integer] [COUNT num-matches:integer] [MAXLEN len:integer]").doc(
         "list",
         "6.0.6",
         "O(N) in the elements looked at",
         "Where elements of the given value are.",
     ),
-    row("lpush", -3, lpush, GROW_FAST, INSERT_KEY).doc(
+    row("lpush", -3, lpush, GROW_FAST, INSERT_KEY).syntax("key element...").changes(&[("2.4.0", "Takes several elements.")]).doc(
         "list",
         "1.0.0",
         PUSH_COST,
         "Adds elements at the left end.",
     ),
-    row("lpushx", -3, lpushx, GROW_FAST, INSERT_KEY).doc(
+    row("lpushx", -3, lpushx, GROW_FAST, INSERT_KEY).syntax("key element...").changes(&[("4.0.0", "Takes several elements.")]).doc(
         "list",
         "2.2.0",
         PUSH_COST,
         "Adds elements at the left end of a list that exists.",
     ),
-    row("lrange", 4, lrange, READ, READ_KEY).doc(
+    row("lrange", 4, lrange, READ, READ_KEY).syntax("key start:integer stop:integer").doc(
         "list",
         "1.0.0",
         "O(S+N) in the distance of the first element from the nearer end, and the elements returned",
         "The elements of a range of indexes.",
     ),
-    row("lrem", 4, search::lrem, Flags::WRITE, DELETE_KEY).doc(
+    row("lrem", 4, search::lrem, Flags::WRITE, DELETE_KEY).syntax("key count:integer element").doc(
         "list",
         "1.0.0",
         "O(N+M) in the list's elements and those removed",
         "Removes elements of the given value.",
     ),
-    row("lset", 4, lset, GROW, &[KeySpec::at(1, "RW update")]).doc(
+    row("lset", 4, lset, GROW, &[KeySpec::at(1, "RW update")]).syntax("key index:integer element").doc(
         "list",
         "1.0.0",
         INDEX_COST,
         "Replaces the element at an index.",
     ),
-    row("ltrim", 4, ltrim, Flags::WRITE, DELETE_KEY).doc(
+    row("ltrim", 4, ltrim, Flags::WRITE, DELETE_KEY).syntax("key start:integer stop:integer").doc(
         "list",
         "1.0.0",
         "O(N) in the elements removed",
         "Removes all elements outside of a range of indexes.",
     ),
-    row("rpop", -2, pop::rpop, Flags::WRITE.with(Flags::FAST), POP_KEY).doc(
+    row("rpop", -2, pop::rpop, Flags::WRITE.with(Flags::FAST), POP_KEY).syntax("key [count:integer@6.2.0]").doc(
         "list",
         "1.0.0",
         POP_COST,
         "Takes elements from the right end.",
     ),
-    row("rpoplpush", 3, pop::rpoplpush, GROW, MOVE_KEYS)
+    row("rpoplpush", 3, pop::rpoplpush, GROW, MOVE_KEYS).syntax("source:key destination:key#1")
         .doc(
             "list",
             "1.2.0",
@@ -156,13 +157,13 @@ pub static COMMANDS: [Spec; 22] = [
             "Moves a list's rightmost element to the left end of another one.",
         )
         .deprecated("6.2.0", "`LMOVE` with the `RIGHT` and `LEFT` arguments"),
-    row("rpush", -3, rpush, GROW_FAST, INSERT_KEY).doc(
+    row("rpush", -3, rpush, GROW_FAST, INSERT_KEY).syntax("key element...").changes(&[("2.4.0", "Takes several elements.")]).doc(
         "list",
         "1.0.0",
         PUSH_COST,
         "Adds elements at the right end.",
     ),
-    row("rpushx", -3, rpushx, GROW_FAST, INSERT_KEY).doc(
+    row("rpushx", -3, rpushx, GROW_FAST, INSERT_KEY).syntax("key element...").changes(&[("4.0.0", "Takes several elements.")]).doc(
         "list",
         "2.2.0",
         PUSH_COST,

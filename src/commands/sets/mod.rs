@@ -37,52 +37,49 @@ const RANDOM_COST: &str = "O(N) in the count";
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 17] = [
-    row("sadd", -3, sadd, GROW.with(Flags::FAST), &[KeySpec::at(1, "RW insert")]).doc(
-        "set",
-        "1.0.0",
-        "O(N) in the members given",
-        "Adds members.",
-    ),
-    row("scard", 2, scard, READ_FAST, ASK_KEY).doc(
+    row("sadd", -3, sadd, GROW.with(Flags::FAST), &[KeySpec::at(1, "RW insert")])
+        .syntax("key member...")
+        .changes(&[("2.4.0", "Takes several members.")])
+        .doc("set", "1.0.0", "O(N) in the members given", "Adds members."),
+    row("scard", 2, scard, READ_FAST, ASK_KEY).syntax("key").doc(
         "set",
         "1.0.0",
         "O(1)",
         "The number of members.",
     ),
     row("sdiff", -2, algebra::sdiff, READ, READ_KEYS)
+        .syntax("key...")
         .doc("set", "1.0.0", ALL_COST, "The members of the first set that no other one has.")
         .tips(ANY_ORDER),
-    row("sdiffstore", -3, algebra::sdiffstore, GROW, STORE_KEYS).doc(
-        "set",
-        "1.0.0",
-        ALL_COST,
-        "Stores the members of the first set that no other one has.",
-    ),
+    row("sdiffstore", -3, algebra::sdiffstore, GROW, STORE_KEYS)
+        .syntax("destination:key key#1...")
+        .doc(
+            "set",
+            "1.0.0",
+            ALL_COST,
+            "Stores the members of the first set that no other one has.",
+        ),
     row("sinter", -2, algebra::sinter, READ, READ_KEYS)
+        .syntax("key...")
         .doc("set", "1.0.0", INTERSECTION_COST, "The members that all sets have.")
         .tips(ANY_ORDER),
-    row("sintercard", -3, algebra::sintercard, READ, COUNTED_KEYS).doc(
-        "set",
-        "7.0.0",
-        INTERSECTION_COST,
-        "The number of members that all sets have.",
-    ),
-    row("sinterstore", -3, algebra::sinterstore, GROW, STORE_KEYS).doc(
-        "set",
-        "1.0.0",
-        INTERSECTION_COST,
-        "Stores the members that all sets have.",
-    ),
-    row("sismember", 3, sismember, READ_FAST, ASK_KEY).doc(
+    row("sintercard", -3, algebra::sintercard, READ, COUNTED_KEYS)
+        .syntax("numkeys:integer key... [LIMIT limit:integer]")
+        .doc("set", "7.0.0", INTERSECTION_COST, "The number of members that all sets have."),
+    row("sinterstore", -3, algebra::sinterstore, GROW, STORE_KEYS)
+        .syntax("destination:key key#1...")
+        .doc("set", "1.0.0", INTERSECTION_COST, "Stores the members that all sets have."),
+    row("sismember", 3, sismember, READ_FAST, ASK_KEY).syntax("key member").doc(
         "set",
         "1.0.0",
         "O(1)",
         "Whether something is a member.",
     ),
     row("smembers", 2, smembers, READ, READ_KEY)
+        .syntax("key")
         .doc("set", "1.0.0", "O(N) in the members", "All members.")
         .tips(ANY_ORDER),
-    row("smismember", -3, smismember, READ_FAST, READ_KEY).doc(
+    row("smismember", -3, smismember, READ_FAST, READ_KEY).syntax("key member...").doc(
         "set",
         "6.2.0",
         "O(N) in the members asked for",
@@ -95,31 +92,31 @@ pub static COMMANDS: [Spec; 17] = [
         WRITE_FAST,
         &[KeySpec::at(1, "RW access delete"), KeySpec::at(2, "RW insert")],
     )
+    .syntax("source:key destination:key#1 member")
     .doc("set", "1.0.0", "O(1)", "Moves a member to another set."),
     row("spop", -2, random::spop, WRITE_FAST, &[KeySpec::at(1, "RW access delete")])
+        .syntax("key [count:integer@3.2.0]")
         .doc("set", "1.0.0", RANDOM_COST, "Takes random members out.")
         .tips(ANY_OUTPUT),
     row("srandmember", -2, random::srandmember, READ, READ_KEY)
+        .syntax("key [count:integer@2.6.0]")
         .doc("set", "1.0.0", RANDOM_COST, "Random members.")
         .tips(ANY_OUTPUT),
-    row("srem", -3, srem, WRITE_FAST, &[KeySpec::at(1, "RW delete")]).doc(
-        "set",
-        "1.0.0",
-        "O(N) in the members given",
-        "Removes members.",
-    ),
+    row("srem", -3, srem, WRITE_FAST, &[KeySpec::at(1, "RW delete")])
+        .syntax("key member...")
+        .changes(&[("2.4.0", "Takes several members.")])
+        .doc("set", "1.0.0", "O(N) in the members given", "Removes members."),
     row("sscan", -3, sscan, READ, READ_KEY)
+        .syntax("key cursor:integer [MATCH pattern] [COUNT count:integer]")
         .doc("set", "2.8.0", "O(1) a call, O(N) for all members", "Walks over the members.")
         .tips(ANY_OUTPUT),
     row("sunion", -2, algebra::sunion, READ, READ_KEYS)
+        .syntax("key...")
         .doc("set", "1.0.0", ALL_COST, "The members that any of the sets has.")
         .tips(ANY_ORDER),
-    row("sunionstore", -3, algebra::sunionstore, GROW, STORE_KEYS).doc(
-        "set",
-        "1.0.0",
-        ALL_COST,
-        "Stores the members that any of the sets has.",
-    ),
+    row("sunionstore", -3, algebra::sunionstore, GROW, STORE_KEYS)
+        .syntax("destination:key key#1...")
+        .doc("set", "1.0.0", ALL_COST, "Stores the members that any of the sets has."),
 ];
 
 const fn row(

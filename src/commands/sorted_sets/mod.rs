@@ -44,121 +44,161 @@ const DIFFERENCE_COST: &str =
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 35] = [
-    row("bzmpop", -5, pop::bzmpop, BLOCKING, &[KeySpec::counted(2, "RW access delete")]).doc(
-        "sorted-set",
-        "7.0.0",
-        MULTI_POP_COST,
-        "Takes elements from an end of the first sorted set that has any, or waits for one.",
-    ),
-    row("bzpopmax", -3, pop::bzpopmax, BLOCKING.with(Flags::FAST), POP_KEYS).doc(
-        "sorted-set",
-        "5.0.0",
-        "O(log(N)) in the elements",
-        "Takes the element with the highest score, or waits for one.",
-    ),
-    row("bzpopmin", -3, pop::bzpopmin, BLOCKING.with(Flags::FAST), POP_KEYS).doc(
-        "sorted-set",
-        "5.0.0",
-        "O(log(N)) in the elements",
-        "Takes the element with the lowest score, or waits for one.",
-    ),
-    row("zadd", -4, add::zadd, GROW_FAST, &[KeySpec::at(1, "RW update")]).doc(
-        "sorted-set",
-        "1.2.0",
-        "O(log(N)) for each member, in the elements",
-        "Adds members, or changes their scores.",
-    ),
-    row("zcard", 2, read::zcard, READ_FAST, &[KeySpec::at(1, "RO")]).doc(
+    row("bzmpop", -5, pop::bzmpop, BLOCKING, &[KeySpec::counted(2, "RW access delete")])
+        .syntax("timeout:double numkeys:integer key... where<MIN|MAX> [COUNT count:integer]")
+        .doc(
+            "sorted-set",
+            "7.0.0",
+            MULTI_POP_COST,
+            "Takes elements from an end of the first sorted set that has any, or waits for one.",
+        ),
+    row("bzpopmax", -3, pop::bzpopmax, BLOCKING.with(Flags::FAST), POP_KEYS)
+        .syntax("key... timeout:double")
+        .changes(&[("6.0.0", "The timeout may have a fraction.")])
+        .doc(
+            "sorted-set",
+            "5.0.0",
+            "O(log(N)) in the elements",
+            "Takes the element with the highest score, or waits for one.",
+        ),
+    row("bzpopmin", -3, pop::bzpopmin, BLOCKING.with(Flags::FAST), POP_KEYS)
+        .syntax("key... timeout:double")
+        .changes(&[("6.0.0", "The timeout may have a fraction.")])
+        .doc(
+            "sorted-set",
+            "5.0.0",
+            "O(log(N)) in the elements",
+            "Takes the element with the lowest score, or waits for one.",
+        ),
+    row("zadd", -4, add::zadd, GROW_FAST, &[KeySpec::at(1, "RW update")])
+        .syntax(
+            "key [condition<NX|XX>@3.0.2] [comparison<GT|LT>@6.2.0] [change=CH@3.0.2] \
+             [increment=INCR@3.0.2] score_member(score:double member)...",
+        )
+        .changes(&[("2.4.0", "Takes several members.")])
+        .doc(
+            "sorted-set",
+            "1.2.0",
+            "O(log(N)) for each member, in the elements",
+            "Adds members, or changes their scores.",
+        ),
+    row("zcard", 2, read::zcard, READ_FAST, &[KeySpec::at(1, "RO")]).syntax("key").doc(
         "sorted-set",
         "1.2.0",
         "O(1)",
         "How many elements there are.",
     ),
-    row("zcount", 4, read::zcount, READ_FAST, READ_KEY).doc(
+    row("zcount", 4, read::zcount, READ_FAST, READ_KEY).syntax("key min:double max:double").doc(
         "sorted-set",
         "2.0.0",
         "O(log(N)) in the elements",
         "How many elements have scores in a range.",
     ),
-    row("zdiff", -3, combine::zdiff, READ, READ_KEYS).doc(
-        "sorted-set",
-        "6.2.0",
-        DIFFERENCE_COST,
-        "The elements of the first sorted set whose members are in no other.",
-    ),
-    row("zdiffstore", -4, combine::zdiffstore, GROW, STORE_KEYS).doc(
-        "sorted-set",
-        "6.2.0",
-        DIFFERENCE_COST,
-        "Stores the elements of the first sorted set whose members are in no other.",
-    ),
-    row("zincrby", 4, add::zincrby, GROW_FAST, &[KeySpec::at(1, "RW access update")]).doc(
-        "sorted-set",
-        "1.2.0",
-        "O(log(N)) in the elements",
-        "Adds to a member's score.",
-    ),
-    row("zinter", -3, combine::zinter, READ, READ_KEYS).doc(
-        "sorted-set",
-        "6.2.0",
-        INTERSECTION_COST,
-        "The elements whose members are in all sorted sets.",
-    ),
-    row("zintercard", -3, combine::zintercard, READ, READ_KEYS).doc(
-        "sorted-set",
-        "7.0.0",
-        "O(N*K) in the elements of the smallest input, and inputs",
-        "How many members are in all sorted sets.",
-    ),
-    row("zinterstore", -4, combine::zinterstore, GROW, STORE_KEYS).doc(
-        "sorted-set",
-        "2.0.0",
-        INTERSECTION_COST,
-        "Stores the elements whose members are in all sorted sets.",
-    ),
-    row("zlexcount", 4, read::zlexcount, READ_FAST, READ_KEY).doc(
+    row("zdiff", -3, combine::zdiff, READ, READ_KEYS)
+        .syntax("numkeys:integer key... [WITHSCORES]")
+        .doc(
+            "sorted-set",
+            "6.2.0",
+            DIFFERENCE_COST,
+            "The elements of the first sorted set whose members are in no other.",
+        ),
+    row("zdiffstore", -4, combine::zdiffstore, GROW, STORE_KEYS)
+        .syntax("destination:key numkeys:integer key#1...")
+        .doc(
+            "sorted-set",
+            "6.2.0",
+            DIFFERENCE_COST,
+            "Stores the elements of the first sorted set whose members are in no other.",
+        ),
+    row("zincrby", 4, add::zincrby, GROW_FAST, &[KeySpec::at(1, "RW access update")])
+        .syntax("key increment:integer member")
+        .doc("sorted-set", "1.2.0", "O(log(N)) in the elements", "Adds to a member's score."),
+    row("zinter", -3, combine::zinter, READ, READ_KEYS)
+        .syntax(
+            "numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE \
+             aggregate<SUM|MIN|MAX>] [WITHSCORES]",
+        )
+        .doc(
+            "sorted-set",
+            "6.2.0",
+            INTERSECTION_COST,
+            "The elements whose members are in all sorted sets.",
+        ),
+    row("zintercard", -3, combine::zintercard, READ, READ_KEYS)
+        .syntax("numkeys:integer key... [LIMIT limit:integer]")
+        .doc(
+            "sorted-set",
+            "7.0.0",
+            "O(N*K) in the elements of the smallest input, and inputs",
+            "How many members are in all sorted sets.",
+        ),
+    row("zinterstore", -4, combine::zinterstore, GROW, STORE_KEYS)
+        .syntax(
+            "destination:key numkeys:integer key#1... [WEIGHTS weight:integer...] [AGGREGATE \
+             aggregate<SUM|MIN|MAX>]",
+        )
+        .doc(
+            "sorted-set",
+            "2.0.0",
+            INTERSECTION_COST,
+            "Stores the elements whose members are in all sorted sets.",
+        ),
+    row("zlexcount", 4, read::zlexcount, READ_FAST, READ_KEY).syntax("key min max").doc(
         "sorted-set",
         "2.8.9",
         "O(log(N)) in the elements",
         "How many members are in a range, where all scores are the same.",
     ),
-    row("zmpop", -4, pop::zmpop, Flags::WRITE, &[KeySpec::counted(1, "RW access delete")]).doc(
-        "sorted-set",
-        "7.0.0",
-        MULTI_POP_COST,
-        "Takes elements from an end of the first sorted set that has any.",
-    ),
-    row("zmscore", -3, read::zmscore, READ_FAST, READ_KEY).doc(
+    row("zmpop", -4, pop::zmpop, Flags::WRITE, &[KeySpec::counted(1, "RW access delete")])
+        .syntax("numkeys:integer key... where<MIN|MAX> [COUNT count:integer]")
+        .doc(
+            "sorted-set",
+            "7.0.0",
+            MULTI_POP_COST,
+            "Takes elements from an end of the first sorted set that has any.",
+        ),
+    row("zmscore", -3, read::zmscore, READ_FAST, READ_KEY).syntax("key member...").doc(
         "sorted-set",
         "6.2.0",
         "O(N) in the members asked for",
         "The scores of members.",
     ),
-    row("zpopmax", -2, pop::zpopmax, WRITE_FAST, POP_KEY).doc(
+    row("zpopmax", -2, pop::zpopmax, WRITE_FAST, POP_KEY).syntax("key [count:integer]").doc(
         "sorted-set",
         "5.0.0",
         POP_COST,
         "Takes the elements with the highest scores.",
     ),
-    row("zpopmin", -2, pop::zpopmin, WRITE_FAST, POP_KEY).doc(
+    row("zpopmin", -2, pop::zpopmin, WRITE_FAST, POP_KEY).syntax("key [count:integer]").doc(
         "sorted-set",
         "5.0.0",
         POP_COST,
         "Takes the elements with the lowest scores.",
     ),
     row("zrandmember", -2, random::zrandmember, READ, READ_KEY)
+        .syntax("key [options(count:integer [WITHSCORES])]")
         .doc("sorted-set", "6.2.0", "O(N) in the elements returned", "Any elements.")
         .tips(&["nondeterministic_output"]),
-    row("zrange", -4, range::zrange, READ, READ_KEY).doc(
-        "sorted-set",
-        "1.2.0",
-        RANGE_COST,
-        "The elements of a range of ranks, scores or members.",
-    ),
+    row("zrange", -4, range::zrange, READ, READ_KEY)
+        .syntax(
+            "key start stop [sortby<BYSCORE|BYLEX>@6.2.0] [REV@6.2.0] [LIMIT \
+             offset_count(offset:integer count:integer)@6.2.0] [WITHSCORES]",
+        )
+        .doc(
+            "sorted-set",
+            "1.2.0",
+            RANGE_COST,
+            "The elements of a range of ranks, scores or members.",
+        ),
     row("zrangebylex", -4, range::zrangebylex, READ, READ_KEY)
+        .syntax("key min max [LIMIT offset_count(offset:integer count:integer)]")
         .doc("sorted-set", "2.8.9", RANGE_COST, "The elements of a range of members.")
         .deprecated("6.2.0", "`ZRANGE` with the `BYLEX` argument"),
     row("zrangebyscore", -4, range::zrangebyscore, READ, READ_KEY)
+        .syntax(
+            "key min:double max:double [WITHSCORES@2.0.0] [LIMIT offset_count(offset:integer \
+             count:integer)]",
+        )
         .doc("sorted-set", "1.0.5", RANGE_COST, "The elements of a range of scores.")
         .deprecated("6.2.0", "`ZRANGE` with the `BYSCORE` argument"),
     row(
@@ -168,58 +208,80 @@ pub static COMMANDS: [Spec; 35] = [
         GROW,
         &[KeySpec::at(1, "OW update"), KeySpec::at(2, "RO access")],
     )
+    .syntax(
+        "dst:key src:key#1 min max [sortby<BYSCORE|BYLEX>] [REV] [LIMIT \
+         offset_count(offset:integer count:integer)]",
+    )
     .doc(
         "sorted-set",
         "6.2.0",
         "O(log(N)+M) in all elements and those stored",
         "Stores the elements of a range of ranks, scores or members.",
     ),
-    row("zrank", -3, read::zrank, READ_FAST, READ_KEY).doc(
+    row("zrank", -3, read::zrank, READ_FAST, READ_KEY).syntax("key member [WITHSCORE@7.2.0]").doc(
         "sorted-set",
         "2.0.0",
         "O(log(N)) in the elements",
         "How many elements are before a member.",
     ),
-    row("zrem", -3, remove::zrem, WRITE_FAST, DELETE_KEY).doc(
-        "sorted-set",
-        "1.2.0",
-        "O(M*log(N)) in the members to remove, and the elements",
-        "Removes members.",
-    ),
-    row("zremrangebylex", 4, remove::zremrangebylex, Flags::WRITE, DELETE_KEY).doc(
-        "sorted-set",
-        "2.8.9",
-        "O(log(N)+M) in all elements and those removed",
-        "Removes the elements of a range of members, where all scores are the same.",
-    ),
-    row("zremrangebyrank", 4, remove::zremrangebyrank, Flags::WRITE, DELETE_KEY).doc(
-        "sorted-set",
-        "2.0.0",
-        "O(log(N)+M) in all elements and those removed",
-        "Removes the elements of a range of ranks.",
-    ),
-    row("zremrangebyscore", 4, remove::zremrangebyscore, Flags::WRITE, DELETE_KEY).doc(
-        "sorted-set",
-        "1.2.0",
-        "O(log(N)+M) in all elements and those removed",
-        "Removes the elements of a range of scores.",
-    ),
+    row("zrem", -3, remove::zrem, WRITE_FAST, DELETE_KEY)
+        .syntax("key member...")
+        .changes(&[("2.4.0", "Takes several members.")])
+        .doc(
+            "sorted-set",
+            "1.2.0",
+            "O(M*log(N)) in the members to remove, and the elements",
+            "Removes members.",
+        ),
+    row("zremrangebylex", 4, remove::zremrangebylex, Flags::WRITE, DELETE_KEY)
+        .syntax("key min max")
+        .doc(
+            "sorted-set",
+            "2.8.9",
+            "O(log(N)+M) in all elements and those removed",
+            "Removes the elements of a range of members, where all scores are the same.",
+        ),
+    row("zremrangebyrank", 4, remove::zremrangebyrank, Flags::WRITE, DELETE_KEY)
+        .syntax("key start:integer stop:integer")
+        .doc(
+            "sorted-set",
+            "2.0.0",
+            "O(log(N)+M) in all elements and those removed",
+            "Removes the elements of a range of ranks.",
+        ),
+    row("zremrangebyscore", 4, remove::zremrangebyscore, Flags::WRITE, DELETE_KEY)
+        .syntax("key min:double max:double")
+        .doc(
+            "sorted-set",
+            "1.2.0",
+            "O(log(N)+M) in all elements and those removed",
+            "Removes the elements of a range of scores.",
+        ),
     row("zrevrange", -4, range::zrevrange, READ, READ_KEY)
+        .syntax("key start:integer stop:integer [WITHSCORES]")
         .doc("sorted-set", "1.2.0", RANGE_COST, "The elements of a range of ranks, from the end.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` argument"),
     row("zrevrangebylex", -4, range::zrevrangebylex, READ, READ_KEY)
+        .syntax("key max min [LIMIT offset_count(offset:integer count:integer)]")
         .doc("sorted-set", "2.8.9", RANGE_COST, "The elements of a range of members, backwards.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYLEX` arguments"),
     row("zrevrangebyscore", -4, range::zrevrangebyscore, READ, READ_KEY)
+        .syntax(
+            "key max:double min:double [WITHSCORES] [LIMIT offset_count(offset:integer \
+             count:integer)]",
+        )
         .doc("sorted-set", "2.2.0", RANGE_COST, "The elements of a range of scores, backwards.")
         .deprecated("6.2.0", "`ZRANGE` with the `REV` and `BYSCORE` arguments"),
-    row("zrevrank", -3, read::zrevrank, READ_FAST, READ_KEY).doc(
-        "sorted-set",
-        "2.0.0",
-        "O(log(N)) in the elements",
-        "How many elements are behind a member.",
-    ),
+    row("zrevrank", -3, read::zrevrank, READ_FAST, READ_KEY)
+        .syntax("key member [WITHSCORE@7.2.0]")
+        .doc(
+            "sorted-set",
+            "2.0.0",
+            "O(log(N)) in the elements",
+            "How many elements are behind a member.",
+        ),
     row("zscan", -3, read::zscan, READ, READ_KEY)
+        .syntax("key cursor:integer [MATCH pattern] [COUNT count:integer] [NOSCORES@8.0.0]")
         .doc(
             "sorted-set",
             "2.8.0",
@@ -227,24 +289,34 @@ pub static COMMANDS: [Spec; 35] = [
             "Walks over the elements.",
         )
         .tips(&["nondeterministic_output"]),
-    row("zscore", 3, read::zscore, READ_FAST, READ_KEY).doc(
+    row("zscore", 3, read::zscore, READ_FAST, READ_KEY).syntax("key member").doc(
         "sorted-set",
         "1.2.0",
         "O(1)",
         "A member's score.",
     ),
-    row("zunion", -3, combine::zunion, READ, READ_KEYS).doc(
-        "sorted-set",
-        "6.2.0",
-        UNION_COST,
-        "The elements whose members are in any of the sorted sets.",
-    ),
-    row("zunionstore", -4, combine::zunionstore, GROW, STORE_KEYS).doc(
-        "sorted-set",
-        "2.0.0",
-        UNION_COST,
-        "Stores the elements whose members are in any of the sorted sets.",
-    ),
+    row("zunion", -3, combine::zunion, READ, READ_KEYS)
+        .syntax(
+            "numkeys:integer key... [WEIGHTS weight:integer...] [AGGREGATE \
+             aggregate<SUM|MIN|MAX>] [WITHSCORES]",
+        )
+        .doc(
+            "sorted-set",
+            "6.2.0",
+            UNION_COST,
+            "The elements whose members are in any of the sorted sets.",
+        ),
+    row("zunionstore", -4, combine::zunionstore, GROW, STORE_KEYS)
+        .syntax(
+            "destination:key numkeys:integer key#1... [WEIGHTS weight:integer...] [AGGREGATE \
+             aggregate<SUM|MIN|MAX>]",
+        )
+        .doc(
+            "sorted-set",
+            "2.0.0",
+            UNION_COST,
+            "Stores the elements whose members are in any of the sorted sets.",
+        ),
 ];
 
 const BLOCKING: Flags = Flags::WRITE.with(Flags::BLOCKING);

@@ -12,41 +12,41 @@ const INSERT: &[KeySpec] = &[KeySpec::at(2, "RW insert")];
 const UPDATE: &[KeySpec] = &[KeySpec::at(2, "RW update")];
 const DELETE: &[KeySpec] = &[KeySpec::at(2, "RW delete")];
 
-pub(super) static SUBCOMMANDS: [Spec; 6] =
-    [
-        Spec::data("xgroup|create", -5, create).flags(GROW, "stream").keys(INSERT).doc(
-            "stream",
-            "5.0.0",
-            "O(1)",
-            "Makes a consumer group.",
-        ),
-        Spec::data("xgroup|createconsumer", 5, create_consumer)
-            .flags(GROW, "stream")
-            .keys(INSERT)
-            .doc("stream", "6.2.0", "O(1)", "Makes a consumer in a group."),
-        Spec::data("xgroup|delconsumer", 5, delete_consumer)
-            .flags(WRITE, "stream")
-            .keys(DELETE)
-            .doc("stream", "5.0.0", "O(1)", "Deletes a consumer from a group."),
-        Spec::data("xgroup|destroy", 4, destroy).flags(WRITE, "stream").keys(DELETE).doc(
-            "stream",
-            "5.0.0",
-            "O(N) in the group's pending entries",
-            "Deletes a consumer group.",
-        ),
-        Spec::data("xgroup|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "stream").doc(
-            "stream",
-            "5.0.0",
-            "O(1)",
-            "Lists the subcommands.",
-        ),
-        Spec::data("xgroup|setid", -5, set_id).flags(WRITE, "stream").keys(UPDATE).doc(
-            "stream",
-            "5.0.0",
-            "O(1)",
-            "Sets the last id that a group was delivered.",
-        ),
-    ];
+pub(super) static SUBCOMMANDS: [Spec; 6] = [
+    Spec::data("xgroup|create", -5, create)
+        .syntax(
+            "key groupname id<id|new_id='$'> [MKSTREAM] [ENTRIESREAD entries_read:integer@7.0.0]",
+        )
+        .flags(GROW, "stream")
+        .keys(INSERT)
+        .doc("stream", "5.0.0", "O(1)", "Makes a consumer group."),
+    Spec::data("xgroup|createconsumer", 5, create_consumer)
+        .syntax("key groupname consumername")
+        .flags(GROW, "stream")
+        .keys(INSERT)
+        .doc("stream", "6.2.0", "O(1)", "Makes a consumer in a group."),
+    Spec::data("xgroup|delconsumer", 5, delete_consumer)
+        .syntax("key groupname consumername")
+        .flags(WRITE, "stream")
+        .keys(DELETE)
+        .doc("stream", "5.0.0", "O(1)", "Deletes a consumer from a group."),
+    Spec::data("xgroup|destroy", 4, destroy)
+        .syntax("key groupname")
+        .flags(WRITE, "stream")
+        .keys(DELETE)
+        .doc("stream", "5.0.0", "O(N) in the group's pending entries", "Deletes a consumer group."),
+    Spec::data("xgroup|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "stream").doc(
+        "stream",
+        "5.0.0",
+        "O(1)",
+        "Lists the subcommands.",
+    ),
+    Spec::data("xgroup|setid", -5, set_id)
+        .syntax("key groupname id<id|new_id='$'> [ENTRIESREAD entries_read:integer@7.0.0]")
+        .flags(WRITE, "stream")
+        .keys(UPDATE)
+        .doc("stream", "5.0.0", "O(1)", "Sets the last id that a group was delivered."),
+];
 
 const NO_KEY: CommandError = CommandError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use \

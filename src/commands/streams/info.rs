@@ -16,28 +16,33 @@ const FULL_COUNT: usize = 10;
 
 pub(super) static SUBCOMMANDS: [Spec; 4] = [
     Spec::data("xinfo|consumers", 4, consumers)
+        .syntax("key groupname")
         .flags(READ, "stream")
         .keys(KEY)
         .doc("stream", "5.0.0", "O(1)", "A group's consumers.")
         .tips(&["nondeterministic_output"]),
-    Spec::data("xinfo|groups", 3, groups).flags(READ, "stream").keys(KEY).doc(
-        "stream",
-        "5.0.0",
-        "O(1)",
-        "A stream's consumer groups.",
-    ),
+    Spec::data("xinfo|groups", 3, groups)
+        .syntax("key")
+        .changes(&[("7.0.0", "The reply has `entries-read` and `lag`.")])
+        .flags(READ, "stream")
+        .keys(KEY)
+        .doc("stream", "5.0.0", "O(1)", "A stream's consumer groups."),
     Spec::data("xinfo|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "stream").doc(
         "stream",
         "5.0.0",
         "O(1)",
         "Lists the subcommands.",
     ),
-    Spec::data("xinfo|stream", -3, stream).flags(READ, "stream").keys(KEY).doc(
-        "stream",
-        "5.0.0",
-        "O(1)",
-        "All about a stream.",
-    ),
+    Spec::data("xinfo|stream", -3, stream)
+        .syntax("key [FULL full([COUNT count:integer])@6.0.0]")
+        .changes(&[(
+            "7.0.0",
+            "The reply has `max-deleted-entry-id`, `entries-added`, \
+             `recorded-first-entry-id`, `entries-read` and `lag`.",
+        )])
+        .flags(READ, "stream")
+        .keys(KEY)
+        .doc("stream", "5.0.0", "O(1)", "All about a stream."),
 ];
 
 fn help(ctx: &mut Context<'_>, _: Args<'_>) -> CommandResult {

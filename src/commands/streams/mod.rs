@@ -47,22 +47,33 @@ const fn streams_from(from: i16) -> KeySpec {
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 17] = [
-    row("xack", -4, groups::xack, WRITE_FAST, UPDATE_KEY).doc(
+    row("xack", -4, groups::xack, WRITE_FAST, UPDATE_KEY).syntax("key group id...").doc(
         "stream",
         "5.0.0",
         "O(1) for each id",
         "Notes that a group's consumers are done with entries.",
     ),
-    row("xackdel", -6, delete::xackdel, WRITE_FAST, DELETE_KEY).doc(
-        "stream",
-        "8.2.0",
-        "O(1) for each id",
-        "Notes that a group's consumers are done with entries, and deletes them.",
-    ),
+    row("xackdel", -6, delete::xackdel, WRITE_FAST, DELETE_KEY)
+        .syntax("key group [condition<KEEPREF|DELREF|ACKED>] IDS ids(numids:integer id...)")
+        .doc(
+            "stream",
+            "8.2.0",
+            "O(1) for each id",
+            "Notes that a group's consumers are done with entries, and deletes them.",
+        ),
     row("xadd", -5, add::xadd, GROW_FAST, UPDATE_KEY)
+        .syntax(
+            "key [NOMKSTREAM@6.2.0] [condition<KEEPREF|DELREF|ACKED>@8.2.0] \
+             [trim(strategy<MAXLEN|MINID@6.2.0> [operator<equal='='|approximately='~'>] \
+             threshold [LIMIT count:integer@6.2.0])] id_or_auto<auto_id='*'|id> \
+             field_value(field value)...",
+        )
+        .changes(&[("7.0.0", "An ID may be `<ms>-*`.")])
         .doc("stream", "5.0.0", "O(1), O(N) in the entries trimmed", "Appends an entry.")
         .tips(&["nondeterministic_output"]),
     row("xautoclaim", -6, pending::xautoclaim, WRITE_FAST, DELETE_KEY)
+        .syntax("key group consumer min-idle-time start [COUNT count:integer] [JUSTID]")
+        .changes(&[("7.0.0", "The reply ends with the IDs of deleted entries.")])
         .doc(
             "stream",
             "6.2.0",
@@ -71,6 +82,11 @@ pub static COMMANDS: [Spec; 17] = [
         )
         .tips(&["nondeterministic_output"]),
     row("xclaim", -6, pending::xclaim, WRITE_FAST, UPDATE_KEY)
+        .syntax(
+            "key group consumer min-idle-time id... [IDLE ms:integer] [TIME \
+             unix-time-milliseconds:unix-time] [RETRYCOUNT count:integer] [FORCE] [JUSTID] \
+             [LASTID id]",
+        )
         .doc(
             "stream",
             "5.0.0",
@@ -78,18 +94,20 @@ pub static COMMANDS: [Spec; 17] = [
             "Takes over entries that are pending for others.",
         )
         .tips(&["nondeterministic_output"]),
-    row("xdel", -3, delete::xdel, WRITE_FAST, DELETE_KEY).doc(
+    row("xdel", -3, delete::xdel, WRITE_FAST, DELETE_KEY).syntax("key id...").doc(
         "stream",
         "5.0.0",
         "O(1) for each id",
         "Deletes entries.",
     ),
-    row("xdelex", -5, delete::xdelex, WRITE_FAST, DELETE_KEY).doc(
-        "stream",
-        "8.2.0",
-        "O(1) for each id",
-        "Deletes entries, with a say in what groups still refer to.",
-    ),
+    row("xdelex", -5, delete::xdelex, WRITE_FAST, DELETE_KEY)
+        .syntax("key [condition<KEEPREF|DELREF|ACKED>] IDS ids(numids:integer id...)")
+        .doc(
+            "stream",
+            "8.2.0",
+            "O(1) for each id",
+            "Deletes entries, with a say in what groups still refer to.",
+        ),
     Spec::container("xgroup", &groups::SUBCOMMANDS).doc(
         "stream",
         "5.0.0",
@@ -102,13 +120,18 @@ pub static COMMANDS: [Spec; 17] = [
         "Depends on the subcommand.",
         "Tells about streams, groups and consumers.",
     ),
-    row("xlen", 2, range::xlen, READ_FAST, LOOK_KEY).doc(
+    row("xlen", 2, range::xlen, READ_FAST, LOOK_KEY).syntax("key").doc(
         "stream",
         "5.0.0",
         "O(1)",
         "How many entries a stream has.",
     ),
     row("xpending", -3, pending::xpending, READ, READ_KEY)
+        .syntax(
+            "key group [filters([IDLE min-idle-time:integer@6.2.0] start end count:integer \
+             [consumer])]",
+        )
+        .changes(&[("6.2.0", "A bound may be exclusive.")])
         .doc(
             "stream",
             "5.0.0",
@@ -116,37 +139,49 @@ pub static COMMANDS: [Spec; 17] = [
             "What was delivered to a group and not acknowledged.",
         )
         .tips(&["nondeterministic_output"]),
-    row("xrange", -4, range::xrange, READ, READ_KEY).doc(
-        "stream",
-        "5.0.0",
-        "O(N) in the entries returned",
-        "The entries of a range of ids.",
-    ),
-    row("xread", -4, read::xread, READ.with(Flags::BLOCKING), READ_STREAMS).doc(
-        "stream",
-        "5.0.0",
-        "O(N) in the entries returned",
-        "New entries of several streams. Waits for some if there are none and it is told to.",
-    ),
-    row("xreadgroup", -7, read::xreadgroup, WRITE.with(Flags::BLOCKING), READ_GROUP_STREAMS).doc(
-        "stream",
-        "5.0.0",
-        "O(N) in the entries returned",
-        "New entries of several streams for a group's consumer, or what is pending for it.",
-    ),
-    row("xrevrange", -4, range::xrevrange, READ, READ_KEY).doc(
-        "stream",
-        "5.0.0",
-        "O(N) in the entries returned",
-        "The entries of a range of ids, from the last to the first.",
-    ),
-    row("xsetid", -3, add::xsetid, GROW_FAST, UPDATE_KEY).doc(
-        "stream",
-        "5.0.0",
-        "O(1)",
-        "Sets what a stream takes for its last id.",
-    ),
+    row("xrange", -4, range::xrange, READ, READ_KEY)
+        .syntax("key start end [COUNT count:integer]")
+        .changes(&[("6.2.0", "A bound may be exclusive.")])
+        .doc("stream", "5.0.0", "O(N) in the entries returned", "The entries of a range of ids."),
+    row("xread", -4, read::xread, READ.with(Flags::BLOCKING), READ_STREAMS)
+        .syntax("[COUNT count:integer] [BLOCK milliseconds:integer] STREAMS streams(key... id...)")
+        .doc(
+            "stream",
+            "5.0.0",
+            "O(N) in the entries returned",
+            "New entries of several streams. Waits for some if there are none and it is told to.",
+        ),
+    row("xreadgroup", -7, read::xreadgroup, WRITE.with(Flags::BLOCKING), READ_GROUP_STREAMS)
+        .syntax(
+            "GROUP group_consumer(group consumer) [COUNT count:integer] [BLOCK \
+             milliseconds:integer] [NOACK] STREAMS streams(key... id...)",
+        )
+        .doc(
+            "stream",
+            "5.0.0",
+            "O(N) in the entries returned",
+            "New entries of several streams for a group's consumer, or what is pending for it.",
+        ),
+    row("xrevrange", -4, range::xrevrange, READ, READ_KEY)
+        .syntax("key end start [COUNT count:integer]")
+        .changes(&[("6.2.0", "A bound may be exclusive.")])
+        .doc(
+            "stream",
+            "5.0.0",
+            "O(N) in the entries returned",
+            "The entries of a range of ids, from the last to the first.",
+        ),
+    row("xsetid", -3, add::xsetid, GROW_FAST, UPDATE_KEY)
+        .syntax(
+            "key last-id [ENTRIESADDED entries_added:integer@7.0.0] [MAXDELETEDID \
+             max_deleted_entry_id@7.0.0]",
+        )
+        .doc("stream", "5.0.0", "O(1)", "Sets what a stream takes for its last id."),
     row("xtrim", -4, trim::xtrim, WRITE, DELETE_KEY)
+        .syntax(
+            "key trim(strategy<MAXLEN|MINID@6.2.0> [operator<equal='='|approximately='~'>] \
+             threshold [LIMIT count:integer@6.2.0] [condition<KEEPREF|DELREF|ACKED>@8.2.0])",
+        )
         .doc("stream", "5.0.0", "O(N) in the entries removed", "Removes the oldest entries.")
         .tips(&["nondeterministic_output"]),
 ];

@@ -24,117 +24,131 @@ const OVERWRITE_KEY: &[KeySpec] = &[KeySpec::at(1, "OW update")];
 const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW access delete")];
 
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 23] = [
-    row("append", 3, append, GROW_FAST, &[KeySpec::at(1, "RW insert")]).doc(
-        "string",
-        "2.0.0",
-        "O(1) on average",
-        "Adds to the end of a string.",
-    ),
-    row("decr", 2, counters::decr, GROW_FAST, UPDATE_KEY).doc(
-        "string",
-        "1.0.0",
-        "O(1)",
-        "Subtracts one from a number.",
-    ),
-    row("decrby", 3, counters::decrby, GROW_FAST, UPDATE_KEY).doc(
-        "string",
-        "1.0.0",
-        "O(1)",
-        "Subtracts an integer from a number.",
-    ),
-    row("delifeq", 3, set::delifeq, WRITE_FAST, DELETE_KEY).doc(
-        "string",
-        "9.0.0",
-        "O(1)",
-        "Deletes a string that has the given value.",
-    ),
-    row("get", 2, get, READ_FAST, READ_KEY).doc("string", "1.0.0", "O(1)", "A string's value."),
-    row("getdel", 2, getdel, WRITE_FAST, DELETE_KEY).doc(
-        "string",
-        "6.2.0",
-        "O(1)",
-        "A string's value, which is deleted.",
-    ),
-    row("getex", -2, set::getex, WRITE_FAST, UPDATE_KEY).doc(
-        "string",
-        "6.2.0",
-        "O(1)",
-        "A string's value, whose expiry time is changed.",
-    ),
-    row("getrange", 4, getrange, READ, READ_KEY).doc(
-        "string",
-        "2.4.0",
-        "O(N) in the bytes returned",
-        "A part of a string.",
-    ),
-    row("getset", 3, set::getset, GROW_FAST, UPDATE_KEY)
-        .doc("string", "1.0.0", "O(1)", "Sets a string and gives back what it was.")
-        .deprecated("6.2.0", "`SET` with the `!GET` argument"),
-    row("incr", 2, counters::incr, GROW_FAST, UPDATE_KEY).doc(
-        "string",
-        "1.0.0",
-        "O(1)",
-        "Adds one to a number.",
-    ),
-    row("incrby", 3, counters::incrby, GROW_FAST, UPDATE_KEY).doc(
-        "string",
-        "1.0.0",
-        "O(1)",
-        "Adds an integer to a number.",
-    ),
-    row("incrbyfloat", 3, counters::incrbyfloat, GROW_FAST, UPDATE_KEY).doc(
-        "string",
-        "2.6.0",
-        "O(1)",
-        "Adds a floating point number to a number.",
-    ),
-    row("lcs", -3, lcs::lcs, READ, &[KeySpec::range(1, 1, 1, "RO access")]).doc(
-        "string",
-        "7.0.0",
-        "O(N*M) in the lengths of the strings",
-        "The longest common subsequence of two strings.",
-    ),
-    row("mget", -2, mget, READ_FAST, &[KeySpec::range(1, -1, 1, "RO access")])
-        .doc("string", "1.0.0", "O(N) in the number of keys", "The values of several strings.")
-        .tips(&["request_policy:multi_shard"]),
-    row("mset", -3, set::mset, GROW, &[KeySpec::range(1, -1, 2, "OW update")])
-        .doc("string", "1.0.1", "O(N) in the number of keys", "Sets several strings.")
-        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
-    row("msetnx", -3, set::msetnx, GROW, &[KeySpec::range(1, -1, 2, "OW insert")]).doc(
-        "string",
-        "1.0.1",
-        "O(N) in the number of keys",
-        "Sets several strings if none of the keys exists.",
-    ),
-    row("psetex", 4, set::psetex, GROW, OVERWRITE_KEY)
-        .doc("string", "2.6.0", "O(1)", "Sets a string that expires after some milliseconds.")
-        .deprecated("2.6.12", "`SET` with the `PX` argument"),
-    row("set", -3, set::set, GROW, &[KeySpec::at(1, "RW access update variable_flags")])
-        .key_function(set::set_keys)
-        .doc("string", "1.0.0", "O(1)", "Sets a string, whatever the key held."),
-    row("setex", 4, set::setex, GROW, OVERWRITE_KEY)
-        .doc("string", "2.0.0", "O(1)", "Sets a string that expires after some seconds.")
-        .deprecated("2.6.12", "`SET` with the `EX` argument"),
-    row("setnx", 3, set::setnx, GROW_FAST, &[KeySpec::at(1, "OW insert")])
-        .doc("string", "1.0.0", "O(1)", "Sets a string if the key does not exist.")
-        .deprecated("2.6.12", "`SET` with the `NX` argument"),
-    row("setrange", 4, setrange, GROW, &[KeySpec::at(1, "RW update")]).doc(
-        "string",
-        "2.2.0",
-        "O(M) in the bytes written, where the string does not have to grow",
-        "Overwrites a part of a string.",
-    ),
-    row("strlen", 2, strlen, READ_FAST, &[KeySpec::at(1, "RO")]).doc(
-        "string",
-        "2.2.0",
-        "O(1)",
-        "A string's length.",
-    ),
-    row("substr", 4, getrange, READ, READ_KEY)
-        .doc("string", "1.0.0", "O(N) in the bytes returned", "A part of a string.")
-        .deprecated("2.0.0", "`GETRANGE`"),
-];
+pub static COMMANDS: [Spec; 23] =
+    [
+        row("append", 3, append, GROW_FAST, &[KeySpec::at(1, "RW insert")])
+            .syntax("key value")
+            .doc("string", "2.0.0", "O(1) on average", "Adds to the end of a string."),
+        row("decr", 2, counters::decr, GROW_FAST, UPDATE_KEY).syntax("key").doc(
+            "string",
+            "1.0.0",
+            "O(1)",
+            "Subtracts one from a number.",
+        ),
+        row("decrby", 3, counters::decrby, GROW_FAST, UPDATE_KEY)
+            .syntax("key decrement:integer")
+            .doc("string", "1.0.0", "O(1)", "Subtracts an integer from a number."),
+        row("delifeq", 3, set::delifeq, WRITE_FAST, DELETE_KEY).syntax("key value").doc(
+            "string",
+            "9.0.0",
+            "O(1)",
+            "Deletes a string that has the given value.",
+        ),
+        row("get", 2, get, READ_FAST, READ_KEY).syntax("key").doc(
+            "string",
+            "1.0.0",
+            "O(1)",
+            "A string's value.",
+        ),
+        row("getdel", 2, getdel, WRITE_FAST, DELETE_KEY).syntax("key").doc(
+            "string",
+            "6.2.0",
+            "O(1)",
+            "A string's value, which is deleted.",
+        ),
+        row("getex", -2, set::getex, WRITE_FAST, UPDATE_KEY)
+            .syntax(
+                "key [expiration<EX seconds:integer|PX milliseconds:integer|EXAT \
+                 unix-time-seconds:unix-time|PXAT unix-time-milliseconds:unix-time|PERSIST>]",
+            )
+            .doc("string", "6.2.0", "O(1)", "A string's value, whose expiry time is changed."),
+        row("getrange", 4, getrange, READ, READ_KEY).syntax("key start:integer end:integer").doc(
+            "string",
+            "2.4.0",
+            "O(N) in the bytes returned",
+            "A part of a string.",
+        ),
+        row("getset", 3, set::getset, GROW_FAST, UPDATE_KEY)
+            .syntax("key value")
+            .doc("string", "1.0.0", "O(1)", "Sets a string and gives back what it was.")
+            .deprecated("6.2.0", "`SET` with the `!GET` argument"),
+        row("incr", 2, counters::incr, GROW_FAST, UPDATE_KEY).syntax("key").doc(
+            "string",
+            "1.0.0",
+            "O(1)",
+            "Adds one to a number.",
+        ),
+        row("incrby", 3, counters::incrby, GROW_FAST, UPDATE_KEY)
+            .syntax("key increment:integer")
+            .doc("string", "1.0.0", "O(1)", "Adds an integer to a number."),
+        row("incrbyfloat", 3, counters::incrbyfloat, GROW_FAST, UPDATE_KEY)
+            .syntax("key increment:double")
+            .doc("string", "2.6.0", "O(1)", "Adds a floating point number to a number."),
+        row("lcs", -3, lcs::lcs, READ, &[KeySpec::range(1, 1, 1, "RO access")])
+            .syntax("key1:key key2:key [LEN] [IDX] [MINMATCHLEN len:integer] [WITHMATCHLEN]")
+            .doc(
+                "string",
+                "7.0.0",
+                "O(N*M) in the lengths of the strings",
+                "The longest common subsequence of two strings.",
+            ),
+        row("mget", -2, mget, READ_FAST, &[KeySpec::range(1, -1, 1, "RO access")])
+            .syntax("key...")
+            .doc("string", "1.0.0", "O(N) in the number of keys", "The values of several strings.")
+            .tips(&["request_policy:multi_shard"]),
+        row("mset", -3, set::mset, GROW, &[KeySpec::range(1, -1, 2, "OW update")])
+            .syntax("key_value(key value)...")
+            .doc("string", "1.0.1", "O(N) in the number of keys", "Sets several strings.")
+            .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
+        row("msetnx", -3, set::msetnx, GROW, &[KeySpec::range(1, -1, 2, "OW insert")])
+            .syntax("key_value(key value)...")
+            .doc(
+                "string",
+                "1.0.1",
+                "O(N) in the number of keys",
+                "Sets several strings if none of the keys exists.",
+            ),
+        row("psetex", 4, set::psetex, GROW, OVERWRITE_KEY)
+            .syntax("key milliseconds:integer value")
+            .doc("string", "2.6.0", "O(1)", "Sets a string that expires after some milliseconds.")
+            .deprecated("2.6.12", "`SET` with the `PX` argument"),
+        row("set", -3, set::set, GROW, &[KeySpec::at(1, "RW access update variable_flags")])
+            .syntax(
+                "key value [condition<NX|XX|IFEQ comparison-value@8.1.0>@2.6.12] [GET@6.2.0] \
+                 [expiration<EX seconds:integer@2.6.12|PX milliseconds:integer@2.6.12|EXAT \
+                 unix-time-seconds:unix-time@6.2.0|PXAT \
+                 unix-time-milliseconds:unix-time@6.2.0|KEEPTTL@6.0.0>]",
+            )
+            .changes(&[("7.0.0", "`NX` and `GET` may be combined.")])
+            .key_function(set::set_keys)
+            .doc("string", "1.0.0", "O(1)", "Sets a string, whatever the key held."),
+        row("setex", 4, set::setex, GROW, OVERWRITE_KEY)
+            .syntax("key seconds:integer value")
+            .doc("string", "2.0.0", "O(1)", "Sets a string that expires after some seconds.")
+            .deprecated("2.6.12", "`SET` with the `EX` argument"),
+        row("setnx", 3, set::setnx, GROW_FAST, &[KeySpec::at(1, "OW insert")])
+            .syntax("key value")
+            .doc("string", "1.0.0", "O(1)", "Sets a string if the key does not exist.")
+            .deprecated("2.6.12", "`SET` with the `NX` argument"),
+        row("setrange", 4, setrange, GROW, &[KeySpec::at(1, "RW update")])
+            .syntax("key offset:integer value")
+            .doc(
+                "string",
+                "2.2.0",
+                "O(M) in the bytes written, where the string does not have to grow",
+                "Overwrites a part of a string.",
+            ),
+        row("strlen", 2, strlen, READ_FAST, &[KeySpec::at(1, "RO")]).syntax("key").doc(
+            "string",
+            "2.2.0",
+            "O(1)",
+            "A string's length.",
+        ),
+        row("substr", 4, getrange, READ, READ_KEY)
+            .syntax("key start:integer end:integer")
+            .doc("string", "1.0.0", "O(N) in the bytes returned", "A part of a string.")
+            .deprecated("2.0.0", "`GETRANGE`"),
+    ];
 
 const fn row(
     name: &'static str,
