@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// What the files tell besides what the data set consists of.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct RebuildReport {
     /// Files of ours that hold something, and nobody knows what: their headers cannot be read.
     pub unknown: Vec<String>,
     /// Something shows that the log ends where the last segment does.
@@ -25,7 +25,7 @@ pub struct Told {
 /// What the files of a data set without a manifest are.
 pub(super) struct Rebuilt {
     pub(super) manifest: Manifest,
-    pub(super) told: Told,
+    pub(super) report: RebuildReport,
     /// The files, by the names that they should have.
     pub(super) files: BTreeMap<String, Arc<dyn File>>,
     /// Where those lie that have another one.
@@ -291,6 +291,6 @@ pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError>
     let has_room = live.iter().find(is_last).is_some_and(|known| known.has_room());
     let is_end_known = has_room || ends_alike(&left, &manifest);
     let unknown = unknown.into_iter().map(|file| file.name).collect();
-    let told = Told { unknown, is_end_known };
-    Ok(Rebuilt { manifest, told, files, displaced })
+    let report = RebuildReport { unknown, is_end_known };
+    Ok(Rebuilt { manifest, report, files, displaced })
 }

@@ -6,7 +6,7 @@
 use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentEnd, SegmentLine};
 use super::read::Reading;
 use super::reader::FrameReader;
-use super::rebuilt::{Rebuilt, Told};
+use super::rebuilt::{RebuildReport, Rebuilt};
 use super::recovery::{OpenError, Recovery, Replay, disk_error};
 use super::retired::decompressed;
 use super::segment::{self, FileKind, NameKind, SegmentHeader};
@@ -32,7 +32,7 @@ pub struct View {
     /// Of a data set that a server has open: what lies below is durable.
     durable_lsn: Option<Lsn>,
     /// Where the manifest was rebuilt: what the files tell besides.
-    told: Option<Told>,
+    report: Option<RebuildReport>,
 }
 
 impl View {
@@ -66,8 +66,8 @@ impl View {
             // A file that was recycled or removed while it was opened is not listed any more.
             if again == manifest || missing.is_empty() {
                 let (dir, displaced, durable_lsn) = (dir.to_owned(), BTreeMap::new(), None);
-                let told = None;
-                return Ok(Self { dir, manifest, files, missing, displaced, durable_lsn, told });
+                let report = None;
+                return Ok(Self { dir, manifest, files, missing, displaced, durable_lsn, report });
             }
             manifest = again;
         }
@@ -81,9 +81,9 @@ impl View {
     /// # Errors
     /// If there is no file whose header can be read, or one of another version, and those of the disk.
     pub fn rebuilt(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
-        let Rebuilt { manifest, told, files, displaced } = rebuilt::rebuild(disk, dir)?;
-        let (dir, missing, told) = (dir.to_owned(), BTreeMap::new(), Some(told));
-        Ok(Self { dir, manifest, files, missing, displaced, durable_lsn: None, told })
+        let Rebuilt { manifest, report, files, displaced } = rebuilt::rebuild(disk, dir)?;
+        let (dir, missing, report) = (dir.to_owned(), BTreeMap::new(), Some(report));
+        Ok(Self { dir, manifest, files, missing, displaced, durable_lsn: None, report })
     }
 
     /// Looks under all other names for files that are missing, or in whose place another one is: a file is known by the identity
@@ -210,7 +210,7 @@ impl View {
             missing: BTreeMap::new(),
             displaced: BTreeMap::new(),
             durable_lsn: None,
-            told: None,
+            report: None,
         }
     }
 
@@ -225,8 +225,8 @@ impl View {
     }
 
     /// What the files tell, if the manifest was rebuilt from them.
-    pub fn told(&self) -> Option<&Told> {
-        self.told.as_ref()
+    pub fn rebuild_report(&self) -> Option<&RebuildReport> {
+        self.report.as_ref()
     }
 
     /// Whether a server has the data set open.

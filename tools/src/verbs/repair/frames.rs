@@ -83,12 +83,12 @@ pub fn save(
 impl Saver<'_> {
     /// Without a manifest more may have come behind the last file than anybody knows.
     fn behind_the_last_file(&mut self) -> Result<(), Failure> {
-        let Some(told) = self.view.told() else { return Ok(()) };
+        let Some(rebuilt) = self.view.rebuild_report() else { return Ok(()) };
         let last = self.begin.history.segments.last().map_or(0, |line| line.sequence);
         // One before it was made superfluous, or left a gap that is known.
         let is_behind = |name: &&str| matches!(parse_name(name), Some((NameKind::Segment, sequence)) if sequence > last);
         let unknown: Vec<&str> =
-            told.unknown.iter().map(String::as_str).filter(is_behind).collect();
+            rebuilt.unknown.iter().map(String::as_str).filter(is_behind).collect();
         if !unknown.is_empty() {
             let place = format!(
                 "{}: the header is damaged, and there is no manifest that would say what the file holds",
@@ -97,7 +97,7 @@ impl Saver<'_> {
             return self.unknown_end(place, 0, false);
         }
         let lsn = self.lsn;
-        if told.is_end_known {
+        if rebuilt.is_end_known {
             self.report.remark(format!("nothing shows that there was more behind LSN {lsn}"));
             return Ok(());
         }

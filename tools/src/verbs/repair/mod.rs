@@ -220,7 +220,7 @@ fn without_a_base(view: &View, report: &mut Report) {
     }
     // One with which a log begins lies before the first segment; a later one is a rewrite that did not come to its end.
     let before = first.map_or(u64::MAX, |segment| segment.sequence);
-    let unknown = view.told().into_iter().flat_map(|told| &told.unknown);
+    let unknown = view.rebuild_report().into_iter().flat_map(|rebuilt| &rebuilt.unknown);
     for name in unknown {
         if matches!(parse_name(name), Some((NameKind::Base, sequence)) if sequence < before) {
             report.lost_blocks.push(LostBlock {

@@ -159,12 +159,12 @@ fn end_lsn(segment: &SegmentLine) -> Lsn {
 
 /// Says what is not known without the manifest.
 fn rebuilt(view: &View, report: &mut Report) {
-    let Some(told) = view.told() else { return };
-    for name in &told.unknown {
+    let Some(rebuilt) = view.rebuild_report() else { return };
+    for name in &rebuilt.unknown {
         let text = "the file header is damaged, and there is no manifest that would say what the file holds";
         report.findings.push(Finding::at(name, 0, text));
     }
-    if !told.is_end_known {
+    if !rebuilt.is_end_known {
         report
             .remarks
             .push("whether the log went on behind the last segment nobody knows".to_owned());
@@ -179,8 +179,8 @@ fn unlisted(disk: &dyn Disk, view: &View, report: &mut Report) -> Result<(), Fai
     let dir = view.dir();
     let mut known: Vec<String> = view.manifest().all_names().collect();
     known.extend(view.displaced().values().cloned());
-    known.extend(view.told().into_iter().flat_map(|told| told.unknown.clone()));
-    let what = match view.told() {
+    known.extend(view.rebuild_report().into_iter().flat_map(|rebuilt| rebuilt.unknown.clone()));
+    let what = match view.rebuild_report() {
         Some(_) => "belongs to nothing that the headers tell of",
         None => "is not listed in the manifest; a start removes it",
     };
