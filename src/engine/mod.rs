@@ -105,7 +105,7 @@ struct State {
     random: Random,
     log: Option<Arc<Log>>,
     /// What a new log may replace.
-    left: log::Left,
+    leftover: log::LeftoverData,
     /// How many logs were begun: with each, LSNs count anew.
     logs: u64,
     /// The LSN behind the last command executed, those in `unit` that are not yet in the log included.
@@ -262,7 +262,7 @@ impl State {
             settings,
             random,
             log: None,
-            left: log::Left::default(),
+            leftover: log::LeftoverData::default(),
             logs: 0,
             lsn: 0,
             unit: Unit::default(),
@@ -421,7 +421,7 @@ impl Guard<'_> {
         let machine = &self.engine.machine;
         let now_ms = self.now_ms;
         let state = &mut *self.state;
-        let mut left = std::mem::take(&mut state.left);
+        let mut leftover = std::mem::take(&mut state.leftover);
         let limits = state.settings.limits.clone();
         let begun = log::begin(
             machine.disk.clone(),
@@ -429,11 +429,11 @@ impl Guard<'_> {
             options,
             machine.clock.clone(),
             (machine.random)(),
-            &mut left,
+            &mut leftover,
             &mut |base| compact::write_whole(state, &machine.clock, now_ms, base),
             &mut ReadBack::new(limits, &mut || true),
         );
-        state.left = left;
+        state.leftover = leftover;
         let log = Arc::new(begun?);
         state.logs += 1;
         state.lsn = log.appended_lsn();
@@ -449,7 +449,7 @@ impl Guard<'_> {
     pub fn end_log(&mut self) -> Option<Arc<Log>> {
         self.flush_effects();
         if let Some(log) = self.state.log.take() {
-            self.state.left.end(log);
+            self.state.leftover.end(log);
         }
         self.engine.log.lock().take()
     }

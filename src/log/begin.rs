@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// What this process has left in a directory: only that is replaced by a new data set.
 #[derive(Default)]
-pub struct Left {
+pub struct LeftoverData {
     /// The log that was ended last; its files stay.
     ended: Option<Arc<Log>>,
     /// Data sets whose beginning has failed, but whose manifest may be in force all the same.
@@ -29,7 +29,7 @@ struct Doubtful {
     before: Manifest,
 }
 
-impl Left {
+impl LeftoverData {
     /// Notes that `log` was ended. It is closed before the next one begins.
     pub fn end(&mut self, log: Arc<Log>) {
         *self = Self { ended: Some(log), doubtful: Vec::new() };
@@ -48,20 +48,20 @@ impl Left {
 }
 
 /// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check`
-/// then reads as a start would. The files that are there because this process has `left` them are
+/// then reads as a start would. The files that are there because this process has `leftover` them are
 /// removed once the new data set is in force. Where files of earlier moments are kept, or are to
 /// be, the whole data set from before gets a place beside `dir` first ([`Log::kept_as`]).
 ///
 /// # Errors
 /// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
-/// is still in force, or in force again. If the disk lets neither happen, the error says so, and `left` knows it.
+/// is still in force, or in force again. If the disk lets neither happen, the error says so, and `leftover` knows it.
 pub fn begin(
     disk: Arc<dyn Disk>,
     dir: &Path,
     options: Options,
     clock: Arc<dyn Clock>,
     mut random: Random,
-    left: &mut Left,
+    leftover: &mut LeftoverData,
     dump: &mut dyn FnMut(&mut BaseWriter) -> io::Result<()>,
     check: &mut dyn Replay,
 ) -> Result<Log, OpenError> {
@@ -69,7 +69,7 @@ pub fn begin(
     let mut manifest = Manifest::empty(&mut random);
     let manifest_path = dir.join(manifest::NAME);
     let before = if holds_data(&*disk, dir).map_err(disk_error("looking at", dir))? {
-        let before = left.before(&*disk, dir);
+        let before = leftover.before(&*disk, dir);
         before.ok_or_else(|| OpenError::OtherData { dir: dir.into() })?
     } else {
         // Without one, a base that a crash leaves behind would look like data whose manifest was lost.
@@ -144,7 +144,7 @@ pub fn begin(
                 forget_kept();
                 // Nor is one of the earlier attempts in force any more.
                 let kept: Vec<String> = before.all_names().collect();
-                let attempts = left.doubtful.drain(..).map(|doubtful| doubtful.manifest);
+                let attempts = leftover.doubtful.drain(..).map(|doubtful| doubtful.manifest);
                 let names = attempts.flat_map(|manifest| manifest.all_names().collect::<Vec<_>>());
                 for name in names.filter(|name| !kept.contains(name)) {
                     let _ = disk.remove(&dir.join(name));
@@ -155,12 +155,12 @@ pub fn begin(
                     "{error}. What was there before could not be put back either: {again}. The next start \
                      may find the data as they are now; another attempt replaces them"
                 ));
-                left.doubtful.push(Doubtful { manifest, before });
+                leftover.doubtful.push(Doubtful { manifest, before });
             }
         }
         return Err(disk_error("replacing the manifest in", dir)(error));
     }
-    *left = Left::default();
+    *leftover = LeftoverData::default();
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
     // The new data set is in force. What cannot be removed now goes at the next start.
     let _ = remove_strays(&*disk, dir, &writer.manifest);
@@ -246,7 +246,7 @@ mod tests {
                 Options::default(),
                 SimClock::new(0),
                 seeded_random(1),
-                &mut Left::default(),
+                &mut LeftoverData::default(),
                 &mut |base| {
                     base.write(&[b'x'; 20_000])?;
                     base.end_preamble(0, 0);

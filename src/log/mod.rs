@@ -38,7 +38,7 @@ mod worker;
 mod writer;
 
 pub use base::BaseWriter;
-pub use begin::{Left, begin};
+pub use begin::{LeftoverData, begin};
 use compact::Keeping;
 pub use compact::{Forgotten, Retention};
 pub use frame::Lost;
@@ -641,7 +641,7 @@ impl Log {
         }
         // As long as the next segment cannot be made, writes are refused before this one is full, so
         // that none is executed that cannot be written down.
-        let left = writer.segment.size - writer.segment.offset;
+        let leftover = writer.segment.size - writer.segment.offset;
         let smallest = room::smallest_bytes(self.options.segment_bytes);
         let low = left < (writer.segment.size.max(smallest) / 4).min(4 << 20);
         let refusing = low && self.prepare_error.lock().is_some();
