@@ -20,10 +20,10 @@ pub struct LeftoverData {
     /// The log that was ended last; its files stay.
     ended: Option<Arc<Log>>,
     /// Data sets whose beginning has failed, but whose manifest may be in force all the same.
-    doubtful: Vec<Doubtful>,
+    possibly_active: Vec<PossiblyActive>,
 }
 
-struct Doubtful {
+struct PossiblyActive {
     manifest: Manifest,
     /// What it was to replace.
     before: Manifest,
@@ -32,15 +32,15 @@ struct Doubtful {
 impl LeftoverData {
     /// Notes that `log` was ended. It is closed before the next one begins.
     pub fn end(&mut self, log: Arc<Log>) {
-        *self = Self { ended: Some(log), doubtful: Vec::new() };
+        *self = Self { ended: Some(log), possibly_active: Vec::new() };
     }
 
     /// What is to be in force again in `dir` if a new data set cannot begin. `None` if the data that are there
     /// are somebody else's.
     fn before(&self, disk: &dyn Disk, dir: &Path) -> Option<Manifest> {
         let found = Manifest::load(disk, dir).ok()?;
-        if let Some(doubtful) = self.doubtful.iter().find(|doubtful| doubtful.manifest == found) {
-            return Some(doubtful.before.clone());
+        if let Some(found) = self.possibly_active.iter().find(|it| it.manifest == found) {
+            return Some(found.before.clone());
         }
         let ended = self.ended.as_ref()?.writer.lock().manifest == found;
         ended.then_some(found)
@@ -144,7 +144,7 @@ pub fn begin(
                 forget_kept();
                 // Nor is one of the earlier attempts in force any more.
                 let kept: Vec<String> = before.all_names().collect();
-                let attempts = leftover.doubtful.drain(..).map(|doubtful| doubtful.manifest);
+                let attempts = leftover.possibly_active.drain(..).map(|it| it.manifest);
                 let names = attempts.flat_map(|manifest| manifest.all_names().collect::<Vec<_>>());
                 for name in names.filter(|name| !kept.contains(name)) {
                     let _ = disk.remove(&dir.join(name));
@@ -155,7 +155,7 @@ pub fn begin(
                     "{error}. What was there before could not be put back either: {again}. The next start \
                      may find the data as they are now; another attempt replaces them"
                 ));
-                leftover.doubtful.push(Doubtful { manifest, before });
+                leftover.possibly_active.push(PossiblyActive { manifest, before });
             }
         }
         return Err(disk_error("replacing the manifest in", dir)(error));

@@ -251,11 +251,11 @@ impl Log {
             .inspect_err(|_| self.remove_unlisted(&path))
             .and_then(|()| {
                 Manifest::replace(&*self.disk, &self.dir)
-                    .inspect_err(|_| writer.doubtful.push(path.clone()))
+                    .inspect_err(|_| writer.possibly_active.push(path.clone()))
             });
         let old = match stored {
             Ok(()) => {
-                self.remove_doubtful(&mut writer);
+                self.remove_possibly_active(&mut writer);
                 *self.shape.lock() = Shape::of(&manifest);
                 Some(std::mem::replace(&mut writer.manifest, manifest))
             }
@@ -363,7 +363,7 @@ impl Log {
         *self.shape.lock() = Shape::of(&writer.manifest);
         self.note_forgotten(Forgotten::of(&gone));
         let gone = gone.iter().map(|line| self.dir.join(line.file.name()));
-        Ok(gone.chain(writer.doubtful.drain(..)).collect())
+        Ok(gone.chain(writer.possibly_active.drain(..)).collect())
     }
 
     /// How many bytes the base has, and how many the log has in all.

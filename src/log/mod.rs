@@ -43,7 +43,7 @@ use compact::Keeping;
 pub use compact::{Forgotten, Retention};
 pub use frame::Lost;
 pub use open::{LOCK_NAME, attach, check_free, holds_data, reread};
-pub use rebuilt::Told;
+pub use rebuilt::RebuildReport;
 pub use recovery::{Cut, OpenError, PreambleDamage, Recovery, Replay, Unclean, Unreplayable};
 pub use retired::{CompressError, Compressed, open_retired};
 pub use salvage::SalvageWriter;
@@ -641,9 +641,9 @@ impl Log {
         }
         // As long as the next segment cannot be made, writes are refused before this one is full, so
         // that none is executed that cannot be written down.
-        let leftover = writer.segment.size - writer.segment.offset;
+        let left_bytes = writer.segment.size - writer.segment.offset;
         let smallest = room::smallest_bytes(self.options.segment_bytes);
-        let low = left < (writer.segment.size.max(smallest) / 4).min(4 << 20);
+        let low = left_bytes < (writer.segment.size.max(smallest) / 4).min(4 << 20);
         let refusing = low && self.prepare_error.lock().is_some();
         self.refusing.store(refusing, Ordering::Release);
     }

@@ -118,7 +118,7 @@ impl Log {
         // The manifest in force may list a file that is in doubt, so it must not be written once more.
         let is_free = |segment: &SegmentLine| {
             let path = self.dir.join(segment::compressed_name(segment.sequence));
-            !uncompressible.contains(&segment.sequence) && !writer.doubtful.contains(&path)
+            !uncompressible.contains(&segment.sequence) && !writer.possibly_active.contains(&path)
         };
         writer.manifest.retired.iter().find_map(|line| match &line.file {
             RetiredFile::Segment(segment) if is_free(segment) => Some(segment.clone()),
@@ -266,10 +266,10 @@ impl Log {
         };
         let stored = stored.inspect_err(|_| self.remove_unlisted(path)).and_then(|()| {
             Manifest::replace(&*self.disk, &self.dir)
-                .inspect_err(|_| writer.doubtful.push(path.to_owned()))
+                .inspect_err(|_| writer.possibly_active.push(path.to_owned()))
         });
         if stored.is_ok() {
-            self.remove_doubtful(&mut writer);
+            self.remove_possibly_active(&mut writer);
             *self.shape.lock() = Shape::of(&manifest);
             writer.manifest = manifest;
         }

@@ -218,7 +218,7 @@ impl Log {
 
     fn roll_locked(&self, writer: &mut MutexGuard<'_, Writer>, frame_bytes: u64) -> io::Result<()> {
         self.seal(writer)?;
-        let doubtful = writer.doubtful.len();
+        let possibly_active = writer.possibly_active.len();
         // A compaction, which shortens the manifest, may have what is left of it.
         let room = if frame_bytes > COMPACTION_ROLL { manifest::ROOM_BYTES } else { 0 };
         let begin = |writer: &mut Writer| {
@@ -235,7 +235,7 @@ impl Log {
         match begin(writer) {
             // What is being prepared may have taken the room that another one would need. But once a manifest that ends
             // this segment may be in force, nothing may be written to it while this waits.
-            Err(_) if writer.is_preparing && writer.doubtful.len() == doubtful => {
+            Err(_) if writer.is_preparing && writer.possibly_active.len() == possibly_active => {
                 // Nobody waits for what was sealed.
                 MutexGuard::unlocked(writer, || self.notify());
                 let is_preparing = |writer: &mut Writer| writer.is_preparing;
@@ -295,7 +295,7 @@ impl Log {
             .inspect_err(|_| self.remove_unlisted(&path));
         if let Err(error) = ready.and_then(|()| {
             // If this fails the new file stays for now: that manifest may be in force after all.
-            Manifest::replace(disk, dir).inspect_err(|_| writer.doubtful.push(path))
+            Manifest::replace(disk, dir).inspect_err(|_| writer.possibly_active.push(path))
         }) {
             // Frames go on being counted from where the old segment's durable ones end.
             writer.segment = old;
@@ -304,7 +304,7 @@ impl Log {
         }
         *self.shape.lock() = Shape::of(&manifest);
         writer.manifest = manifest;
-        self.remove_doubtful(writer);
+        self.remove_possibly_active(writer);
         // From here on the old file is only trimmed; if that fails, the next start does it.
         if dropped {
             self.remove_unlisted(&self.dir.join(segment::segment_name(old.sequence)));
@@ -321,8 +321,8 @@ impl Log {
 
     /// Removes the files of manifests that may have been in force: now that another one has been stored, none
     /// of them is.
-    pub(super) fn remove_doubtful(&self, writer: &mut Writer) {
-        writer.doubtful.drain(..).for_each(|path| self.remove_unlisted(&path));
+    pub(super) fn remove_possibly_active(&self, writer: &mut Writer) {
+        writer.possibly_active.drain(..).for_each(|path| self.remove_unlisted(&path));
     }
 
     /// The prepared segment if it is big enough, or else a new one that leaves free what is kept.
@@ -562,7 +562,7 @@ impl Log {
         let manifest: Manifest = writer.manifest_with(None);
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
-        self.remove_doubtful(&mut writer);
+        self.remove_possibly_active(&mut writer);
         writer.segment.file.set_len(writer.durable_offset)?;
         writer.segment.file.sync()?;
         if let Some(spare) = writer.spare.take() {

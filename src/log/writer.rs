@@ -68,7 +68,7 @@ pub(super) struct Writer {
     pub(super) retained: VecDeque<Gathered>,
     /// Segments of manifests that may be in force although replacing the manifest failed. Once another
     /// one has been stored, they are not listed.
-    pub(super) doubtful: Vec<PathBuf>,
+    pub(super) possibly_active: Vec<PathBuf>,
     /// A segment that is not needed any more, whose place on the disk the next one takes.
     pub(super) spare: Option<PathBuf>,
     /// What is still to be begun, before anything can be written.
@@ -97,7 +97,7 @@ impl Writer {
             durable_lsn: lsn,
             attested_lsn: 0,
             retained: VecDeque::new(),
-            doubtful: Vec::new(),
+            possibly_active: Vec::new(),
             spare: None,
             beginning: None,
             time: FrameTime::from(last_time_ms),
