@@ -6,7 +6,7 @@ use super::snapshot::{Begun, Next, unpack};
 use super::{Engine, State};
 use crate::env::Clock;
 use crate::keyspace::Saved;
-use crate::log::room::{Room, is_short};
+use crate::log::room::{Room, is_out_of_space};
 use crate::log::{BaseWriter, Log};
 use crate::rdb::blocks::{Count, FileWriter, Sink, Tail, WriteError};
 use crate::rdb::file::{self, KeyNotHeld};
@@ -112,7 +112,7 @@ fn check_room(writer: &FileWriter, room: &Room) -> Result<(), SnapshotError> {
 /// Puts the bytes that the whole file needs in the place of those that did not fit.
 fn with_need(error: SnapshotError, writer: &FileWriter, room: &Room) -> SnapshotError {
     match error {
-        SnapshotError::Disk(error) if is_short(&error) => {
+        SnapshotError::Disk(error) if is_out_of_space(&error) => {
             let whole = room.check(writer.bytes_written(), writer.bytes_left());
             SnapshotError::Disk(whole.err().unwrap_or(error))
         }

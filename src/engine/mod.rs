@@ -423,7 +423,7 @@ impl Guard<'_> {
         let state = &mut *self.state;
         let mut leftover = std::mem::take(&mut state.leftover);
         let limits = state.settings.limits.clone();
-        let begun = log::begin(
+        let created = log::create(
             machine.disk.clone(),
             dir,
             options,
@@ -434,7 +434,7 @@ impl Guard<'_> {
             &mut ReadBack::new(limits, &mut || true),
         );
         state.leftover = leftover;
-        let log = Arc::new(begun?);
+        let log = Arc::new(created?);
         state.logs += 1;
         state.lsn = log.appended_lsn();
         state.unit.stream_db = None;

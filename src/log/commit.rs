@@ -15,28 +15,28 @@ const SPARE_BYTES_MAX: usize = 4 << 20;
 
 /// A place where commands may be divided into frames.
 #[derive(Clone, Copy, Debug)]
-struct Cut {
+struct FrameEnd {
     /// Offset in the bytes.
-    end: usize,
+    offset: usize,
     /// The database selected behind it.
     db: u32,
 }
 
 /// Commands that belong together, from one swap of the buffer to the next.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct CommitBatch {
     bytes: Vec<u8>,
     start_lsn: Lsn,
     start_db: u32,
-    cuts: Vec<Cut>,
+    frame_ends: Vec<FrameEnd>,
     /// Monotonic time at which the first of them was executed.
     pub(super) first_us: u64,
 }
 
-impl Gathered {
+impl CommitBatch {
     fn new(start_lsn: Lsn, start_db: u32, bytes: Vec<u8>) -> Self {
         debug_assert!(bytes.is_empty());
-        Self { bytes, start_lsn, start_db, cuts: Vec::new(), first_us: 0 }
+        Self { bytes, start_lsn, start_db, frame_ends: Vec::new(), first_us: 0 }
     }
 
     pub(super) fn end_lsn(&self) -> Lsn {
@@ -46,11 +46,11 @@ impl Gathered {
     /// What its frames take in a segment, if nothing can be compressed.
     pub(super) fn frames_bytes_max(&self) -> u64 {
         let frame_overhead = frame::HEADER_BYTES as u64 + frame::ALIGN;
-        self.bytes.len() as u64 + self.cuts.len() as u64 * frame_overhead
+        self.bytes.len() as u64 + self.frame_ends.len() as u64 * frame_overhead
     }
 
     fn end_db(&self) -> u32 {
-        self.cuts.last().map_or(self.start_db, |cut| cut.db)
+        self.frame_ends.last().map_or(self.start_db, |frame_end| frame_end.db)
     }
 
     /// The next frame's worth of commands from `lsn` on: the database selected there, and the bytes.
@@ -61,28 +61,28 @@ impl Gathered {
             return None;
         }
         let mut db = self.start_db;
-        for cut in &self.cuts {
-            if cut.end <= start {
-                db = cut.db;
+        for frame_end in &self.frame_ends {
+            if frame_end.offset <= start {
+                db = frame_end.db;
                 continue;
             }
-            let range: Range<usize> = start..cut.end;
+            let range: Range<usize> = start..frame_end.offset;
             return Some((db, &self.bytes[range]));
         }
-        unreachable!("the last cut is the end of the bytes")
+        unreachable!("the last frame ends at the end of the bytes")
     }
 }
 
 /// The commit buffer. Its lock is held for a copy or a swap, never for I/O.
 #[derive(Debug)]
-pub(super) struct Commit {
-    current: Gathered,
+pub(super) struct CommitBuffer {
+    current: CommitBatch,
     spare: Vec<Vec<u8>>,
 }
 
-impl Commit {
+impl CommitBuffer {
     pub(super) fn new(lsn: Lsn, db: u32) -> Self {
-        Self { current: Gathered::new(lsn, db, Vec::new()), spare: Vec::new() }
+        Self { current: CommitBatch::new(lsn, db, Vec::new()), spare: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,28 +109,31 @@ impl Commit {
         }
         effects.clear();
         let end = current.bytes.len();
-        let frame_start = current.cuts.iter().rev().nth(1).map_or(0, |cut| cut.end);
-        match current.cuts.last_mut() {
+        let frame_start =
+            current.frame_ends.iter().rev().nth(1).map_or(0, |frame_end| frame_end.offset);
+        match current.frame_ends.last_mut() {
             // The last frame is still small: it takes these commands too.
-            Some(last) if last.end - frame_start < FRAME_BYTES_TARGET => *last = Cut { end, db },
-            _ => current.cuts.push(Cut { end, db }),
+            Some(last) if last.offset - frame_start < FRAME_BYTES_TARGET => {
+                *last = FrameEnd { offset: end, db }
+            }
+            _ => current.frame_ends.push(FrameEnd { offset: end, db }),
         }
         current.end_lsn()
     }
 
     /// Takes out what has gathered.
-    pub(super) fn take(&mut self) -> Option<Gathered> {
+    pub(super) fn take(&mut self) -> Option<CommitBatch> {
         if self.is_empty() {
             return None;
         }
         let buffer = self.spare.pop().unwrap_or_default();
-        let next = Gathered::new(self.current.end_lsn(), self.current.end_db(), buffer);
+        let next = CommitBatch::new(self.current.end_lsn(), self.current.end_db(), buffer);
         Some(std::mem::replace(&mut self.current, next))
     }
 
     /// Gives back the buffer of commands that are durable.
-    pub(super) fn recycle(&mut self, gathered: Gathered) {
-        let mut bytes = gathered.bytes;
+    pub(super) fn recycle(&mut self, batch: CommitBatch) {
+        let mut bytes = batch.bytes;
         if self.spare.len() < SPARE_MAX && bytes.capacity() <= SPARE_BYTES_MAX {
             bytes.clear();
             self.spare.push(bytes);
@@ -161,25 +164,25 @@ mod tests {
 
     #[test]
     fn frames_divide_at_units_and_know_their_database() {
-        let mut commit = Commit::new(100, 0);
+        let mut commit = CommitBuffer::new(100, 0);
         let unit = FRAME_BYTES_TARGET / 2;
         for db in 1..=5 {
             commit.append(&mut vec![db as u8; unit], db, 7);
         }
-        let gathered = commit.take().unwrap();
+        let batch = commit.take().unwrap();
         assert!(commit.take().is_none());
         let mut lsn = 100;
         let mut frames = Vec::new();
-        while let Some((db, bytes)) = gathered.next_frame(lsn) {
+        while let Some((db, bytes)) = batch.next_frame(lsn) {
             frames.push((db, bytes.len() / unit));
             lsn += bytes.len() as u64;
         }
         assert_eq!(frames, [(0, 2), (2, 2), (4, 1)]);
-        assert_eq!(lsn, gathered.end_lsn());
-        assert_eq!(gathered.first_us, 7);
+        assert_eq!(lsn, batch.end_lsn());
+        assert_eq!(batch.first_us, 7);
         let lsn = commit.append(&mut b"x".to_vec(), 5, 8);
-        assert_eq!(lsn, gathered.end_lsn() + 1);
-        assert_eq!(commit.take().unwrap().next_frame(gathered.end_lsn()), Some((5, &b"x"[..])));
+        assert_eq!(lsn, batch.end_lsn() + 1);
+        assert_eq!(commit.take().unwrap().next_frame(batch.end_lsn()), Some((5, &b"x"[..])));
     }
 
     #[test]

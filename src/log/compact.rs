@@ -14,7 +14,7 @@ use super::room;
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::worker::COMPACTION_ROLL;
 use super::writer::Writer;
-use super::{Log, Lsn, Replay, Shape};
+use super::{Log, Lsn, ManifestSummary, Replay};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
@@ -70,18 +70,18 @@ impl Retention {
 
 /// How long retired files are kept, and who says so.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keeping {
+pub(super) struct RetentionSetting {
     pub(super) retention: Retention,
     /// Nobody has said how long: what is kept stays, and as long as there is something what is
     /// replaced comes to it, for a gap would make it useless. Otherwise nothing is kept.
-    pub(super) is_open: bool,
+    pub(super) is_unset: bool,
 }
 
-impl Keeping {
+impl RetentionSetting {
     /// What was retired before this time goes, and what has more than so many bytes together, if
     /// there is any.
     fn limits(self, now_ms: u64, any: bool) -> (u64, u64) {
-        match self.is_open && any {
+        match self.is_unset && any {
             true => (0, u64::MAX),
             false => (self.retention.since_ms(now_ms), self.retention.bytes_max()),
         }
@@ -90,7 +90,7 @@ impl Keeping {
 
 /// Retired files that were removed because they were not to be kept any longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forgotten {
+pub struct PrunedFiles {
     /// How many.
     pub files: usize,
     /// Their length together.
@@ -103,7 +103,7 @@ pub struct Forgotten {
     pub until_ms: u64,
 }
 
-impl Forgotten {
+impl PrunedFiles {
     fn of(gone: &[RetiredLine]) -> Option<Self> {
         let until_ms = gone.last()?.time_ms;
         let lsns = |line: &RetiredLine| match &line.file {
@@ -146,7 +146,7 @@ impl Log {
         if self.closing.load(Ordering::Acquire) {
             return Err(closing());
         }
-        if writer.beginning.is_some() {
+        if writer.pending_start.is_some() {
             return Err(io::Error::other("the log has not begun to write"));
         }
         let sequence = writer.next_sequence;
@@ -161,7 +161,7 @@ impl Log {
             created_ms: self.clock.unix_ms().max(0) as u64,
             preamble: None,
         };
-        let (segment_bytes, files) = (self.options.segment_bytes, self.shape.lock().files);
+        let (segment_bytes, files) = (self.options.segment_bytes, self.summary.lock().files);
         let kept = match self.is_refusing() {
             true => room::kept_by_last_base_bytes(segment_bytes, files),
             false => room::kept_by_copies_bytes(segment_bytes, files),
@@ -188,7 +188,7 @@ impl Log {
         if self.closing.load(Ordering::Acquire) {
             return Err(closing());
         }
-        if self.shape.lock().first_lsn >= lsn {
+        if self.summary.lock().first_lsn >= lsn {
             return Ok(true);
         }
         if self.drained_lsn() >= lsn {
@@ -243,8 +243,8 @@ impl Log {
         manifest.retire_below(end_lsn, now_ms);
         manifest.base = Some(line);
         let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, kept_before > 0);
-        let forgotten = manifest.forget_retired(since_ms, bytes_max);
-        let forgotten = Forgotten::of(&forgotten[..forgotten.len().min(kept_before)]);
+        let pruned = manifest.prune_retired(since_ms, bytes_max);
+        let pruned = PrunedFiles::of(&pruned[..pruned.len().min(kept_before)]);
         let path = base.path().to_owned();
         let stored = manifest
             .write_temporary(&*self.disk, &self.dir, 0)
@@ -256,7 +256,7 @@ impl Log {
         let old = match stored {
             Ok(()) => {
                 self.remove_possibly_active(&mut writer);
-                *self.shape.lock() = Shape::of(&manifest);
+                *self.summary.lock() = ManifestSummary::of(&manifest);
                 Some(std::mem::replace(&mut writer.manifest, manifest))
             }
             Err(_) => None,
@@ -277,7 +277,7 @@ impl Log {
         drop(writer);
         drop(busy);
         stored?;
-        self.note_forgotten(forgotten);
+        self.note_pruned(pruned);
         self.kick_compression();
         gone.iter().for_each(|name| self.remove_unlisted(&self.dir.join(name)));
         Ok(())
@@ -285,61 +285,62 @@ impl Log {
 
     /// Changes how long retired files are kept.
     pub fn set_retention(&self, retention: Retention) {
-        *self.retention.lock() = Keeping { retention, is_open: false };
+        *self.retention.lock() = RetentionSetting { retention, is_unset: false };
     }
 
     /// Nobody says how long retired files are kept: those that are there stay, and what a
     /// compaction replaces comes to them; where there are none, none are kept.
-    pub fn leave_retention_open(&self) {
-        *self.retention.lock() = Keeping { retention: Retention::default(), is_open: true };
+    pub fn leave_retention_unset(&self) {
+        *self.retention.lock() =
+            RetentionSetting { retention: Retention::default(), is_unset: true };
     }
 
     /// Whether a file that is kept would go, now or earlier than before, under this retention; or
     /// nothing would be kept any more.
     pub fn would_shorten(&self, new: Retention) -> bool {
         let now_ms = self.clock.unix_ms().max(0) as u64;
-        let Keeping { retention: old, is_open } = *self.retention.lock();
-        let shape = self.shape.lock();
+        let RetentionSetting { retention: old, is_unset } = *self.retention.lock();
+        let summary = self.summary.lock();
         if new.keeps_nothing() {
-            return !old.keeps_nothing() || shape.retired_ms.is_some();
+            return !old.keeps_nothing() || summary.retired_ms.is_some();
         }
-        let Some(oldest_ms) = shape.retired_ms else { return false };
+        let Some(oldest_ms) = summary.retired_ms else { return false };
         oldest_ms < new.since_ms(now_ms)
-            || shape.retired_bytes > new.bytes_max()
-            || !is_open && new.time_limit_s() < old.time_limit_s()
+            || summary.retired_bytes > new.bytes_max()
+            || !is_unset && new.time_limit_s() < old.time_limit_s()
     }
 
     /// Whether there are retired files that are not to be kept any longer. Waits for nobody.
-    pub fn has_due_retired(&self) -> bool {
+    pub fn has_prunable_retired(&self) -> bool {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, true);
-        let shape = self.shape.lock();
-        let oldest_ms = shape.retired_ms.unwrap_or(u64::MAX);
-        let too_many = shape.retired_ms.is_some() && shape.files > manifest::FILES_MAX;
-        oldest_ms < since_ms || too_many || shape.retired_bytes > bytes_max
+        let summary = self.summary.lock();
+        let oldest_ms = summary.retired_ms.unwrap_or(u64::MAX);
+        let too_many = summary.retired_ms.is_some() && summary.files > manifest::FILES_MAX;
+        oldest_ms < since_ms || too_many || summary.retired_bytes > bytes_max
     }
 
     /// Whether retired files are kept only because nobody says how long.
     pub fn keeps_without_limit(&self) -> bool {
-        self.retention.lock().is_open && self.shape.lock().retired_ms.is_some()
+        self.retention.lock().is_unset && self.summary.lock().retired_ms.is_some()
     }
 
-    fn note_forgotten(&self, more: Option<Forgotten>) {
+    fn note_pruned(&self, more: Option<PrunedFiles>) {
         let Some(more) = more else { return };
-        let mut forgotten = self.forgotten.lock();
-        *forgotten = Some(forgotten.map_or(more, |before| before.and(more)));
+        let mut pruned = self.pruned.lock();
+        *pruned = Some(pruned.map_or(more, |before| before.and(more)));
     }
 
     /// Retired files that were removed since this was last asked.
-    pub fn take_forgotten(&self) -> Option<Forgotten> {
-        self.forgotten.lock().take()
+    pub fn take_pruned(&self) -> Option<PrunedFiles> {
+        self.pruned.lock().take()
     }
 
     /// Removes retired files that are not to be kept any longer. To be called now and then.
     ///
     /// # Errors
     /// Those of the disk; the files are removed another time then.
-    pub fn forget_retired(&self) -> io::Result<()> {
+    pub fn prune_retired(&self) -> io::Result<()> {
         // Nobody waits for the disk behind the writer meanwhile: a drain is left to the log thread.
         let busy = self.busy();
         let gone = self.unlist_retired(&mut self.writer.lock());
@@ -353,22 +354,22 @@ impl Log {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, true);
         let mut manifest = writer.manifest.clone();
-        let gone = manifest.forget_retired(since_ms, bytes_max);
+        let gone = manifest.prune_retired(since_ms, bytes_max);
         if gone.is_empty() || self.has_failed() || self.closing.load(Ordering::Acquire) {
             return Ok(Vec::new());
         }
         // Whichever manifest is in force afterwards, it lists every file that a start needs.
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
-        *self.shape.lock() = Shape::of(&writer.manifest);
-        self.note_forgotten(Forgotten::of(&gone));
+        *self.summary.lock() = ManifestSummary::of(&writer.manifest);
+        self.note_pruned(PrunedFiles::of(&gone));
         let gone = gone.iter().map(|line| self.dir.join(line.file.name()));
         Ok(gone.chain(writer.possibly_active.drain(..)).collect())
     }
 
     /// How many bytes the base has, and how many the log has in all.
     pub fn base_bytes(&self) -> (u64, u64) {
-        let base = self.shape.lock().base_bytes;
+        let base = self.summary.lock().base_bytes;
         (base, self.sizes().1)
     }
 }

@@ -366,8 +366,8 @@ impl Manifest {
     /// Makes `timeline` the current one. Only so many earlier ones are remembered.
     pub(super) fn begin_timeline(&mut self, timeline: Timeline) {
         self.timelines.push(timeline);
-        let forgotten = self.timelines.len().saturating_sub(TIMELINES_MAX);
-        self.timelines.drain(..forgotten);
+        let dropped = self.timelines.len().saturating_sub(TIMELINES_MAX);
+        self.timelines.drain(..dropped);
     }
 
     /// The current timeline.
@@ -428,7 +428,7 @@ impl Manifest {
     /// Takes out the retired files that are not to be kept any longer: those that were retired before `since_ms`, and
     /// the oldest of those that together have more than `bytes_max` bytes or are too many to be listed. What was retired
     /// together goes together.
-    pub(super) fn forget_retired(&mut self, since_ms: u64, bytes_max: u64) -> Vec<RetiredLine> {
+    pub(super) fn prune_retired(&mut self, since_ms: u64, bytes_max: u64) -> Vec<RetiredLine> {
         let mut bytes = 0;
         let mut files = self.segments.len();
         let mut first_kept = self.retired.len();
@@ -589,11 +589,11 @@ mod tests {
     fn retired_files_are_forgotten_before_they_are_too_many_to_be_listed() {
         let mut manifest = manifest();
         manifest.retired = (0..70_000).map(retired).collect();
-        let forgotten = manifest.forget_retired(0, u64::MAX);
-        assert_eq!(forgotten.len() % 1000, 0, "what was retired together goes together");
+        let pruned = manifest.prune_retired(0, u64::MAX);
+        assert_eq!(pruned.len() % 1000, 0, "what was retired together goes together");
         let files = manifest.retired.len() + manifest.segments.len();
         assert!((FILES_MAX - 1000..=FILES_MAX).contains(&files), "{files}");
-        assert!(manifest.forget_retired(0, u64::MAX).is_empty());
+        assert!(manifest.prune_retired(0, u64::MAX).is_empty());
         // The longest lines that there can be.
         let end = Some(SegmentEnd { lsn: u64::MAX, bytes: u64::MAX });
         let segment = SegmentLine {

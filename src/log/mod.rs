@@ -15,10 +15,9 @@
 //! Nothing here starts a thread or looks at a clock of its own: a simulation drives the same steps.
 
 pub mod base;
-mod begin;
-mod beginning;
 mod commit;
 mod compact;
+mod create;
 pub mod frame;
 pub mod manifest;
 mod open;
@@ -31,6 +30,7 @@ pub mod room;
 mod salvage;
 pub mod scan;
 pub mod segment;
+mod start;
 mod stats;
 mod time;
 mod view;
@@ -38,9 +38,9 @@ mod worker;
 mod writer;
 
 pub use base::BaseWriter;
-pub use begin::{LeftoverData, begin};
-use compact::Keeping;
-pub use compact::{Forgotten, Retention};
+use compact::RetentionSetting;
+pub use compact::{PrunedFiles, Retention};
+pub use create::{LeftoverData, create};
 pub use frame::Lost;
 pub use open::{LOCK_NAME, attach, check_free, holds_data, reread};
 pub use rebuilt::RebuildReport;
@@ -53,7 +53,7 @@ pub use worker::{Action, SyncTicket};
 
 use crate::disk::{Disk, Lock};
 use crate::env::{Clock, Random};
-use commit::Commit;
+use commit::CommitBuffer;
 use manifest::Manifest;
 use parking_lot::{Condvar, Mutex};
 use std::collections::BTreeSet;
@@ -210,7 +210,7 @@ pub enum Passage {
 }
 
 /// What others want to know of the manifest, kept apart so that nobody waits for the writer.
-struct Shape {
+struct ManifestSummary {
     timeline: Timeline,
     /// Where the current segment begins.
     first_lsn: Lsn,
@@ -225,7 +225,7 @@ struct Shape {
     sealed_bytes: u64,
 }
 
-impl Shape {
+impl ManifestSummary {
     fn of(manifest: &Manifest) -> Self {
         let sealed = manifest.segments.iter().filter_map(|segment| segment.end);
         let base = manifest.base.as_ref().map_or(0, |base| base.bytes);
@@ -268,9 +268,9 @@ pub struct Log {
     random: Mutex<Random>,
     options: Options,
     durability: AtomicU8,
-    commit: Mutex<Commit>,
+    commit: Mutex<CommitBuffer>,
     writer: Mutex<Writer>,
-    shape: Mutex<Shape>,
+    summary: Mutex<ManifestSummary>,
     /// Bytes of the current segment that are written.
     segment_bytes: AtomicU64,
     /// How many hold the writer for long, or are about to; others then leave their drain to the log thread.
@@ -289,9 +289,9 @@ pub struct Log {
     prepare_wanted: AtomicBool,
     /// A preparation has ended; goes with the writer's lock.
     prepared: Condvar,
-    retention: Mutex<Keeping>,
+    retention: Mutex<RetentionSetting>,
     /// Retired files that were removed, until somebody reports it.
-    forgotten: Mutex<Option<Forgotten>>,
+    pruned: Mutex<Option<PrunedFiles>>,
     /// Why the next segment cannot be prepared; only once it is needed is that a failure.
     prepare_error: Mutex<Option<String>>,
     failure: Mutex<Option<Failure>>,
@@ -321,7 +321,7 @@ pub struct Log {
     lost: Vec<Lost>,
     passed_over: u64,
     /// Where the data set is that this one took the place of, if it is kept.
-    kept_as: Option<PathBuf>,
+    previous_dir: Option<PathBuf>,
 }
 
 impl Log {
@@ -364,8 +364,8 @@ impl Log {
 
     /// The directory of the data set that this one took the place of, if that is kept: whole, with
     /// its own manifest. Nothing is removed from it.
-    pub fn kept_as(&self) -> Option<&std::path::Path> {
-        self.kept_as.as_deref()
+    pub fn previous_dir(&self) -> Option<&std::path::Path> {
+        self.previous_dir.as_deref()
     }
 
     /// How many commands were passed over when it was opened because they need what is lost.
@@ -375,13 +375,13 @@ impl Log {
 
     /// The timeline in which LSNs count now.
     pub fn timeline(&self) -> Timeline {
-        self.shape.lock().timeline
+        self.summary.lock().timeline
     }
 
     /// How many segments there are, and how many bytes they and the base take on disk.
     pub fn sizes(&self) -> (usize, u64) {
-        let shape = self.shape.lock();
-        (shape.segments, shape.sealed_bytes + self.segment_bytes.load(Ordering::Relaxed))
+        let summary = self.summary.lock();
+        (summary.segments, summary.sealed_bytes + self.segment_bytes.load(Ordering::Relaxed))
     }
 
     /// Sync counts and latencies.
@@ -456,7 +456,7 @@ impl Log {
     /// The LSN that must be durable before a writer takes the engine, if it has to wait: what is not
     /// durable is kept in memory, and that is bounded. Not while the log has failed: then writes are
     /// refused, not delayed.
-    pub fn room_missing(&self) -> Option<Lsn> {
+    pub fn backpressure_lsn(&self) -> Option<Lsn> {
         // What is durable may move beyond what was appended a moment ago.
         let undurable = self.appended_lsn().saturating_sub(self.durable_lsn());
         if undurable <= self.options.undurable_bytes_max || self.has_failed() {
@@ -479,11 +479,11 @@ impl Log {
         if let Some(failure) = &*self.failure.lock() {
             return Some(failure.cause.clone());
         }
-        self.unprepared()
+        self.prepare_failure()
     }
 
     /// Why the next segment cannot be made, if it cannot: writes are refused once it is needed.
-    pub fn unprepared(&self) -> Option<String> {
+    pub fn prepare_failure(&self) -> Option<String> {
         self.prepare_error.lock().clone()
     }
 
@@ -576,15 +576,15 @@ impl Log {
     fn drain_locked(&self, writer: &mut Writer) -> Result<(), WriteError> {
         // Whoever leaves a drain from here on has appended before, or has it done again.
         self.drain_left.store(false, Ordering::Release);
-        if let Some(gathered) = self.commit.lock().take() {
-            writer.retained.push_back(gathered);
+        if let Some(batch) = self.commit.lock().take() {
+            writer.retained.push_back(batch);
         }
         let result = writer.write_retained(&self.options, &*self.clock);
         self.drained.store(writer.written_lsn, Ordering::Release);
         let used = writer.segment.offset;
         self.segment_bytes.store(used, Ordering::Relaxed);
         if writer.prepared.is_none() && used > writer.segment.size / 4 {
-            self.want_prepared(writer);
+            self.request_prepare(writer);
         }
         result
     }
@@ -624,17 +624,17 @@ impl Log {
 
     /// What segments for commands leave free on the disk.
     fn kept_bytes(&self) -> u64 {
-        room::kept_bytes(self.options.segment_bytes, self.shape.lock().files)
+        room::kept_bytes(self.options.segment_bytes, self.summary.lock().files)
     }
 
     /// What a copy of the data, a dump for example, leaves free on the disk so that the log can go
     /// on meanwhile.
     pub fn kept_by_copies_bytes(&self) -> u64 {
-        room::kept_by_copies_bytes(self.options.segment_bytes, self.shape.lock().files)
+        room::kept_by_copies_bytes(self.options.segment_bytes, self.summary.lock().files)
     }
 
     /// Asks the background thread for the next segment.
-    fn want_prepared(&self, writer: &Writer) {
+    fn request_prepare(&self, writer: &Writer) {
         if !self.prepare_wanted.swap(true, Ordering::AcqRel) {
             let _held = self.prepare_lock.lock();
             self.prepare_added.notify_one();

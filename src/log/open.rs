@@ -1,15 +1,15 @@
 //! Recovery: from the files of a data set to its commands and a log that can be appended to.
 
-use super::beginning::{Beginning, Begun, Place, put_in_force};
-use super::commit::Commit;
-use super::compact::Keeping;
+use super::commit::CommitBuffer;
+use super::compact::RetentionSetting;
 use super::manifest::{self, Manifest, ManifestError, RetiredFile, SegmentLine};
 use super::read::Reading;
 use super::reader::FrameReader;
 use super::recovery::{OpenError, Recovery, Replay, Unclean, disk_error};
 use super::segment::{self, NameKind};
+use super::start::{Place, StartedWriter, WriterStart, activate};
 use super::writer::Writer;
-use super::{Log, NOTHING, Options, Shape, SyncStats, Timeline, TimelineId, Until};
+use super::{Log, ManifestSummary, NOTHING, Options, SyncStats, Timeline, TimelineId, Until};
 use crate::disk::{self, Disk, Lock};
 use crate::env::{Clock, Random};
 use parking_lot::{Condvar, Mutex};
@@ -81,11 +81,11 @@ pub fn attach(
     let Opening { reading, .. } = opening;
     let (holds_frames, last_time_ms) = (reading.holds_frames, reading.last_time_ms);
     let (db, mut recovery) = (reading.replay.selected_db(), reading.recovery);
-    let mut beginning = Beginning { manifest, tail, lsn, sequence, holds_frames, last_time_ms };
+    let mut start = WriterStart { manifest, tail, lsn, sequence, holds_frames, last_time_ms };
     let place = Place { disk: &*disk, dir, options: &options, clock: &*clock };
-    let (writer, failure) = match beginning.begin(&place, &mut random) {
-        Ok(Begun { mut writer, set_aside }) => {
-            put_in_force(&place, &mut writer)?;
+    let (writer, failure) = match start.start(&place, &mut random) {
+        Ok(StartedWriter { mut writer, set_aside }) => {
+            activate(&place, &mut writer)?;
             remove_strays(&*disk, dir, &writer.manifest)?;
             if let Some(cut) = &mut recovery.cut {
                 cut.set_aside = set_aside;
@@ -93,12 +93,12 @@ pub fn attach(
             (writer, None)
         }
         // An empty data set that cannot be made is none.
-        Err(error) if error.is_short_of_room() && !recovery.created => {
-            (beginning.writer_until_begun(stored), Some(error))
+        Err(error) if error.is_out_of_space() && !recovery.created => {
+            (start.placeholder_writer(stored), Some(error))
         }
         Err(error) => return Err(error),
     };
-    recovery.not_begun = failure.as_ref().map(ToString::to_string);
+    recovery.start_failure = failure.as_ref().map(ToString::to_string);
     let mut log = new_log(dir, disk, clock, random, options, writer, db, lock);
     log.lost = recovery.lost.clone();
     log.passed_over = recovery.passed_over;
@@ -275,11 +275,11 @@ pub(super) fn new_log(
         clock,
         random: Mutex::new(random),
         durability: (options.durability as u8).into(),
-        retention: Mutex::new(Keeping { retention: options.retention, is_open: false }),
-        forgotten: Mutex::new(None),
+        retention: Mutex::new(RetentionSetting { retention: options.retention, is_unset: false }),
+        pruned: Mutex::new(None),
         options,
-        commit: Mutex::new(Commit::new(lsn, db)),
-        shape: Mutex::new(Shape::of(&writer.manifest)),
+        commit: Mutex::new(CommitBuffer::new(lsn, db)),
+        summary: Mutex::new(ManifestSummary::of(&writer.manifest)),
         segment_bytes: writer.segment.offset.into(),
         writer: Mutex::new(writer),
         writer_busy: 0.into(),
@@ -312,6 +312,6 @@ pub(super) fn new_log(
         lock: Mutex::new(Some(lock)),
         lost: Vec::new(),
         passed_over: 0,
-        kept_as: None,
+        previous_dir: None,
     }
 }

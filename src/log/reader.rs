@@ -115,7 +115,7 @@ impl FrameReader {
     ///
     /// # Errors
     /// What is there instead.
-    pub fn frame_but_padding(
+    pub fn frame_ignoring_padding(
         &mut self,
         offset: u64,
         raw: &mut Vec<u8>,

@@ -126,7 +126,7 @@ pub struct Recovery {
     /// Commands that were passed over because they need what is lost.
     pub passed_over: u64,
     /// Why the log could not begin to write, for lack of room; it goes on trying.
-    pub not_begun: Option<String>,
+    pub start_failure: Option<String>,
 }
 
 /// Why a data set cannot be opened. What makes it up was not changed.
@@ -258,8 +258,8 @@ pub enum OpenError {
 
 impl OpenError {
     /// Whether it is only room that is missing.
-    pub fn is_short_of_room(&self) -> bool {
-        matches!(self, Self::Disk { source, .. } if room::is_short(source))
+    pub fn is_out_of_space(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if room::is_out_of_space(source))
     }
 }
 

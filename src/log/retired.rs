@@ -9,7 +9,7 @@ use super::manifest::{Manifest, RetiredFile, SegmentLine};
 use super::reader::FrameReader;
 use super::room::Room;
 use super::segment::{self, SegmentHeader};
-use super::{Log, Shape};
+use super::{Log, ManifestSummary};
 use crate::disk::{Disk, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ impl Log {
             return None;
         }
         let writer = self.writer.lock();
-        if writer.beginning.is_some() {
+        if writer.pending_start.is_some() {
             return None;
         }
         let uncompressible = self.uncompressible.lock();
@@ -270,7 +270,7 @@ impl Log {
         });
         if stored.is_ok() {
             self.remove_possibly_active(&mut writer);
-            *self.shape.lock() = Shape::of(&manifest);
+            *self.summary.lock() = ManifestSummary::of(&manifest);
             writer.manifest = manifest;
         }
         drop(writer);

@@ -99,7 +99,7 @@ impl Room {
 }
 
 /// Whether something smaller may fit where this has failed.
-pub fn is_short(error: &io::Error) -> bool {
+pub fn is_out_of_space(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

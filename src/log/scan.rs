@@ -151,7 +151,7 @@ impl Scan {
     pub fn displaced(&mut self, lsns: Range<Lsn>) -> Vec<(u64, FrameHeader)> {
         let (mut found, mut at, mut raw) = (Vec::new(), 0, Vec::new());
         while let Some((offset, header)) = self.reader.find_header(at) {
-            let is_sound = self.reader.frame_but_padding(offset, &mut raw).is_ok();
+            let is_sound = self.reader.frame_ignoring_padding(offset, &mut raw).is_ok();
             let fits = lsns.contains(&header.lsn) && header.end_lsn() <= lsns.end;
             if is_sound && fits && header.kind == FrameKind::Commands {
                 found.push((offset, header));
@@ -166,7 +166,7 @@ impl Scan {
     /// The payload of the frame at `offset`, as it is stored and if it is sound.
     pub fn stored_at(&mut self, offset: u64) -> Option<&[u8]> {
         let mut raw = Vec::new();
-        self.reader.frame_but_padding(offset, &mut raw).ok()?;
+        self.reader.frame_ignoring_padding(offset, &mut raw).ok()?;
         Some(self.reader.stored())
     }
 
@@ -267,11 +267,12 @@ impl Iterator for Scan {
         let damage = match self.reader.frame(offset, &mut self.raw) {
             Ok(header) if header.lsn == self.lsn => return Some(self.take(header, false)),
             Ok(_) => FrameDamage::OutOfOrder,
-            Err(FrameDamage::Padding) => match self.reader.frame_but_padding(offset, &mut self.raw)
-            {
-                Ok(header) if header.lsn == self.lsn => return Some(self.take(header, true)),
-                _ => FrameDamage::Padding,
-            },
+            Err(FrameDamage::Padding) => {
+                match self.reader.frame_ignoring_padding(offset, &mut self.raw) {
+                    Ok(header) if header.lsn == self.lsn => return Some(self.take(header, true)),
+                    _ => FrameDamage::Padding,
+                }
+            }
             Err(damage) => damage,
         };
         self.gap(damage)

@@ -1,11 +1,12 @@
 //! What the log thread and the background thread do, one step at a time.
 
-use super::commit::Gathered;
+use super::commit::CommitBatch;
 use super::manifest::{self, Manifest};
 use super::room::{self, Size};
 use super::writer::{self, Prepared, WriteError, Writer};
 use super::{
-    Durability, Log, Lsn, NOTHING, SYNC_AGE_US, Shape, UNDURABLE_BYTES_TARGET, pause_us, segment,
+    Durability, Log, Lsn, ManifestSummary, NOTHING, SYNC_AGE_US, UNDURABLE_BYTES_TARGET, pause_us,
+    segment,
 };
 use crate::disk::File;
 use parking_lot::MutexGuard;
@@ -189,7 +190,7 @@ impl Log {
     fn publish_durable(&self, writer: &mut Writer, lsn: Lsn, offset: u64) {
         let mut commit = self.commit.lock();
         writer.advance_durable(lsn, offset, &mut commit);
-        let oldest = writer.retained.front().map(|gathered| gathered.first_us);
+        let oldest = writer.retained.front().map(|batch| batch.first_us);
         let oldest = oldest.or(commit.first_us()).unwrap_or(NOTHING);
         self.oldest_us.store(oldest, Ordering::Release);
         self.durable.store(lsn, Ordering::Release);
@@ -224,7 +225,7 @@ impl Log {
         let begin = |writer: &mut Writer| {
             let prepared = match self.take_prepared(writer, frame_bytes) {
                 // The compaction that this is for gives room.
-                Err(error) if frame_bytes == COMPACTION_ROLL && room::is_short(&error) => {
+                Err(error) if frame_bytes == COMPACTION_ROLL && room::is_out_of_space(&error) => {
                     let least = writer::needed_bytes(0);
                     self.make_segment(writer, Size { usual: least, least, kept: 0 })?
                 }
@@ -302,7 +303,7 @@ impl Log {
             writer.durable_offset = durable_offset;
             return Err(error);
         }
-        *self.shape.lock() = Shape::of(&manifest);
+        *self.summary.lock() = ManifestSummary::of(&manifest);
         writer.manifest = manifest;
         self.remove_possibly_active(writer);
         // From here on the old file is only trimmed; if that fails, the next start does it.
@@ -407,9 +408,9 @@ impl Log {
     /// exactly the length that the frames take, and what is kept free is there for it.
     fn take_healing(&self, writer: &mut Writer) -> io::Result<Prepared> {
         // Compression may shrink this.
-        let frames_bytes = writer.retained.iter().map(Gathered::frames_bytes_max).sum();
+        let frames_bytes = writer.retained.iter().map(CommitBatch::frames_bytes_max).sum();
         match self.take_prepared(writer, frames_bytes) {
-            Err(error) if room::is_short(&error) => {
+            Err(error) if room::is_out_of_space(&error) => {
                 let exact = writer::needed_bytes(writer.undurable_frames_bytes(&self.options));
                 self.make_segment(writer, Size { usual: exact, least: exact, kept: 0 })
             }
@@ -418,12 +419,12 @@ impl Log {
     }
 
     fn heal_locked(&self, writer: &mut Writer) -> io::Result<()> {
-        if let Some(beginning) = writer.beginning.take() {
-            return self.begin_late(writer, beginning);
+        if let Some(start) = writer.pending_start.take() {
+            return self.retry_start(writer, start);
         }
         self.roll_wanted.store(0, Ordering::Release);
-        if let Some(gathered) = self.commit.lock().take() {
-            writer.retained.push_back(gathered);
+        if let Some(batch) = self.commit.lock().take() {
+            writer.retained.push_back(batch);
         }
         let (written, attested) = (writer.written_lsn, writer.attested_lsn);
         writer.written_lsn = writer.durable_lsn;
@@ -490,7 +491,7 @@ impl Log {
             }
             Ok(prepared) => writer.prepared = Some(prepared),
             Err(_) => {
-                self.want_prepared(&writer);
+                self.request_prepare(&writer);
                 return;
             }
         }

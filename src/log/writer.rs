@@ -1,11 +1,11 @@
 //! The segment that is being written, and what must be kept until it is durable.
 
-use super::beginning::Beginning;
-use super::commit::{self, Commit, Gathered};
+use super::commit::{self, CommitBatch, CommitBuffer};
 use super::frame::{self, ALIGN, Codec, FrameHeader, FrameKind};
 use super::manifest::{Manifest, SegmentEnd, SegmentLine};
 use super::room::{self, Size};
 use super::segment::{self, Identity, SegmentHeader};
+use super::start::WriterStart;
 use super::time::FrameTime;
 use super::{Lsn, Options};
 use crate::disk::{Disk, File};
@@ -65,14 +65,14 @@ pub(super) struct Writer {
     /// The durable LSN that the last frame in the segment testifies to.
     pub(super) attested_lsn: Lsn,
     /// Commands that are not durable yet, oldest first.
-    pub(super) retained: VecDeque<Gathered>,
+    pub(super) retained: VecDeque<CommitBatch>,
     /// Segments of manifests that may be in force although replacing the manifest failed. Once another
     /// one has been stored, they are not listed.
     pub(super) possibly_active: Vec<PathBuf>,
     /// A segment that is not needed any more, whose place on the disk the next one takes.
     pub(super) spare: Option<PathBuf>,
     /// What is still to be begun, before anything can be written.
-    pub(super) beginning: Option<Box<Beginning>>,
+    pub(super) pending_start: Option<Box<WriterStart>>,
     pub(super) time: FrameTime,
     scratch: Vec<u8>,
     compressed: Vec<u8>,
@@ -99,7 +99,7 @@ impl Writer {
             retained: VecDeque::new(),
             possibly_active: Vec::new(),
             spare: None,
-            beginning: None,
+            pending_start: None,
             time: FrameTime::from(last_time_ms),
             scratch: Vec::new(),
             compressed: Vec::new(),
@@ -115,9 +115,9 @@ impl Writer {
         self.time.now(clock);
         let retained = std::mem::take(&mut self.retained);
         let mut result = Ok(());
-        let start = retained.partition_point(|gathered| gathered.end_lsn() <= self.written_lsn);
-        'all: for gathered in retained.range(start..) {
-            while let Some((db, raw)) = gathered.next_frame(self.written_lsn) {
+        let start = retained.partition_point(|batch| batch.end_lsn() <= self.written_lsn);
+        'all: for batch in retained.range(start..) {
+            while let Some((db, raw)) = batch.next_frame(self.written_lsn) {
                 if let Err(error) = self.write_commands(db, raw, options) {
                     result = Err(error);
                     break 'all;
@@ -193,11 +193,11 @@ impl Writer {
     }
 
     /// Notes that everything below `lsn`, which lies at `offset` of the segment, is durable.
-    pub(super) fn advance_durable(&mut self, lsn: Lsn, offset: u64, commit: &mut Commit) {
+    pub(super) fn advance_durable(&mut self, lsn: Lsn, offset: u64, commit: &mut CommitBuffer) {
         debug_assert!(lsn >= self.durable_lsn && lsn <= self.written_lsn);
         self.durable_lsn = lsn;
         self.durable_offset = offset;
-        while self.retained.front().is_some_and(|gathered| gathered.end_lsn() <= lsn) {
+        while self.retained.front().is_some_and(|batch| batch.end_lsn() <= lsn) {
             commit.recycle(self.retained.pop_front().expect("it has a front"));
         }
     }
@@ -227,9 +227,9 @@ impl Writer {
     /// with them.
     pub(super) fn undurable_frames_bytes(&self, options: &Options) -> u64 {
         let (mut lsn, mut bytes, mut compressed) = (self.durable_lsn, 0, Vec::new());
-        let start = self.retained.partition_point(|gathered| gathered.end_lsn() <= lsn);
-        for gathered in self.retained.range(start..) {
-            while let Some((_, raw)) = gathered.next_frame(lsn) {
+        let start = self.retained.partition_point(|batch| batch.end_lsn() <= lsn);
+        for batch in self.retained.range(start..) {
+            while let Some((_, raw)) = batch.next_frame(lsn) {
                 let (_, stored) =
                     commit::compress(raw, options.compression_bytes_min, &mut compressed);
                 bytes += frame::frame_bytes(stored.len() as u64);
@@ -304,7 +304,7 @@ pub(super) fn prepare_within(
         let fits = size.within(disk.free_bytes(dir)?)?;
         let prepared = prepare(disk, dir, sequence, fits, zeroed);
         // Others take room too, and a quota is not known before.
-        match prepared.as_ref().err().filter(|error| room::is_short(error)) {
+        match prepared.as_ref().err().filter(|error| room::is_out_of_space(error)) {
             Some(_) => match size.below(fits) {
                 Some(smaller) => size = smaller,
                 None => return prepared,

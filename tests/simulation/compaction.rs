@@ -478,7 +478,7 @@ fn nobody_waits_for_a_manifest_that_a_compaction_or_retention_replaces() {
     world.compact_alone().unwrap();
     let of_compaction = drains.load(Ordering::Relaxed);
     world.log.set_retention(Retention::default());
-    world.log.forget_retired().unwrap();
+    world.log.prune_retired().unwrap();
     assert!(of_compaction >= 1 && drains.load(Ordering::Relaxed) > of_compaction);
 }
 

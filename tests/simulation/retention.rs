@@ -106,10 +106,10 @@ fn retired_files_go_by_their_time_in_whole_groups() {
         let due_us =
             (retired_ms + 3_600_000 - mainstay::env::Clock::unix_ms(&*world.clock) as u64) * 1000;
         world.pass(due_us);
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         assert_eq!(times(&world.disk).len(), 3 - index, "nothing goes before its time");
         world.pass(1000);
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         let left: BTreeSet<u64> = groups.iter().skip(index + 1).copied().collect();
         assert_eq!(times(&world.disk), left);
         check_files(&world.disk);
@@ -129,11 +129,11 @@ fn retired_files_go_by_their_size_in_whole_groups() {
     for gone in 1..=groups.len() {
         let room = bytes_of(&groups[gone - 1..]);
         world.log.set_retention(Retention { time_s: 0, bytes: room });
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         assert_eq!(retired(&world.disk), groups[gone - 1..].concat(), "exactly as much is kept");
         // With a byte less, the oldest group goes. A size of 0 would set no limit.
         world.log.set_retention(Retention { time_s: 0, bytes: room - 1 });
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         assert_eq!(retired(&world.disk), groups[gone..].concat());
         check_files(&world.disk);
         check_no_strays(&world.disk, &"after a group is gone");
@@ -141,7 +141,7 @@ fn retired_files_go_by_their_size_in_whole_groups() {
     // Without a retention, nothing is kept.
     let world = compacted(53, EVERYTHING, 2);
     world.log.set_retention(Retention::default());
-    world.log.forget_retired().unwrap();
+    world.log.prune_retired().unwrap();
     assert_eq!(retired(&world.disk), []);
     check_no_strays(&world.disk, &"without a retention");
 }
@@ -164,7 +164,7 @@ fn a_start_needs_no_retired_file() {
             let world = world.restarted(disk.clone(), 5);
             assert_eq!(digest(world.engine.lock().keyspace()), expected, "{what}");
             world.log.set_retention(Retention::default());
-            world.log.forget_retired().unwrap();
+            world.log.prune_retired().unwrap();
             assert_eq!(retired(&disk), [], "{what}");
             check_no_strays(&disk, &what);
         }
@@ -172,7 +172,7 @@ fn a_start_needs_no_retired_file() {
 }
 
 #[test]
-fn a_crash_while_files_are_retired_or_forgotten_leaves_none_behind() {
+fn a_crash_during_retiring_or_pruning_leaves_no_stray_files() {
     for seed in seeds(55..57) {
         let mut world = compacted(seed, HOUR, 2);
         let moments = record(&world);
@@ -186,10 +186,10 @@ fn a_crash_while_files_are_retired_or_forgotten_leaves_none_behind() {
         let before = times(&world.disk);
         assert_eq!(before.len(), 3);
         world.pass(1_700_000_000);
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         assert!(times(&world.disk).is_subset(&before) && times(&world.disk).len() == 2);
         world.log.set_retention(Retention::default());
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         assert_eq!(retired(&world.disk), []);
         let units = world.model.lock().units.len();
         world.run(units + 5);
@@ -201,20 +201,20 @@ fn a_crash_while_files_are_retired_or_forgotten_leaves_none_behind() {
 }
 
 #[test]
-fn retired_files_that_cannot_be_forgotten_are_forgotten_another_time() {
+fn pruning_that_fails_is_tried_again() {
     let mut first = 0;
     loop {
         let mut world = compacted(57, EVERYTHING, 2);
         let moments = record(&world);
         world.log.set_retention(Retention::default());
         let operations = fail_some(&world.disk, first, 1, |_| true);
-        let forgotten = world.log.forget_retired();
+        let pruned = world.log.prune_retired();
         let failed = operations.load(std::sync::atomic::Ordering::Relaxed) > first;
-        assert!(failed || forgotten.is_ok(), "{forgotten:?}");
+        assert!(failed || pruned.is_ok(), "{pruned:?}");
         assert_eq!(world.log.refusal(), None);
         let units = world.model.lock().units.len();
         world.run(units + 5);
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         assert_eq!(retired(&world.disk), [], "operation {first}");
         world.compact().unwrap();
         world.sync();
@@ -268,7 +268,7 @@ fn a_base_of_a_compaction_that_failed_goes_when_the_log_is_closed() {
 fn a_base_of_a_compaction_that_failed_goes_with_the_retired_files() {
     with_doubtful_base(|world, what| {
         world.clock.advance_us(2 * 3_600_000_000);
-        world.log.forget_retired().unwrap();
+        world.log.prune_retired().unwrap();
         assert_eq!(retired(&world.disk), [], "{what}");
         check_files(&world.disk);
     });
@@ -286,7 +286,7 @@ fn a_log_that_is_begun_anew_keeps_the_one_before_whatever_crashes() {
     world.disk.observe(move |_, disk| seen.lock().push(disk.snapshot()));
     let log = world.engine.lock().begin_log(dir(), world.config.options()).unwrap();
     world.disk.observe(|_, _| {});
-    let kept = log.kept_as().expect("it is kept").to_owned();
+    let kept = log.previous_dir().expect("it is kept").to_owned();
     let (mut old, mut new) = (0, 0);
     for snapshot in &*snapshots.lock() {
         for crash in [Crash::Kill, Crash::LosesAll, Crash::KeepsAll, Crash::Random(1)] {
@@ -327,7 +327,7 @@ fn a_log_that_cannot_be_begun_anew_leaves_the_one_before_as_it_is() {
             assert_eq!(Manifest::load(&world.disk, dir()).unwrap(), before, "{first}");
             check_files(&world.disk);
             let log = world.engine.lock().begin_log(dir(), world.config.options()).unwrap();
-            assert!(log.kept_as().is_some(), "{first}");
+            assert!(log.previous_dir().is_some(), "{first}");
         }
         if operations.load(std::sync::atomic::Ordering::Relaxed) <= first {
             assert!(first > 20, "it takes more operations than {first}");
@@ -469,14 +469,14 @@ fn retired_segments_are_compressed_and_read_back_byte_for_byte() {
     // What is kept is counted as it is on the disk.
     let bytes: u64 = kept.iter().map(|line| line.file.bytes()).sum();
     world.log.set_retention(Retention { time_s: 0, bytes });
-    world.log.forget_retired().unwrap();
+    world.log.prune_retired().unwrap();
     assert_eq!(retired(&world.disk), kept);
     world.log.set_retention(Retention { time_s: 0, bytes: bytes - 1 });
-    world.log.forget_retired().unwrap();
+    world.log.prune_retired().unwrap();
     assert_eq!(times(&world.disk).len(), 2);
     check_files(&world.disk);
     world.log.set_retention(Retention::default());
-    world.log.forget_retired().unwrap();
+    world.log.prune_retired().unwrap();
     check_no_strays(&world.disk, &"without a retention");
 }
 

@@ -146,8 +146,8 @@ fn a_start_on_a_full_disk_takes_no_room() {
             match open(&disk, &clock(), Config::new(7, Durability::Always).options(), 1) {
                 Ok((engine, _)) if !engine.log().unwrap().has_failed() => continue,
                 // Without data there is nothing to serve.
-                Ok((_, recovery)) => assert!(number > 0 && recovery.not_begun.is_some()),
-                Err(error) => assert!(number == 0 && error.is_short_of_room(), "{error}"),
+                Ok((_, recovery)) => assert!(number > 0 && recovery.start_failure.is_some()),
+                Err(error) => assert!(number == 0 && error.is_out_of_space(), "{error}"),
             }
             fails += 1;
             assert!(disk.used_bytes() <= used, "{number}, {room}");
@@ -228,7 +228,7 @@ fn a_start_on_a_full_disk_serves_what_is_durable_and_begins_once_there_is_room()
         let what = format!("seed {seed}, {durability:?}");
         let killed = disk.snapshot();
         let (engine, recovery) = open(&disk, &before.clock, before.config.options(), 1).unwrap();
-        let cause = recovery.not_begun.unwrap_or_else(|| panic!("{what}: it has begun"));
+        let cause = recovery.start_failure.unwrap_or_else(|| panic!("{what}: it has begun"));
         assert!(cause.contains("No space left on device"), "{what}: {cause}");
         let (log, model) = (engine.log().unwrap(), before.model.lock().clone());
         let (durable, lsn) = (log.durable_lsn(), recovery.lsn);
@@ -247,7 +247,7 @@ fn a_start_on_a_full_disk_serves_what_is_durable_and_begins_once_there_is_room()
         }
         assert!(log.stats().failures > 3, "{what}: it is not tried again");
         assert!(world.compact_alone().is_err(), "{what}");
-        assert!(log.forget_retired().is_ok() && matches!(log.compress_retired(), Ok(None)));
+        assert!(log.prune_retired().is_ok() && matches!(log.compress_retired(), Ok(None)));
         assert_eq!(disk.operations(), operations, "{what}: something was changed");
         let model = world.model.lock().clone();
         assert!(check_shown(&world.engine, &model, durable, &what) <= model.changed.len());
@@ -291,7 +291,7 @@ fn a_beginning_whose_manifest_may_be_in_force_is_tried_again_beside_it() {
     for first in 0..3 {
         let (before, disk) = killed_on_a_full_disk(320 + first, Durability::EverySec, true);
         let (engine, recovery) = open(&disk, &before.clock, before.config.options(), 1).unwrap();
-        assert!(recovery.not_begun.is_some());
+        assert!(recovery.start_failure.is_some());
         let model = before.model.lock().clone();
         let mut world =
             World::with(before.config.clone(), disk.clone(), before.clock.clone(), engine, model);

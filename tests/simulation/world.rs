@@ -478,7 +478,9 @@ impl World {
         match (self.random)() % 100 {
             0..50 => {
                 let client = (self.random)() as usize % self.clients.len();
-                if self.clients[client].held.len() < HELD_MAX && self.log.room_missing().is_none() {
+                if self.clients[client].held.len() < HELD_MAX
+                    && self.log.backpressure_lsn().is_none()
+                {
                     self.next_batch(client);
                 }
             }

@@ -441,7 +441,7 @@ impl ConnectionState {
             self.shared.apply_retention(&log, config);
             self.shared.start_log(&log);
             crate::log_notice!("A log begins in {}", dir.display());
-            if let Some(kept) = log.kept_as() {
+            if let Some(kept) = log.previous_dir() {
                 crate::log_notice!(
                     "The log before, with the earlier moments that can be restored from it, is kept in {} until \
                      somebody removes it",

@@ -310,7 +310,7 @@ fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
     field(out, "log_lost_keys", lost.iter().map(|lost| lost.keys).sum::<u64>());
     field(out, "log_lost_passed_over", log.passed_over());
     field(out, "log_failure", failure.as_deref().unwrap_or(""));
-    field(out, "log_prepare_failure", log.unprepared().as_deref().unwrap_or(""));
+    field(out, "log_prepare_failure", log.prepare_failure().as_deref().unwrap_or(""));
 }
 
 fn stats(shared: &Shared, facts: &Facts, out: &mut String) {

@@ -353,7 +353,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return None;
         }
         let log = self.shared.engine.log()?;
-        let lsn = log.room_missing()?;
+        let lsn = log.backpressure_lsn()?;
         Some((log, Gate { lsn, durability: Durability::Always }))
     }
 

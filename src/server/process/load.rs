@@ -321,7 +321,7 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
     );
     if let Some(unclean) = &recovery.unclean {
         let process = unclean.process.trim();
-        let outcome = match recovery.not_begun {
+        let outcome = match recovery.start_failure {
             None => "made durable",
             Some(_) => "to be made durable once there is room",
         };
@@ -349,7 +349,7 @@ fn report_recovery(recovery: &Recovery, log: Option<&Log>, took: Duration) {
             cut.span_ms as f64 / 1000.0
         );
     }
-    if let Some(cause) = &recovery.not_begun {
+    if let Some(cause) = &recovery.start_failure {
         let durable_lsn = log.map_or(0, Log::durable_lsn);
         log_warning!(
             "Writing cannot begin: {cause}. Until there is room, writes are refused, and so are reads of \

@@ -328,7 +328,7 @@ async fn report_refusals(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(REFUSAL_PERIOD).await;
         let log = shared.engine.log();
-        let unprepared = log.as_ref().and_then(|log| log.unprepared());
+        let unprepared = log.as_ref().and_then(|log| log.prepare_failure());
         if let Some(cause) = unprepared.as_ref().filter(|_| !warned) {
             log_warning!("Writes will be refused once this segment is full: {cause}");
         }

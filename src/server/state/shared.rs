@@ -170,7 +170,7 @@ impl Shared {
         if self.retention_given.load(Ordering::Acquire) {
             log.set_retention(crate::server::config::engine::retention(config));
         } else {
-            log.leave_retention_open();
+            log.leave_retention_unset();
         }
     }
 

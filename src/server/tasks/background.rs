@@ -8,7 +8,7 @@ use crate::engine::Guard;
 use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
 use crate::env::Utc;
-use crate::log::{CompressError, Compressed, Forgotten, Log};
+use crate::log::{CompressError, Compressed, Log, PrunedFiles};
 use crate::server::panic::{self, OwnWork};
 use crate::server::state::shared::Shared;
 use crate::server::tasks::saves;
@@ -435,19 +435,19 @@ fn save_idle_slice(shared: &Shared) -> bool {
 /// configuration allows. To be called now and then.
 pub fn tick(shared: &Arc<Shared>) {
     if let Some(log) = shared.engine.log()
-        && log.has_due_retired()
+        && log.has_prunable_retired()
     {
         // It waits for the disk, which connections must not.
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = log.forget_retired() {
+            if let Err(error) = log.prune_retired() {
                 log_warning!("Files that are not to be kept any longer cannot be removed: {error}");
             }
         });
     }
     if let Some(log) = shared.engine.log()
-        && let Some(forgotten) = log.take_forgotten()
+        && let Some(pruned) = log.take_pruned()
     {
-        let Forgotten { files, bytes, first_lsn, end_lsn, until_ms } = forgotten;
+        let PrunedFiles { files, bytes, first_lsn, end_lsn, until_ms } = pruned;
         log_notice!(
             "Removed {files} files, {bytes} bytes, that were kept long enough ('log-retention-time', \
              'log-retention-size'): moments of LSN {first_lsn} to {end_lsn}, before {} UTC, can no longer be restored",

@@ -150,7 +150,7 @@ fn open(
     let opened = Engine::open_watched(machine(), dir, DATABASES, settings, options, &progress);
     let (engine, recovery) = opened.map_err(Failure::new)?;
     drop(following);
-    if let Some(cause) = &recovery.not_begun {
+    if let Some(cause) = &recovery.start_failure {
         return Err(Failure::new(cause));
     }
     match engine.log() {

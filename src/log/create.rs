@@ -50,12 +50,12 @@ impl LeftoverData {
 /// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check`
 /// then reads as a start would. The files that are there because this process has `leftover` them are
 /// removed once the new data set is in force. Where files of earlier moments are kept, or are to
-/// be, the whole data set from before gets a place beside `dir` first ([`Log::kept_as`]).
+/// be, the whole data set from before gets a place beside `dir` first ([`Log::previous_dir`]).
 ///
 /// # Errors
 /// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
 /// is still in force, or in force again. If the disk lets neither happen, the error says so, and `leftover` knows it.
-pub fn begin(
+pub fn create(
     disk: Arc<dyn Disk>,
     dir: &Path,
     options: Options,
@@ -119,12 +119,12 @@ pub fn begin(
     manifest.segments.push(segment.line(0));
     // Earlier moments can still be restored from there.
     let keeps = !before.retired.is_empty() || options.retention != Retention::default();
-    let kept_as = match keeps && before.names().next().is_some() {
+    let previous_dir = match keeps && before.names().next().is_some() {
         true => Some(keep_beside(&*disk, dir, &before, now_ms).inspect_err(|_| discard())?),
         false => None,
     };
     let forget_kept = || {
-        if let Some(kept) = &kept_as {
+        if let Some(kept) = &previous_dir {
             remove_copy(&*disk, kept, &before);
         }
     };
@@ -165,7 +165,7 @@ pub fn begin(
     // The new data set is in force. What cannot be removed now goes at the next start.
     let _ = remove_strays(&*disk, dir, &writer.manifest);
     let mut log = new_log(dir, disk, clock, random, options, writer, 0, lock);
-    log.kept_as = kept_as;
+    log.previous_dir = previous_dir;
     Ok(log)
 }
 
@@ -240,7 +240,7 @@ mod tests {
         for quota in [10_000, 100_000] {
             let disk = SimDisk::new();
             disk.set_quota(Some(quota));
-            let begun = begin(
+            let created = create(
                 Arc::new(disk.clone()),
                 dir,
                 Options::default(),
@@ -254,7 +254,7 @@ mod tests {
                 },
                 &mut Believes,
             );
-            assert!(matches!(begun, Err(OpenError::Disk { .. })), "{quota}");
+            assert!(matches!(created, Err(OpenError::Disk { .. })), "{quota}");
             assert!(!holds_data(&disk, dir).unwrap(), "{quota}");
             assert_eq!(disk.list(dir).unwrap(), [manifest::NAME], "{quota}");
         }

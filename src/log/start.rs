@@ -14,7 +14,7 @@ use super::recovery::{OpenError, disk_error};
 use super::room::{self, NoRoom, Size};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::{self, Segment, WriteError, Writer};
-use super::{Log, Lsn, NOTHING, Options, Shape};
+use super::{Log, Lsn, ManifestSummary, NOTHING, Options};
 use crate::disk::{Disk, File};
 use crate::env::{Clock, Random};
 use std::io;
@@ -31,7 +31,7 @@ pub(super) struct Place<'a> {
 }
 
 /// What a start has read and goes on from. It can be tried any number of times.
-pub(super) struct Beginning {
+pub(super) struct WriterStart {
     /// The one in force, with the timeline that begins now.
     pub(super) manifest: Manifest,
     /// The open segment's, unless the data set was closed.
@@ -45,37 +45,37 @@ pub(super) struct Beginning {
     pub(super) last_time_ms: u64,
 }
 
-/// What [`Beginning::begin`] has made. It counts for nothing before the manifest is replaced.
-pub(super) struct Begun {
+/// What [`WriterStart::start`] has made. It counts for nothing before the manifest is replaced.
+pub(super) struct StartedWriter {
     pub(super) writer: Writer,
     /// Where the bytes are that will be cut off.
     pub(super) set_aside: Option<PathBuf>,
 }
 
-impl Beginning {
+impl WriterStart {
     /// Begins the segment that the log goes on in, and writes the manifest that will list it.
     /// Frames that nobody attests to be durable are copied into it and synced before the manifest
     /// names it: that they could be read proves nothing about the medium.
     ///
     /// # Errors
     /// Those of the disk; nothing that was made is left then.
-    pub(super) fn begin(
+    pub(super) fn start(
         &mut self,
         place: &Place<'_>,
         random: &mut Random,
-    ) -> Result<Begun, OpenError> {
+    ) -> Result<StartedWriter, OpenError> {
         let mut made = Vec::new();
-        let begun = self.begin_in(place, random, &mut made);
+        let started = self.start_in(place, random, &mut made);
         // It would take the next attempt's room. If this fails, the next start does it.
-        begun.inspect_err(|_| made.iter().for_each(|path| drop(place.disk.remove(path))))
+        started.inspect_err(|_| made.iter().for_each(|path| drop(place.disk.remove(path))))
     }
 
-    fn begin_in(
+    fn start_in(
         &mut self,
         place: &Place<'_>,
         random: &mut Random,
         made: &mut Vec<PathBuf>,
-    ) -> Result<Begun, OpenError> {
+    ) -> Result<StartedWriter, OpenError> {
         let path = place.dir.join(segment::segment_name(self.sequence));
         let mut manifest = self.next_manifest();
         let copied = self.tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
@@ -121,7 +121,7 @@ impl Beginning {
         debug_assert_eq!(writer.written_lsn, self.lsn);
         let written = writer.manifest.write_temporary(place.disk, place.dir, 0);
         written.map_err(disk_error("replacing the manifest in", place.dir))?;
-        Ok(Begun { writer, set_aside })
+        Ok(StartedWriter { writer, set_aside })
     }
 
     /// Everything below is attested to be durable.
@@ -145,7 +145,7 @@ impl Beginning {
             manifest.segments.pop();
         }
         // The line of the new segment must have a place.
-        manifest.forget_retired(0, u64::MAX);
+        manifest.prune_retired(0, u64::MAX);
         manifest
     }
 
@@ -192,9 +192,9 @@ impl Beginning {
     }
 
     /// What stands for the writer until it has begun, while `stored` is the manifest in force.
-    pub(super) fn writer_until_begun(self, stored: Manifest) -> Writer {
+    pub(super) fn placeholder_writer(self, stored: Manifest) -> Writer {
         let segment = Segment {
-            file: Arc::new(NotBegun),
+            file: Arc::new(UnstartedFile),
             sequence: self.sequence,
             identity: Identity([0; 16]),
             size: 0,
@@ -203,7 +203,7 @@ impl Beginning {
         let (durable_lsn, next) = (self.durable_lsn(), self.sequence + 1);
         let mut writer = Writer::new(stored, segment, next, self.lsn, self.last_time_ms);
         writer.durable_lsn = durable_lsn;
-        writer.beginning = Some(Box::new(self));
+        writer.pending_start = Some(Box::new(self));
         writer
     }
 }
@@ -239,9 +239,9 @@ fn copy_undurable(tail: &mut Tail, writer: &mut Writer, path: &Path) -> Result<(
     Ok(())
 }
 
-/// Replaces the manifest by the one that [`Beginning::begin`] has written. If that fails nobody
+/// Replaces the manifest by the one that [`WriterStart::start`] has written. If that fails nobody
 /// knows which is in force, so the files of both stay.
-pub(super) fn put_in_force(place: &Place<'_>, writer: &mut Writer) -> Result<(), OpenError> {
+pub(super) fn activate(place: &Place<'_>, writer: &mut Writer) -> Result<(), OpenError> {
     let replaced = Manifest::replace(place.disk, place.dir);
     replaced.map_err(disk_error("replacing the manifest in", place.dir))?;
     writer.durable_lsn = writer.written_lsn;
@@ -258,30 +258,30 @@ pub(super) fn put_in_force(place: &Place<'_>, writer: &mut Writer) -> Result<(),
 
 impl Log {
     /// Tries once more to begin.
-    pub(super) fn begin_late(
+    pub(super) fn retry_start(
         &self,
         writer: &mut Writer,
-        mut beginning: Box<Beginning>,
+        mut start: Box<WriterStart>,
     ) -> io::Result<()> {
         let (disk, dir) = (&*self.disk, &*self.dir);
         let place = Place { disk, dir, options: &self.options, clock: &*self.clock };
-        let begun = beginning.begin(&place, &mut self.random.lock());
-        let mut new = match begun {
-            Ok(begun) => begun.writer,
+        let started = start.start(&place, &mut self.random.lock());
+        let mut new = match started {
+            Ok(started) => started.writer,
             Err(error) => {
-                writer.beginning = Some(beginning);
+                writer.pending_start = Some(start);
                 return Err(io::Error::other(error));
             }
         };
-        if let Err(error) = put_in_force(&place, &mut new) {
+        if let Err(error) = activate(&place, &mut new) {
             // What was made now may be what a start needs.
-            beginning.sequence += 1;
-            writer.beginning = Some(beginning);
+            start.sequence += 1;
+            writer.pending_start = Some(start);
             return Err(io::Error::other(error));
         }
         new.next_sequence = new.next_sequence.max(writer.next_sequence);
         *writer = new;
-        *self.shape.lock() = Shape::of(&writer.manifest);
+        *self.summary.lock() = ManifestSummary::of(&writer.manifest);
         self.segment_bytes.store(writer.segment.offset, Ordering::Relaxed);
         self.drained.store(writer.written_lsn, Ordering::Release);
         self.durable.store(writer.durable_lsn, Ordering::Release);
@@ -295,15 +295,15 @@ impl Log {
 }
 
 /// The file of a log that has not begun to write.
-struct NotBegun;
+struct UnstartedFile;
 
-impl NotBegun {
+impl UnstartedFile {
     fn refuse<T>() -> io::Result<T> {
         Err(io::Error::other("the log has not begun to write"))
     }
 }
 
-impl File for NotBegun {
+impl File for UnstartedFile {
     fn len(&self) -> io::Result<u64> {
         Self::refuse()
     }
