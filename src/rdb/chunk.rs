@@ -1,7 +1,7 @@
 //! Key records on their way into a file.
 
 use super::file::{Access, KeyNotHeld, record_head};
-use super::writer::{Compressible, Compression, Writer};
+use super::writer::{Compressible, Compression, Writer, append_compressed};
 use super::{NotHeld, Target, encode_contents, kind_of, lzf};
 use crate::data::Value;
 
@@ -145,7 +145,7 @@ impl Chunk {
         };
         for string in &self.strings {
             copy(out, &mut at, string.start);
-            if packer.append(&self.bytes[string.content..string.end], out) {
+            if append_compressed(packer, &self.bytes[string.content..string.end], out) {
                 at = string.end;
             }
         }

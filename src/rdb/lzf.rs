@@ -4,9 +4,6 @@
 //! three bits are the length of a copy less 2 (7: the next byte adds to it), and its lower five with the next
 //! byte the distance less 1.
 
-use super::reader::LZF;
-use super::writer::{Compression, Writer};
-
 const LITERALS_MAX: usize = 32;
 const DISTANCE_MAX: usize = 1 << 13;
 const COPY_MAX: usize = 2 + 7 + 255;
@@ -30,29 +27,9 @@ impl Packer {
         self.pack(input, &mut out).then_some(out)
     }
 
-    /// Appends a string as RDB has compressed ones, if that takes less room. Otherwise false, and
-    /// nothing is appended.
-    pub fn append(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
-        let start = out.len();
-        // The lengths before it are known last, so room is left for the longest.
-        const HEAD_BYTES_MAX: usize = 1 + 2 * 9;
-        out.extend([0; HEAD_BYTES_MAX]);
-        if !self.pack(input, out) {
-            out.truncate(start);
-            return false;
-        }
-        let packed_bytes = out.len() - start - HEAD_BYTES_MAX;
-        let mut head = Vec::with_capacity(HEAD_BYTES_MAX);
-        let mut writer = Writer::new(&mut head, Compression::Off);
-        writer.byte(0xc0 | LZF);
-        writer.number(packed_bytes as u64);
-        writer.number(input.len() as u64);
-        out.splice(start..start + HEAD_BYTES_MAX, head);
-        true
-    }
-
-    /// Appends compressed bytes, if that saves at least four. Otherwise false, and what was appended is rubbish.
-    fn pack(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
+    /// Appends `input` compressed and returns true, if that saves at least four bytes.
+    /// Otherwise returns false; the bytes appended are then meaningless.
+    pub(super) fn pack(&mut self, input: &[u8], out: &mut Vec<u8>) -> bool {
         let Some(len_max) = input.len().checked_sub(4) else { return false };
         let Ok(len) = u32::try_from(input.len()) else { return false };
         if self.seen.is_empty() || self.base.checked_add(len + 1).is_none() {

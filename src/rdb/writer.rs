@@ -1,7 +1,7 @@
 //! Writing the elements of RDB.
 
 use super::lzf;
-use super::reader::{INT8, INT16, INT32};
+use super::reader::{INT8, INT16, INT32, LZF};
 use crate::resp::request::parse_i64;
 
 /// Shorter strings are never compressed.
@@ -114,7 +114,7 @@ impl<'a> Writer<'a> {
         let may_compress = bytes.len() >= COMPRESSED_BYTES_MIN;
         if may_compress
             && matches!(self.compression, Compression::Now)
-            && self.packer.append(bytes, self.out)
+            && append_compressed(&mut self.packer, bytes, self.out)
         {
             return;
         }
@@ -130,4 +130,25 @@ impl<'a> Writer<'a> {
         self.number(bytes.len() as u64);
         self.raw(bytes);
     }
+}
+
+/// Appends `input` as a compressed string and returns true, if that is shorter than the plain form.
+/// Otherwise appends nothing and returns false.
+pub(super) fn append_compressed(packer: &mut lzf::Packer, input: &[u8], out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    // The two lengths come first but are known last: this leaves space for the longest.
+    const HEAD_BYTES_MAX: usize = 1 + 2 * 9;
+    out.extend([0; HEAD_BYTES_MAX]);
+    if !packer.pack(input, out) {
+        out.truncate(start);
+        return false;
+    }
+    let packed_bytes = out.len() - start - HEAD_BYTES_MAX;
+    let mut head = Vec::with_capacity(HEAD_BYTES_MAX);
+    let mut writer = Writer::new(&mut head, Compression::Off);
+    writer.byte(0xc0 | LZF);
+    writer.number(packed_bytes as u64);
+    writer.number(input.len() as u64);
+    out.splice(start..start + HEAD_BYTES_MAX, head);
+    true
 }
