@@ -68,7 +68,7 @@ fn preamble(disk: &SimDisk) -> Vec<String> {
     let base = manifest.base.expect("a base was made");
     let file = disk.open(&dir.join(segment::base_name(base.sequence))).expect("it is there");
     let mut header = vec![0; segment::HEADER_BYTES];
-    let at = crate::log::base::frames_header_offset(base.preamble_bytes);
+    let at = crate::log::segment::frames_header_offset(base.preamble_bytes);
     file.read_exact_at(&mut header, at).expect("it has a header");
     let header = segment::SegmentHeader::decode(&header).expect("a sound one");
     let machine = Machine {

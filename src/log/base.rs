@@ -1,16 +1,17 @@
 //! The base: what the log starts from. An RDB of everything as of an LSN, the *preamble*, and behind it the frames
 //! up to where the first segment begins. One file; `storage-format.md` has the bytes.
 
+use super::commit;
 use super::frame::{self, Codec, FrameHeader, FrameKind, checksum};
+use super::lsn::{Lsn, Until};
 use super::manifest::{BaseLine, Manifest};
 use super::read::Reading;
 use super::reader::FrameReader;
 use super::recovery::{OpenError, Replay};
 use super::room::Room;
-use super::segment::{self, FileKind, SegmentHeader};
+use super::segment::{self, FileKind, SegmentHeader, frames_header_offset};
 use super::writer::{Segment, put_frame};
-use super::{Lsn, Until};
-use crate::disk::{Disk, File};
+use crate::disk::Disk;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,36 +19,6 @@ use std::sync::Arc;
 /// What was written is synced this often, so that the kernel does not have to write all of it at once,
 /// which the log's own syncs would wait for.
 pub const SYNC_BYTES: u64 = 4 << 20;
-
-/// Where the frames' header begins in a base whose preamble has so many bytes.
-pub fn frames_header_offset(preamble_bytes: u64) -> u64 {
-    preamble_bytes.next_multiple_of(segment::HEADER_BYTES as u64)
-}
-
-/// Finds the header behind the preamble of a base by itself, with its offset: at a multiple of its own length, from the
-/// end on, because what lies behind it is mostly less than what lies before.
-///
-/// # Errors
-/// Those of the disk.
-pub fn find_header(file: &dyn File) -> io::Result<Option<(u64, SegmentHeader)>> {
-    let unit = segment::HEADER_BYTES as u64;
-    let mut bytes = vec![0; segment::HEADER_BYTES];
-    let mut at = file.len()? / unit * unit;
-    while at >= unit {
-        at -= unit;
-        file.read_exact_at(&mut bytes[..segment::MAGIC.len()], at)?;
-        if bytes[..segment::MAGIC.len()] != segment::MAGIC {
-            continue;
-        }
-        file.read_exact_at(&mut bytes, at)?;
-        if let Ok(header) = SegmentHeader::decode(&bytes)
-            && header.preamble.is_some_and(|it| frames_header_offset(it.bytes) == at)
-        {
-            return Ok(Some((at, header)));
-        }
-    }
-    Ok(None)
-}
 
 /// A base that is being written. Nothing counts until the manifest lists it.
 pub struct BaseWriter {
@@ -208,7 +179,7 @@ impl BaseWriter {
         let mut compressed = Vec::new();
         let (codec, stored) = match header.codec {
             Codec::None => (Codec::None, raw),
-            _ => super::commit::compress(raw, Some(0), &mut compressed),
+            _ => commit::compress(raw, Some(0), &mut compressed),
         };
         let frame = FrameHeader {
             stored_bytes: stored.len() as u64,

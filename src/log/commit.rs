@@ -1,7 +1,7 @@
 //! The commit buffer: where executed commands gather until a drain takes them.
 
-use super::Lsn;
 use super::frame;
+use super::lsn::Lsn;
 use std::ops::Range;
 
 /// A frame is closed at the first unit boundary behind this many bytes, so that damage to one costs

@@ -1,13 +1,16 @@
 //! Beginning a log with what is in memory: a base, then the first segment.
 
 use super::base::BaseWriter;
+use super::directory::{holds_data, next_sequence, remove_strays, take_lock};
 use super::manifest::{self, Manifest};
-use super::open::{holds_data, new_log, next_sequence, remove_strays, take_lock};
+use super::options::Options;
+use super::prepared;
 use super::recovery::{OpenError, Replay, disk_error};
+use super::retention::Retention;
 use super::room::{self, Size};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::state::Log;
 use super::writer::{self, Writer};
-use super::{Log, Options, Retention};
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
 use std::io;
@@ -112,7 +115,7 @@ pub fn create(
     header.sequence = sequence + 1;
     let least = room::smallest_bytes(options.segment_bytes);
     let size = Size { usual: least, least, kept: room::kept_bytes(options.segment_bytes, 0) };
-    let segment = writer::prepare_within(&*disk, dir, header.sequence, size, true)
+    let segment = prepared::prepare_within(&*disk, dir, header.sequence, size, true)
         .and_then(|prepared| writer::begin_segment(prepared, &header))
         .map_err(disk_error("creating", &segment_path))
         .inspect_err(|_| discard())?;
@@ -164,7 +167,7 @@ pub fn create(
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
     // The new data set is in force. What cannot be removed now goes at the next start.
     let _ = remove_strays(&*disk, dir, &writer.manifest);
-    let mut log = new_log(dir, disk, clock, random, options, writer, 0, lock);
+    let mut log = Log::new(dir, disk, clock, random, options, writer, 0, lock);
     log.previous_dir = previous_dir;
     Ok(log)
 }

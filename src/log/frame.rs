@@ -1,6 +1,6 @@
 //! A frame: what one drain of the commit buffer becomes on disk. `storage-format.md` has the bytes.
 
-use super::Lsn;
+use super::lsn::Lsn;
 use crate::words::counted;
 use std::fmt;
 use thiserror::Error;

@@ -1,7 +1,8 @@
 //! The manifest: which files make up the data set. A short text, replaced as a whole.
 
+use super::frame;
+use super::lsn::{Lsn, Timeline, TimelineId};
 use super::segment::{Identity, base_name, compressed_name, segment_name};
-use super::{Lsn, Timeline, TimelineId, frame};
 use crate::disk::{self, Disk};
 use crate::env::Random;
 use std::fmt::Write;

@@ -1,12 +1,11 @@
 //! Reading a data set: from its files to its commands. What recovery and tools share.
 
-use super::base;
 use super::frame::{FrameDamage, FrameHeader, FrameKind, Lost};
+use super::lsn::{Lsn, Until};
 use super::manifest::{BaseLine, Manifest, SegmentEnd, SegmentLine};
 use super::reader::FrameReader;
 use super::recovery::{Cut, OpenError, PreambleDamage, Recovery, Replay, disk_error};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
-use super::{Lsn, Until};
 use crate::disk::File;
 use std::collections::VecDeque;
 use std::io;
@@ -134,7 +133,7 @@ impl<'a> Reading<'a> {
     ) -> Result<(), OpenError> {
         let path = self.dir.join(segment::base_name(line.sequence));
         let file = self.open_file(&segment::base_name(line.sequence), line.lsn)?;
-        let header_offset = base::frames_header_offset(line.preamble_bytes);
+        let header_offset = segment::frames_header_offset(line.preamble_bytes);
         let header = self.checked_header(&path, &*file, header_offset, line.lsn)?;
         let expected = (FileKind::Base, manifest.dataset, line.identity, line.sequence, line.lsn);
         check_header(&path, &header, expected)?;

@@ -2,8 +2,9 @@
 //!
 //! It uses positioned reads only, which survive a bad sector and name it.
 
-use super::frame::{FrameDamage, FrameHeader, HEADER_BYTES, MAGIC, padding_bytes};
-use super::{Lsn, segment};
+use super::frame::{ALIGN, FrameDamage, FrameHeader, HEADER_BYTES, MAGIC, padding_bytes};
+use super::lsn::Lsn;
+use super::segment;
 use crate::disk::File;
 use std::io;
 use std::sync::Arc;
@@ -173,7 +174,7 @@ impl FrameReader {
 
     /// The first offset from `from` on at which a frame with a valid header begins.
     pub fn find_header(&mut self, from: u64) -> Option<(u64, FrameHeader)> {
-        let mut offset = from.next_multiple_of(super::frame::ALIGN);
+        let mut offset = from.next_multiple_of(ALIGN);
         while offset < self.end {
             let bytes = match self.bytes(offset, WINDOW_BYTES) {
                 Ok(bytes) if !bytes.is_empty() => bytes,

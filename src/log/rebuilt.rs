@@ -1,13 +1,13 @@
 //! What a data set consists of, without its manifest: told by the headers of its files, and by what is left of the manifest.
 
 use super::frame::{FrameHeader, FrameKind};
+use super::lsn::Lsn;
 use super::manifest::{
     self, BaseLine, Manifest, ManifestError, RetiredFile, RetiredLine, SegmentEnd, SegmentLine,
 };
 use super::reader::FrameReader;
 use super::recovery::{OpenError, disk_error};
 use super::segment::{self, FileKind, HeaderError, Identity, NameKind, SegmentHeader};
-use super::{Lsn, base};
 use crate::disk::{self, Disk, File};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +41,7 @@ pub(super) fn header_of(
     kind: NameKind,
 ) -> Result<Option<SegmentHeader>, HeaderError> {
     if kind == NameKind::Base {
-        return Ok(base::find_header(file).ok().flatten().map(|(_, header)| header));
+        return Ok(segment::find_header(file).ok().flatten().map(|(_, header)| header));
     }
     match SegmentHeader::read(file, 0) {
         Ok(Err(source @ HeaderError::Version(_))) => Err(source),
@@ -91,7 +91,7 @@ impl Known {
 
     fn base_line(&self) -> Option<BaseLine> {
         let preamble = self.header.preamble?;
-        let first = base::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
+        let first = segment::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
         let end = self.walk(first, Lsn::MAX);
         Some(BaseLine {
             sequence: self.header.sequence,

@@ -1,7 +1,7 @@
 //! What a recovery gives, and why there may be none.
 
-use super::Lsn;
 use super::frame::{FrameDamage, FrameHeader, Lost};
+use super::lsn::Lsn;
 use super::manifest::ManifestError;
 use super::room;
 use super::segment::{HeaderError, Preamble};

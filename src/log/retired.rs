@@ -9,7 +9,8 @@ use super::manifest::{Manifest, RetiredFile, SegmentLine};
 use super::reader::FrameReader;
 use super::room::Room;
 use super::segment::{self, SegmentHeader};
-use super::{Log, ManifestSummary};
+use super::state::Log;
+use super::summary::ManifestSummary;
 use crate::disk::{Disk, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ pub enum CompressError {
 }
 
 impl Log {
-    /// Compresses one retired segment, unless [`super::Options::compresses_retired`] says otherwise; `None` if none
+    /// Compresses one retired segment, unless [`Options::compresses_retired`](super::Options::compresses_retired) says otherwise; `None` if none
     /// is left that can be. Takes long, and the writer's lock only to replace the manifest. To be called by one
     /// thread only.
     ///

@@ -7,7 +7,6 @@
 //! another segment, so that writes are refused, a compaction is what gives room, and leaves only
 //! `kept_by_last_base_bytes`. Healing, the manifest and a start may take all there is.
 
-use super::writer::FIRST_SEGMENT_BYTES;
 use crate::disk::Disk;
 use std::fmt;
 use std::io;
@@ -15,6 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
+/// The first segment after a start is this big; each next one up to four times the one before, so
+/// that a short-lived or idle server does not write a big segment's zeros.
+pub(super) const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// No line of a manifest is longer.
 const LINE_BYTES_MAX: u64 = 256;
 

@@ -2,10 +2,10 @@
 
 use super::base::BaseWriter;
 use super::frame::{Codec, FrameHeader, FrameKind, LOST_BYTES, Lost, checksum};
+use super::lsn::{Lsn, Timeline, TimelineId};
 use super::manifest::{Manifest, SegmentEnd};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
 use super::writer::{Segment, put_frame};
-use super::{Lsn, Timeline, TimelineId};
 use crate::disk::Disk;
 use crate::env::Random;
 use std::io;

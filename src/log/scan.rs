@@ -1,7 +1,7 @@
 //! Going through the frames of a file over whatever is damaged: for tools that say what is wrong, or save the rest.
 
-use super::Lsn;
-use super::frame::{FrameDamage, FrameHeader, FrameKind};
+use super::frame::{ALIGN, FrameDamage, FrameHeader, FrameKind};
+use super::lsn::Lsn;
 use super::manifest::SegmentEnd;
 use super::reader::FrameReader;
 use crate::disk::File;
@@ -156,7 +156,7 @@ impl Scan {
             if is_sound && fits && header.kind == FrameKind::Commands {
                 found.push((offset, header));
             }
-            at = offset + if is_sound { header.frame_bytes() } else { super::frame::ALIGN };
+            at = offset + if is_sound { header.frame_bytes() } else { ALIGN };
         }
         found.sort_by_key(|(_, header)| header.lsn);
         found.dedup_by_key(|(_, header)| header.lsn);
@@ -192,7 +192,7 @@ impl Scan {
         let (offset, lsn, from_ms) = (self.offset, self.lsn, self.time_ms);
         let header = self.reader.header(offset).ok().filter(|header| header.lsn == lsn);
         // A sound header says how far the damage reaches, so nothing inside is taken for a frame.
-        let mut from = offset + header.map_or(super::frame::ALIGN, |header| header.frame_bytes());
+        let mut from = offset + header.map_or(ALIGN, |header| header.frame_bytes());
         let mut raw = Vec::new();
         // Headers whose payloads are damaged testify as well.
         let mut attested_lsn = self.attested_lsn;
@@ -204,7 +204,7 @@ impl Scan {
                 break Some((at, header));
             }
             // What a header without a sound payload claims to be long may hide a frame.
-            from = at + if is_sound { header.frame_bytes() } else { super::frame::ALIGN };
+            from = at + if is_sound { header.frame_bytes() } else { ALIGN };
         };
         self.attested_lsn = attested_lsn;
         let gap = Gap {

@@ -1,6 +1,7 @@
 //! A segment's header and name. `storage-format.md` has the bytes.
 
-use super::{Lsn, Timeline, frame};
+use super::frame;
+use super::lsn::{Lsn, Timeline, TimelineId};
 use crate::disk::File;
 use std::io;
 use thiserror::Error;
@@ -159,7 +160,7 @@ impl SegmentHeader {
             sequence: u64_at(48),
             first_lsn: u64_at(56),
             timeline: Timeline {
-                id: super::TimelineId(bytes[64..84].try_into().expect("20 bytes")),
+                id: TimelineId(bytes[64..84].try_into().expect("20 bytes")),
                 begin_lsn: u64_at(88),
             },
             created_ms: u64_at(96),
@@ -170,6 +171,36 @@ impl SegmentHeader {
             }),
         })
     }
+}
+
+/// Where the frames' header begins in a base whose preamble has so many bytes.
+pub fn frames_header_offset(preamble_bytes: u64) -> u64 {
+    preamble_bytes.next_multiple_of(HEADER_BYTES as u64)
+}
+
+/// Finds the header behind the preamble of a base by itself, with its offset: at a multiple of its own length, from the
+/// end on, because what lies behind it is mostly less than what lies before.
+///
+/// # Errors
+/// Those of the disk.
+pub fn find_header(file: &dyn File) -> io::Result<Option<(u64, SegmentHeader)>> {
+    let unit = HEADER_BYTES as u64;
+    let mut bytes = vec![0; HEADER_BYTES];
+    let mut at = file.len()? / unit * unit;
+    while at >= unit {
+        at -= unit;
+        file.read_exact_at(&mut bytes[..MAGIC.len()], at)?;
+        if bytes[..MAGIC.len()] != MAGIC {
+            continue;
+        }
+        file.read_exact_at(&mut bytes, at)?;
+        if let Ok(header) = SegmentHeader::decode(&bytes)
+            && header.preamble.is_some_and(|it| frames_header_offset(it.bytes) == at)
+        {
+            return Ok(Some((at, header)));
+        }
+    }
+    Ok(None)
 }
 
 /// The name of segment `sequence`.
@@ -226,7 +257,7 @@ mod tests {
             identity: Identity([2; 16]),
             sequence: 3,
             first_lsn: 4,
-            timeline: Timeline { id: super::super::TimelineId([5; 20]), begin_lsn: 6 },
+            timeline: Timeline { id: TimelineId([5; 20]), begin_lsn: 6 },
             created_ms: 7,
             preamble: None,
         };

@@ -5,16 +5,19 @@
 //! known to be durable is served, and healing is to begin. Until that succeeds, nothing in the
 //! directory changes.
 
+use super::directory::remove_strays;
 use super::frame::{self, FrameDamage};
 use super::manifest::Manifest;
-use super::open::remove_strays;
+use super::options::Options;
+use super::prepared;
 use super::read::Tail;
-use super::reader::FrameReader;
 use super::recovery::{OpenError, disk_error};
+use super::resume::ResumePoint;
 use super::room::{self, NoRoom, Size};
 use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::state::{Log, NOTHING};
+use super::summary::ManifestSummary;
 use super::writer::{self, Segment, WriteError, Writer};
-use super::{Log, Lsn, ManifestSummary, NOTHING, Options};
 use crate::disk::{Disk, File};
 use crate::env::{Clock, Random};
 use std::io;
@@ -30,29 +33,14 @@ pub(super) struct Place<'a> {
     pub(super) clock: &'a dyn Clock,
 }
 
-/// What a start has read and goes on from. It can be tried any number of times.
-pub(super) struct WriterStart {
-    /// The one in force, with the timeline that begins now.
-    pub(super) manifest: Manifest,
-    /// The open segment's, unless the data set was closed.
-    pub(super) tail: Option<Tail>,
-    /// Behind the last command.
-    pub(super) lsn: Lsn,
-    /// Of the new segment.
-    pub(super) sequence: u64,
-    /// Whether the last segment holds a frame that is no marker.
-    pub(super) holds_frames: bool,
-    pub(super) last_time_ms: u64,
-}
-
-/// What [`WriterStart::start`] has made. It counts for nothing before the manifest is replaced.
+/// What [`ResumePoint::start`] has made. It counts for nothing before the manifest is replaced.
 pub(super) struct StartedWriter {
     pub(super) writer: Writer,
     /// Where the bytes are that will be cut off.
     pub(super) set_aside: Option<PathBuf>,
 }
 
-impl WriterStart {
+impl ResumePoint {
     /// Begins the segment that the log goes on in, and writes the manifest that will list it.
     /// Frames that nobody attests to be durable are copied into it and synced before the manifest
     /// names it: that they could be read proves nothing about the medium.
@@ -80,7 +68,7 @@ impl WriterStart {
         let mut manifest = self.next_manifest();
         let copied = self.tail.as_ref().map_or(0, |tail| tail.valid.bytes - tail.end.bytes);
         let cut_bytes = self.tail.as_ref().map_or(0, |tail| tail.written_bytes - tail.valid.bytes);
-        let needed = writer::needed_bytes(copied);
+        let needed = prepared::needed_bytes(copied);
         self.check_room(place, cut_bytes + needed + manifest.encode().len() as u64)
             .map_err(disk_error("creating", &path))?;
         let set_aside = match &self.tail {
@@ -95,7 +83,7 @@ impl WriterStart {
         let identity = Identity::random(random);
         let build = || -> io::Result<Segment> {
             let prepared =
-                writer::prepare_within(place.disk, place.dir, self.sequence, size, true)?;
+                prepared::prepare_within(place.disk, place.dir, self.sequence, size, true)?;
             let header = SegmentHeader {
                 kind: FileKind::Segment,
                 dataset: manifest.dataset,
@@ -122,31 +110,6 @@ impl WriterStart {
         let written = writer.manifest.write_temporary(place.disk, place.dir, 0);
         written.map_err(disk_error("replacing the manifest in", place.dir))?;
         Ok(StartedWriter { writer, set_aside })
-    }
-
-    /// Everything below is attested to be durable.
-    fn durable_lsn(&self) -> Lsn {
-        self.tail.as_ref().map_or(self.lsn, |tail| tail.end.lsn)
-    }
-
-    /// The manifest in which the last segment has its end, before the new one is listed.
-    fn next_manifest(&self) -> Manifest {
-        let mut manifest = self.manifest.clone();
-        if let Some(tail) = &self.tail {
-            let last = manifest.segments.last_mut().expect("a tail is a segment's");
-            last.end = Some(tail.end);
-        }
-        // That it takes no LSN does not make it empty: what a repair lost may be all that it tells.
-        let holds_frames = match &self.tail {
-            Some(tail) => tail.end.bytes > FrameReader::FIRST_OFFSET,
-            None => self.holds_frames,
-        };
-        if !holds_frames {
-            manifest.segments.pop();
-        }
-        // The line of the new segment must have a place.
-        manifest.prune_retired(0, u64::MAX);
-        manifest
     }
 
     /// Fails before anything is made if there is less room than it takes.
@@ -239,7 +202,7 @@ fn copy_undurable(tail: &mut Tail, writer: &mut Writer, path: &Path) -> Result<(
     Ok(())
 }
 
-/// Replaces the manifest by the one that [`WriterStart::start`] has written. If that fails nobody
+/// Replaces the manifest by the one that [`ResumePoint::start`] has written. If that fails nobody
 /// knows which is in force, so the files of both stay.
 pub(super) fn activate(place: &Place<'_>, writer: &mut Writer) -> Result<(), OpenError> {
     let replaced = Manifest::replace(place.disk, place.dir);
@@ -261,7 +224,7 @@ impl Log {
     pub(super) fn retry_start(
         &self,
         writer: &mut Writer,
-        mut start: Box<WriterStart>,
+        mut start: Box<ResumePoint>,
     ) -> io::Result<()> {
         let (disk, dir) = (&*self.disk, &*self.dir);
         let place = Place { disk, dir, options: &self.options, clock: &*self.clock };

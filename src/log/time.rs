@@ -1,6 +1,6 @@
 //! The times of frames: never less than before, whatever the clock does, and never standing still.
 
-use super::Clock;
+use crate::env::Clock;
 
 /// What the times of frames go by. Where the clock shows less than the last time (it was set ahead
 /// and back again, or the last server's clock was ahead), times go on at half the speed at which

@@ -3,6 +3,7 @@
 //! All files of one manifest are held, so that they can be read to the end even if they are no longer needed meanwhile:
 //! a file that is removed stays readable as long as it is open, and one that is held is not recycled ([`Disk::hold`]).
 
+use super::lsn::{Lsn, Until};
 use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentEnd, SegmentLine};
 use super::read::Reading;
 use super::reader::FrameReader;
@@ -10,7 +11,7 @@ use super::rebuilt::{RebuildReport, Rebuilt};
 use super::recovery::{OpenError, Recovery, Replay, disk_error};
 use super::retired::decompressed;
 use super::segment::{self, FileKind, NameKind, SegmentHeader};
-use super::{Lsn, Until, base, open, rebuilt};
+use super::{directory, rebuilt};
 use crate::disk::{Disk, File};
 use std::collections::BTreeMap;
 use std::io;
@@ -42,7 +43,7 @@ impl View {
     /// If there is no manifest that can be used, and those of the disk.
     pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
         let mut view = Self::open_locked(disk, dir)?;
-        let lock = view.dir.join(open::LOCK_NAME);
+        let lock = view.dir.join(directory::LOCK_NAME);
         if disk.is_locked(&lock).map_err(disk_error("looking at", &lock))? {
             view.durable_lsn = Some(view.attested_lsn());
         }
@@ -99,7 +100,7 @@ impl View {
         for listed in retired.chain(base).chain(segments) {
             let (offset, identity) = match &listed {
                 RetiredFile::Base(line) => {
-                    (base::frames_header_offset(line.preamble_bytes), line.identity)
+                    (segment::frames_header_offset(line.preamble_bytes), line.identity)
                 }
                 RetiredFile::Segment(line) => (0, line.identity),
                 RetiredFile::CompressedSegment { .. } => continue,
@@ -159,7 +160,7 @@ impl View {
         };
         let len = file.len().map_err(disk_error("measuring", path))?;
         let mut reader = FrameReader::new(file.clone(), len, header.identity.seed());
-        let first = base::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
+        let first = segment::frames_header_offset(preamble.bytes) + FrameReader::FIRST_OFFSET;
         let last = reader.headers((first, header.first_lsn)).last();
         let end_lsn = last.map_or(header.first_lsn, |(_, frame)| frame.end_lsn());
         let line = BaseLine {
@@ -350,7 +351,7 @@ impl View {
         let name = segment::base_name(line.sequence);
         let path = self.dir.join(&name);
         let file = self.by_name(&name).map_err(disk_error("opening", &path))?;
-        let at = base::frames_header_offset(line.preamble_bytes);
+        let at = segment::frames_header_offset(line.preamble_bytes);
         Ok(read_header(&*file, &path, at)?.created_ms)
     }
 

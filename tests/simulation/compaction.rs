@@ -9,7 +9,7 @@ use mainstay::disk::{Disk, SimDisk};
 use mainstay::engine::compact::{SnapshotError, compact as compact_to_base};
 use mainstay::log::manifest::{self, BaseLine, Manifest, TEMPORARY_NAME};
 use mainstay::log::segment::{self, NameKind};
-use mainstay::log::{Action, Durability, Lsn, Retention, base};
+use mainstay::log::{Action, Durability, Lsn, Retention};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -52,7 +52,7 @@ fn check_preamble(world: &World, lsn: Lsn) {
     let mut cut = load_manifest(&world.disk);
     let line = cut.base.as_mut().expect("a base is in force");
     assert_eq!(line.lsn, lsn);
-    let frames = base::frames_header_offset(line.preamble_bytes) + segment::HEADER_BYTES as u64;
+    let frames = segment::frames_header_offset(line.preamble_bytes) + segment::HEADER_BYTES as u64;
     (line.end_lsn, line.bytes) = (lsn, frames);
     let name = segment::base_name(line.sequence);
     cut.segments.clear();

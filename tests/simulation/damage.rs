@@ -10,7 +10,7 @@ use mainstay::env::seeded_random;
 use mainstay::log::frame::{FrameHeader, FrameKind};
 use mainstay::log::manifest::{self, Manifest};
 use mainstay::log::reader::FrameReader;
-use mainstay::log::{Durability, OpenError, Options, base, segment};
+use mainstay::log::{Durability, OpenError, Options, segment};
 use mainstay::rdb::blocks::{Block, read_index};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -494,7 +494,7 @@ impl Compacted {
         let path = dir().join(segment::base_name(line.sequence));
         let bytes = disk.contents(&path).unwrap();
         assert_eq!(bytes.len() as u64, line.bytes);
-        let header_offset = base::frames_header_offset(line.preamble_bytes);
+        let header_offset = segment::frames_header_offset(line.preamble_bytes);
         let first = header_offset + segment::HEADER_BYTES as u64;
         let header = segment::SegmentHeader::decode(&bytes[header_offset as usize..first as usize]);
         let index_offset = header.unwrap().preamble.unwrap().index_offset;

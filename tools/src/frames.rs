@@ -1,10 +1,10 @@
 //! Where in a data set frames are.
 
 use mainstay::disk::File;
-use mainstay::log::base::frames_header_offset;
 use mainstay::log::manifest::{BaseLine, RetiredFile, SegmentEnd, SegmentLine};
 use mainstay::log::reader::FrameReader;
 use mainstay::log::scan::{Scan, ScanEnd};
+use mainstay::log::segment::frames_header_offset;
 use mainstay::log::segment::{base_name, compressed_name, segment_name};
 use mainstay::log::{Lsn, View};
 use std::io;

@@ -10,7 +10,7 @@ use mainstay::log::frame::{FrameKind, MAGIC};
 use mainstay::log::manifest::{Manifest, RetiredFile};
 use mainstay::log::scan::{Found, Scan, ScanEnd};
 use mainstay::log::segment::{base_name, segment_name};
-use mainstay::log::{Lsn, Retention, View, base};
+use mainstay::log::{Lsn, Retention, View, segment};
 use mainstay::rdb::blocks::read_index;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,7 @@ impl Stream {
             end_lsn: 0,
         };
         if let Some(line) = &manifest.base {
-            let first = base::frames_header_offset(line.preamble_bytes) + 4096;
+            let first = segment::frames_header_offset(line.preamble_bytes) + 4096;
             let end = mainstay::log::manifest::SegmentEnd { lsn: line.end_lsn, bytes: line.bytes };
             let name = base_name(line.sequence);
             let first = (first, line.lsn);
@@ -194,7 +194,7 @@ impl Victim {
         let line = listed.base.clone().unwrap();
         let bytes = &files[&base_name(line.sequence)];
         let file = RealDisk.open_to_read(&dir.join(base_name(line.sequence))).unwrap();
-        let (_, header) = base::find_header(&*file).unwrap().unwrap();
+        let (_, header) = segment::find_header(&*file).unwrap().unwrap();
         let index_offset = header.preamble.unwrap().index_offset;
         let tail = &bytes[index_offset as usize..line.preamble_bytes as usize];
         let index = read_index(tail, index_offset).unwrap();
@@ -284,7 +284,7 @@ impl Victim {
     fn touches_index(&self, name: &str, damage: &Damage) -> bool {
         let line = self.manifest.base.as_ref().unwrap();
         // The header behind the RDB says where the index is.
-        let end = base::frames_header_offset(line.preamble_bytes) + 4096;
+        let end = segment::frames_header_offset(line.preamble_bytes) + 4096;
         let index = self.blocks.last().unwrap().0.end..end;
         name == base_name(line.sequence) && damage.touches(&self.files[name], &index)
     }

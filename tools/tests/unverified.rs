@@ -13,7 +13,7 @@ use mainstay::engine::Engine;
 use mainstay::engine::compact::{BASE_FORMAT, compact};
 use mainstay::env::{Random, SimClock, seeded_random};
 use mainstay::log::segment::base_name;
-use mainstay::log::{Retention, View, base};
+use mainstay::log::{Retention, View, segment};
 use mainstay::rdb::blocks::read_index;
 use mainstay::rdb::file::{Decoding, FileReader, Record, decode_record};
 use mainstay::rdb::{Dialect, Reader};
@@ -96,7 +96,7 @@ impl Victim {
         let line = View::open(&RealDisk, &dir).unwrap().manifest().base.clone().unwrap();
         let path = dir.join(base_name(line.sequence));
         let file = RealDisk.open_to_read(&path).unwrap();
-        let (_, header) = base::find_header(&*file).unwrap().unwrap();
+        let (_, header) = segment::find_header(&*file).unwrap().unwrap();
         let index_offset = header.preamble.unwrap().index_offset;
         let bytes = fs::read(&path).unwrap();
         let tail = &bytes[index_offset as usize..line.preamble_bytes as usize];

@@ -6,9 +6,9 @@ use mainstay::data::{KeyHasher, Limits};
 use mainstay::disk::{Disk, File, RealDisk};
 use mainstay::engine::DIR_NAME;
 use mainstay::engine::import::{self, Names};
+use mainstay::log::View;
 use mainstay::log::manifest::{self, RetiredFile};
 use mainstay::log::segment::{self, SegmentHeader};
-use mainstay::log::{View, base};
 use mainstay::rdb::file::{FileReader, Record};
 use std::fs;
 use std::io::{self, Read};
@@ -194,7 +194,7 @@ pub fn read_aux(file: &dyn File) -> Vec<(String, String)> {
 }
 
 fn find_base_header(path: &Path) -> Result<Option<(u64, SegmentHeader)>, Failure> {
-    base::find_header(&*open(path)?).map_err(Failure::doing("reading", path.display()))
+    segment::find_header(&*open(path)?).map_err(Failure::doing("reading", path.display()))
 }
 
 /// The files of what was found.

@@ -7,9 +7,9 @@ use crate::blocks::Blocks;
 use crate::frames::Frames;
 use crate::output::{Failure, Output};
 use mainstay::disk::{Disk, File};
-use mainstay::log::base::frames_header_offset;
 use mainstay::log::manifest::{BaseLine, ManifestError, RetiredFile, SegmentLine};
 use mainstay::log::reader::FrameReader;
+use mainstay::log::segment::frames_header_offset;
 use mainstay::log::segment::{
     self, FileKind, HEADER_BYTES, Identity, SegmentHeader, base_name, segment_name,
 };

@@ -1,0 +1,116 @@
+//! How long files are kept that a compaction has replaced.
+
+use super::lsn::Lsn;
+use super::manifest::{RetiredFile, RetiredLine};
+
+/// How long retired files are kept, so that an earlier moment can be restored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// For so many seconds (`log-retention-time`); 0 sets no limit to the time.
+    pub time_s: u64,
+    /// At most so many bytes (`log-retention-size`); 0 sets no limit to the size. With both 0 nothing is kept.
+    pub bytes: u64,
+}
+
+impl Retention {
+    /// What was retired before this time goes.
+    pub(super) fn since_ms(self, now_ms: u64) -> u64 {
+        match self {
+            Self { time_s: 0, .. } => 0,
+            Self { time_s, .. } => now_ms.saturating_sub(time_s.saturating_mul(1000)),
+        }
+    }
+
+    /// More than this is not kept.
+    pub(super) fn bytes_max(self) -> u64 {
+        match self {
+            Self { time_s: 0, bytes: 0 } => 0,
+            Self { bytes: 0, .. } => u64::MAX,
+            Self { bytes, .. } => bytes,
+        }
+    }
+}
+
+impl Retention {
+    pub(super) fn keeps_nothing(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Whether everything that `other` keeps is kept as long.
+    pub fn covers(self, other: Self) -> bool {
+        self.time_limit_s() >= other.time_limit_s() && self.bytes_max() >= other.bytes_max()
+    }
+
+    /// For so long files are kept, in s.
+    pub(super) fn time_limit_s(self) -> u64 {
+        match self {
+            Self { time_s: 0, bytes: 0 } => 0,
+            Self { time_s: 0, .. } => u64::MAX,
+            Self { time_s, .. } => time_s,
+        }
+    }
+}
+
+/// How long retired files are kept, and who says so.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RetentionSetting {
+    pub(super) retention: Retention,
+    /// Nobody has said how long: what is kept stays, and as long as there is something what is
+    /// replaced comes to it, for a gap would make it useless. Otherwise nothing is kept.
+    pub(super) is_unset: bool,
+}
+
+impl RetentionSetting {
+    /// What was retired before this time goes, and what has more than so many bytes together, if
+    /// there is any.
+    pub(super) fn limits(self, now_ms: u64, any: bool) -> (u64, u64) {
+        match self.is_unset && any {
+            true => (0, u64::MAX),
+            false => (self.retention.since_ms(now_ms), self.retention.bytes_max()),
+        }
+    }
+}
+
+/// Retired files that were removed because they were not to be kept any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrunedFiles {
+    /// How many.
+    pub files: usize,
+    /// Their length together.
+    pub bytes: u64,
+    /// Moments from this LSN on can no longer be restored.
+    pub first_lsn: Lsn,
+    /// Those below this one.
+    pub end_lsn: Lsn,
+    /// When the last of them was retired, as Unix time in ms: all those moments lie before it.
+    pub until_ms: u64,
+}
+
+impl PrunedFiles {
+    pub(super) fn of(gone: &[RetiredLine]) -> Option<Self> {
+        let until_ms = gone.last()?.time_ms;
+        let lsns = |line: &RetiredLine| match &line.file {
+            RetiredFile::Base(base) => (base.lsn, base.end_lsn),
+            RetiredFile::Segment(segment) | RetiredFile::CompressedSegment { segment, .. } => {
+                (segment.first_lsn, segment.end.map_or(segment.first_lsn, |end| end.lsn))
+            }
+        };
+        Some(Self {
+            files: gone.len(),
+            bytes: gone.iter().map(|line| line.file.bytes()).sum(),
+            first_lsn: gone.iter().map(|line| lsns(line).0).min()?,
+            end_lsn: gone.iter().map(|line| lsns(line).1).max()?,
+            until_ms,
+        })
+    }
+
+    pub(super) fn and(self, later: Self) -> Self {
+        Self {
+            files: self.files + later.files,
+            bytes: self.bytes + later.bytes,
+            first_lsn: self.first_lsn.min(later.first_lsn),
+            end_lsn: self.end_lsn.max(later.end_lsn),
+            until_ms: self.until_ms.max(later.until_ms),
+        }
+    }
+}
