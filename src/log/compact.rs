@@ -10,14 +10,12 @@
 
 use super::base::BaseWriter;
 use super::lsn::Lsn;
-use super::manifest::Manifest;
 use super::recovery::Replay;
 use super::retention::PrunedFiles;
 use super::roll::COMPACTION_ROLL;
 use super::room;
-use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::segment::{self, FileKind, Identity};
 use super::state::Log;
-use super::summary::ManifestSummary;
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering;
@@ -41,16 +39,9 @@ impl Log {
         }
         let sequence = writer.next_sequence;
         writer.next_sequence += 1;
-        let header = SegmentHeader {
-            kind: FileKind::Base,
-            dataset: writer.manifest.dataset,
-            identity: Identity::random(&mut **self.random.lock()),
-            sequence,
-            first_lsn: lsn,
-            timeline: writer.manifest.timeline(),
-            created_ms: self.clock.unix_ms().max(0) as u64,
-            preamble: None,
-        };
+        let identity = Identity::random(&mut **self.random.lock());
+        let now_ms = self.clock.unix_ms().max(0) as u64;
+        let header = writer.manifest.header(FileKind::Base, identity, sequence, lsn, now_ms);
         let (segment_bytes, files) = (self.options.segment_bytes, self.summary.lock().files);
         let kept = match self.is_refusing() {
             true => room::kept_by_last_base_bytes(segment_bytes, files),
@@ -135,28 +126,12 @@ impl Log {
         let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, kept_before > 0);
         let pruned = manifest.prune_retired(since_ms, bytes_max);
         let pruned = PrunedFiles::of(&pruned[..pruned.len().min(kept_before)]);
-        let path = base.path().to_owned();
-        let stored = manifest
-            .write_temporary(&*self.disk, &self.dir, 0)
-            .inspect_err(|_| self.remove_unlisted(&path))
-            .and_then(|()| {
-                Manifest::replace(&*self.disk, &self.dir)
-                    .inspect_err(|_| writer.possibly_active.push(path.clone()))
-            });
-        let old = match stored {
-            Ok(()) => {
-                self.remove_possibly_active(&mut writer);
-                *self.summary.lock() = ManifestSummary::of(&manifest);
-                Some(std::mem::replace(&mut writer.manifest, manifest))
-            }
-            Err(_) => None,
-        };
+        let old = self.replace_manifest(&mut writer, manifest, 0, base.path())?;
         let kept: BTreeSet<String> = writer.manifest.all_names().collect();
         let is_gone = |name: &String| !kept.contains(name);
-        let mut gone: Vec<String> =
-            old.iter().flat_map(Manifest::all_names).filter(is_gone).collect();
+        let mut gone: Vec<String> = old.all_names().filter(is_gone).collect();
         // The youngest segment is the biggest, and makes the next one. A base may be of any size.
-        let youngest = old.iter().flat_map(|old| old.segments.iter().rev());
+        let youngest = old.segments.iter().rev();
         let mut names = youngest.map(|line| segment::segment_name(line.sequence));
         if writer.spare.is_none()
             && let Some(spare) = names.find(is_gone)
@@ -166,7 +141,6 @@ impl Log {
         }
         drop(writer);
         drop(busy);
-        stored?;
         self.note_pruned(pruned);
         self.kick_compression();
         gone.iter().for_each(|name| self.remove_unlisted(&self.dir.join(name)));

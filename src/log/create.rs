@@ -8,9 +8,9 @@ use super::prepared;
 use super::recovery::{OpenError, Replay, disk_error};
 use super::retention::Retention;
 use super::room::{self, Size};
-use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::segment::{self, FileKind, Identity};
 use super::state::Log;
-use super::writer::{self, Writer};
+use super::writer::{Writer, begin_segment};
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
 use std::io;
@@ -82,16 +82,8 @@ pub fn create(
     };
     let now_ms = clock.unix_ms().max(0) as u64;
     let sequence = next_sequence(&*disk, dir).map_err(disk_error("listing", dir))?;
-    let mut header = SegmentHeader {
-        kind: FileKind::Base,
-        dataset: manifest.dataset,
-        identity: Identity::random(&mut random),
-        sequence,
-        first_lsn: 0,
-        timeline: manifest.timeline(),
-        created_ms: now_ms,
-        preamble: None,
-    };
+    let identity = Identity::random(&mut random);
+    let header = manifest.header(FileKind::Base, identity, sequence, 0, now_ms);
     let base_path = dir.join(segment::base_name(sequence));
     let segment_path = dir.join(segment::segment_name(sequence + 1));
     // They may be big, and the disk may be full.
@@ -110,13 +102,11 @@ pub fn create(
         write_base().map_err(disk_error("writing", &base_path)).inspect_err(|_| discard())?;
     manifest.base = Some(base);
 
-    header.kind = FileKind::Segment;
-    header.identity = Identity::random(&mut random);
-    header.sequence = sequence + 1;
+    let identity = Identity::random(&mut random);
     let least = room::smallest_bytes(options.segment_bytes);
     let size = Size { usual: least, least, kept: room::kept_bytes(options.segment_bytes, 0) };
-    let segment = prepared::prepare_within(&*disk, dir, header.sequence, size, true)
-        .and_then(|prepared| writer::begin_segment(prepared, &header))
+    let segment = prepared::prepare_within(&*disk, dir, sequence + 1, size, true)
+        .and_then(|prepared| begin_segment(prepared, &manifest, identity, 0, &*clock))
         .map_err(disk_error("creating", &segment_path))
         .inspect_err(|_| discard())?;
     manifest.segments.push(segment.line(0));

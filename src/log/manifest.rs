@@ -2,7 +2,7 @@
 
 use super::frame;
 use super::lsn::{Lsn, Timeline, TimelineId};
-use super::segment::{Identity, base_name, compressed_name, segment_name};
+use super::segment::{FileKind, Identity, SegmentHeader, base_name, compressed_name, segment_name};
 use crate::disk::{self, Disk};
 use crate::env::Random;
 use std::fmt::Write;
@@ -361,6 +361,27 @@ impl Manifest {
             retired: Vec::new(),
             base: None,
             segments: Vec::new(),
+        }
+    }
+
+    /// The header of a new file of the data set: on the current timeline, without a preamble.
+    pub(super) fn header(
+        &self,
+        kind: FileKind,
+        identity: Identity,
+        sequence: u64,
+        first_lsn: Lsn,
+        created_ms: u64,
+    ) -> SegmentHeader {
+        SegmentHeader {
+            kind,
+            dataset: self.dataset,
+            identity,
+            sequence,
+            first_lsn,
+            timeline: self.timeline(),
+            created_ms,
+            preamble: None,
         }
     }
 

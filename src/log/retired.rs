@@ -5,12 +5,11 @@
 
 use super::base::SYNC_BYTES;
 use super::frame::FrameDamage;
-use super::manifest::{Manifest, RetiredFile, SegmentLine};
+use super::manifest::{RetiredFile, SegmentLine};
 use super::reader::FrameReader;
 use super::room::Room;
 use super::segment::{self, SegmentHeader};
 use super::state::Log;
-use super::summary::ManifestSummary;
 use crate::disk::{Disk, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -259,21 +258,13 @@ impl Log {
             && !self.has_failed()
             && manifest.compress_retired(segment, bytes, checksum);
         let stored = if is_wanted {
-            manifest.write_temporary(&*self.disk, &self.dir, 0)
+            self.replace_manifest(&mut writer, manifest, 0, path).map(drop)
         } else {
+            self.remove_unlisted(path);
             Err(io::Error::other(
                 "the log has failed, is being closed or has forgotten the segment",
             ))
         };
-        let stored = stored.inspect_err(|_| self.remove_unlisted(path)).and_then(|()| {
-            Manifest::replace(&*self.disk, &self.dir)
-                .inspect_err(|_| writer.possibly_active.push(path.to_owned()))
-        });
-        if stored.is_ok() {
-            self.remove_possibly_active(&mut writer);
-            *self.summary.lock() = ManifestSummary::of(&manifest);
-            writer.manifest = manifest;
-        }
         drop(writer);
         drop(busy);
         stored

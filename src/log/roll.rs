@@ -1,12 +1,11 @@
 //! The next segment: after a full one, for a compaction, and to heal after a failure.
 
 use super::commit::CommitBatch;
-use super::manifest::{self, Manifest};
+use super::manifest;
 use super::prepared::{self, Prepared};
 use super::room::{self, Size};
-use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::segment::{self, Identity};
 use super::state::{Log, pause_us};
-use super::summary::ManifestSummary;
 use super::writer::{self, WriteError, Writer};
 use parking_lot::MutexGuard;
 use std::io;
@@ -42,35 +41,45 @@ impl Log {
     }
 
     fn roll_locked(&self, writer: &mut MutexGuard<'_, Writer>, frame_bytes: u64) -> io::Result<()> {
-        self.seal(writer)?;
         let possibly_active = writer.possibly_active.len();
-        // A compaction, which shortens the manifest, may have what is left of it.
-        let room = if frame_bytes > COMPACTION_ROLL { manifest::ROOM_BYTES } else { 0 };
-        let begin = |writer: &mut Writer| {
-            let prepared = match self.take_prepared(writer, frame_bytes) {
-                // The compaction that this is for gives room.
-                Err(error) if frame_bytes == COMPACTION_ROLL && room::is_out_of_space(&error) => {
-                    let least = prepared::needed_bytes(0);
-                    self.make_segment(writer, Size { usual: least, least, kept: 0 })?
-                }
-                taken => taken?,
+        let mut has_waited = false;
+        loop {
+            self.seal(writer)?;
+            let error = match self.begin_after_seal(writer, frame_bytes) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
             };
-            self.begin_next(writer, prepared, room, |_| Ok(()))
-        };
-        match begin(writer) {
-            // What is being prepared may have taken the room that another one would need. But once a manifest that ends
-            // this segment may be in force, nothing may be written to it while this waits.
-            Err(_) if writer.is_preparing && writer.possibly_active.len() == possibly_active => {
-                // Nobody waits for what was sealed.
-                MutexGuard::unlocked(writer, || self.notify());
-                let is_preparing = |writer: &mut Writer| writer.is_preparing;
-                self.prepared.wait_while_for(writer, is_preparing, PREPARING_PATIENCE);
-                // A drain that waited for the writer has come in between.
-                self.seal(writer)?;
-                begin(writer)
+            // The segment being prepared may hold the space that another one would need. But once a
+            // manifest that ends the current segment may be active, nothing may be written to it.
+            let may_wait = !has_waited
+                && writer.is_preparing
+                && writer.possibly_active.len() == possibly_active;
+            if !may_wait {
+                return Err(error);
             }
-            done => done,
+            has_waited = true;
+            // The seal made commands durable: their replies leave before the wait.
+            MutexGuard::unlocked(writer, || self.notify());
+            let is_preparing = |writer: &mut Writer| writer.is_preparing;
+            self.prepared.wait_while_for(writer, is_preparing, PREPARING_PATIENCE);
+            // A drain may have written meanwhile, so the segment is sealed again.
         }
+    }
+
+    /// Begins the segment after the sealed one, with room for a frame of `frame_bytes`.
+    fn begin_after_seal(&self, writer: &mut Writer, frame_bytes: u64) -> io::Result<()> {
+        let for_compaction = frame_bytes == COMPACTION_ROLL;
+        let prepared = match self.take_prepared(writer, frame_bytes) {
+            // The compaction frees space later.
+            Err(error) if for_compaction && room::is_out_of_space(&error) => {
+                let least = prepared::needed_bytes(0);
+                self.make_segment(writer, Size { usual: least, least, kept: 0 })?
+            }
+            taken => taken?,
+        };
+        // A compaction shortens the manifest, so it may use what is left of it.
+        let room = if frame_bytes > COMPACTION_ROLL { manifest::ROOM_BYTES } else { 0 };
+        self.begin_next(writer, prepared, room, |_| Ok(()))
     }
 
     /// Makes everything in the current segment durable.
@@ -95,41 +104,24 @@ impl Log {
     ) -> io::Result<()> {
         let identity = Identity::random(&mut **self.random.lock());
         let first_lsn = writer.durable_lsn;
-        let header = SegmentHeader {
-            kind: FileKind::Segment,
-            dataset: writer.manifest.dataset,
-            identity,
-            sequence: prepared.sequence,
-            first_lsn,
-            timeline: writer.manifest.timeline(),
-            created_ms: self.clock.unix_ms().max(0) as u64,
-            preamble: None,
-        };
         let path = self.dir.join(segment::segment_name(prepared.sequence));
-        let segment = writer::begin_segment(prepared, &header)
-            .inspect_err(|_| self.remove_unlisted(&path))?;
+        let segment =
+            writer::begin_segment(prepared, &writer.manifest, identity, first_lsn, &*self.clock)
+                .inspect_err(|_| self.remove_unlisted(&path))?;
         let manifest = writer.manifest_with(Some(segment.line(first_lsn)));
         let dropped = manifest.segments.len() == writer.manifest.segments.len();
         let sealed_bytes = writer.durable_offset;
         let old = std::mem::replace(&mut writer.segment, segment);
-        let durable_offset =
-            std::mem::replace(&mut writer.durable_offset, segment::HEADER_BYTES as u64);
-        let (disk, dir) = (&*self.disk, &*self.dir);
-        let ready = fill(writer)
-            .and_then(|()| manifest.write_temporary(disk, dir, room))
-            .inspect_err(|_| self.remove_unlisted(&path));
-        if let Err(error) = ready.and_then(|()| {
-            // If this fails the new file stays for now: that manifest may be in force after all.
-            Manifest::replace(disk, dir).inspect_err(|_| writer.possibly_active.push(path))
-        }) {
+        writer.durable_offset = segment::HEADER_BYTES as u64;
+        let replaced = fill(writer)
+            .inspect_err(|_| self.remove_unlisted(&path))
+            .and_then(|()| self.replace_manifest(writer, manifest, room, &path));
+        if let Err(error) = replaced {
             // Frames go on being counted from where the old segment's durable ones end.
             writer.segment = old;
-            writer.durable_offset = durable_offset;
+            writer.durable_offset = sealed_bytes;
             return Err(error);
         }
-        *self.summary.lock() = ManifestSummary::of(&manifest);
-        writer.manifest = manifest;
-        self.remove_possibly_active(writer);
         // From here on the old file is only trimmed; if that fails, the next start does it.
         if dropped {
             self.remove_unlisted(&self.dir.join(segment::segment_name(old.sequence)));

@@ -68,16 +68,8 @@ impl SalvageWriter {
     fn header(&mut self, kind: FileKind, first_lsn: Lsn, created_ms: u64) -> SegmentHeader {
         let sequence = self.sequence;
         self.sequence += 1;
-        SegmentHeader {
-            kind,
-            dataset: self.manifest.dataset,
-            identity: Identity::random(&mut *self.random),
-            sequence,
-            first_lsn,
-            timeline: self.manifest.timeline(),
-            created_ms,
-            preamble: None,
-        }
+        let identity = Identity::random(&mut *self.random);
+        self.manifest.header(kind, identity, sequence, first_lsn, created_ms)
     }
 
     /// Writes the base, before anything else: `preamble` writes what there was at `lsn`, and gives where its index of blocks begins

@@ -14,10 +14,10 @@ use super::read::Tail;
 use super::recovery::{OpenError, disk_error};
 use super::resume::ResumePoint;
 use super::room::{self, NoRoom, Size};
-use super::segment::{self, FileKind, Identity, SegmentHeader};
+use super::segment::{self, Identity};
 use super::state::{Log, NOTHING};
 use super::summary::ManifestSummary;
-use super::writer::{self, Segment, WriteError, Writer};
+use super::writer::{Segment, WriteError, Writer, begin_segment};
 use crate::disk::{Disk, File};
 use crate::env::{Clock, Random};
 use std::io;
@@ -84,17 +84,7 @@ impl ResumePoint {
         let build = || -> io::Result<Segment> {
             let prepared =
                 prepared::prepare_within(place.disk, place.dir, self.sequence, size, true)?;
-            let header = SegmentHeader {
-                kind: FileKind::Segment,
-                dataset: manifest.dataset,
-                identity,
-                sequence: self.sequence,
-                first_lsn,
-                timeline: manifest.timeline(),
-                created_ms: place.clock.unix_ms().max(0) as u64,
-                preamble: None,
-            };
-            writer::begin_segment(prepared, &header)
+            begin_segment(prepared, &manifest, identity, first_lsn, place.clock)
         };
         let segment = build().map_err(disk_error("creating", &path))?;
         manifest.segments.push(segment.line(first_lsn));

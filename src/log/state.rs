@@ -3,6 +3,7 @@
 use super::commit::CommitBuffer;
 use super::frame::Lost;
 use super::lsn::{Lsn, Timeline};
+use super::manifest::Manifest;
 use super::options::{Durability, Options};
 use super::retention::{PrunedFiles, RetentionSetting};
 use super::room;
@@ -355,6 +356,29 @@ impl Log {
         let low = left_bytes < (writer.segment.size.max(smallest) / 4).min(4 << 20);
         let refusing = low && self.prepare_error.lock().is_some();
         self.refusing.store(refusing, Ordering::Release);
+    }
+
+    /// Makes `manifest` the active one; it lists the new file at `path`, and leaves `room` bytes of
+    /// what a start reads. Gives the one before.
+    ///
+    /// # Errors
+    /// Those of the disk. The new file is removed, unless the new manifest may be active: then it is
+    /// kept until the manifest is replaced the next time.
+    pub(super) fn replace_manifest(
+        &self,
+        writer: &mut Writer,
+        manifest: Manifest,
+        room: u64,
+        path: &Path,
+    ) -> io::Result<Manifest> {
+        let (disk, dir) = (&*self.disk, &*self.dir);
+        manifest.write_temporary(disk, dir, room).inspect_err(|_| self.remove_unlisted(path))?;
+        Manifest::replace(disk, dir)
+            .inspect_err(|_| writer.possibly_active.push(path.to_owned()))?;
+        *self.summary.lock() = ManifestSummary::of(&manifest);
+        let old = std::mem::replace(&mut writer.manifest, manifest);
+        self.remove_possibly_active(writer);
+        Ok(old)
     }
 
     /// Removes a file that the manifest does not list. If that fails, the next start does it.

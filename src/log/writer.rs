@@ -8,7 +8,7 @@ use super::options::Options;
 use super::prepared::Prepared;
 use super::resume::ResumePoint;
 use super::room::FIRST_SEGMENT_BYTES;
-use super::segment::{self, Identity, SegmentHeader};
+use super::segment::{self, FileKind, Identity};
 use super::time::FrameTime;
 use crate::disk::File;
 use crate::env::Clock;
@@ -232,18 +232,20 @@ impl Writer {
     }
 }
 
-/// The segment in `prepared`: its header is durable when this returns.
-pub(super) fn begin_segment(prepared: Prepared, header: &SegmentHeader) -> io::Result<Segment> {
-    debug_assert_eq!(prepared.sequence, header.sequence);
-    prepared.file.write_at(&header.encode(), 0)?;
-    prepared.file.sync()?;
-    Ok(Segment {
-        file: prepared.file,
-        sequence: prepared.sequence,
-        identity: header.identity,
-        size: prepared.size,
-        offset: segment::HEADER_BYTES as u64,
-    })
+/// Begins a segment at `first_lsn` in the file `prepared`: its header is durable when this returns.
+pub(super) fn begin_segment(
+    prepared: Prepared,
+    manifest: &Manifest,
+    identity: Identity,
+    first_lsn: Lsn,
+    clock: &dyn Clock,
+) -> io::Result<Segment> {
+    let Prepared { file, sequence, size } = prepared;
+    let now_ms = clock.unix_ms().max(0) as u64;
+    let header = manifest.header(FileKind::Segment, identity, sequence, first_lsn, now_ms);
+    file.write_at(&header.encode(), 0)?;
+    file.sync()?;
+    Ok(Segment { file, sequence, identity, size, offset: segment::HEADER_BYTES as u64 })
 }
 
 impl Segment {
