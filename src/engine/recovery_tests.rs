@@ -323,11 +323,11 @@ fn a_log_that_cannot_begin_leaves_what_was_there_and_can_begin_later() {
                 };
                 fails += 1;
                 assert!(error.contains("injected"), "{error}");
-                let may_be_in_force = error.contains("could not be put back");
-                unsettled += u64::from(may_be_in_force);
+                let may_be_active = error.contains("Restoring the previous data set failed");
+                unsettled += u64::from(may_be_active);
                 for found in found(&world, &world.disk) {
                     assert!(
-                        found == before || may_be_in_force && found == now,
+                        found == before || may_be_active && found == now,
                         "{had_log}, {count} from {first} on, {error}: {found:?}"
                     );
                 }

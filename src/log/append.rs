@@ -1,4 +1,4 @@
-//! The way of a command into the log: the commit buffer, then a frame of the current segment.
+//! Appending: from a command's effects to a frame in the current segment.
 
 use super::lsn::Lsn;
 use super::options::{Durability, UNDURABLE_BYTES_TARGET};
@@ -7,9 +7,10 @@ use super::writer::{WriteError, Writer};
 use std::sync::atomic::Ordering;
 
 impl Log {
-    /// Puts effects of whole units into the commit buffer and empties `effects`; `db` is the database
-    /// that is selected behind them. Gives the LSN behind them. To be called in commit order, that is
-    /// under the engine's lock; does no I/O. Before anyone waits for it, [`Log::submit`] is called.
+    /// Moves the effects of whole units into the commit buffer; `effects` is empty afterwards. `db`
+    /// is the database selected after them. Returns the LSN after them. Call it in commit order,
+    /// which means under the engine's lock. Does no I/O. The caller calls [`Log::submit`] before
+    /// anything waits for the LSN.
     pub fn append(&self, effects: &mut Vec<u8>, db: u32) -> Lsn {
         debug_assert!(!effects.is_empty());
         let now_us = self.clock.monotonic_us();
@@ -21,8 +22,8 @@ impl Log {
             self.oldest_us.store(now_us, Ordering::Release);
         }
         drop(commit);
-        // What begins to age is to be synced in time, and what is kept in memory is bounded. Under
-        // `always` the log thread is told by `submit`, once for all that was executed together.
+        // Wake the log thread to sync in time, and to bound the memory of undurable commands. Under
+        // `always`, `submit` wakes it once for the whole batch.
         let durable = self.durable_lsn();
         let kick = match self.durability() {
             Durability::Always => false,
@@ -35,8 +36,8 @@ impl Log {
         lsn
     }
 
-    /// Moves what was appended on its way, before anyone waits for it: under `always` the log thread is
-    /// told, otherwise the caller drains. To be called once for many commands, when no more are ready.
+    /// Starts the way of appended commands to the disk: wakes the log thread under `always`, drains
+    /// otherwise. Call it once for a batch of commands.
     pub fn submit(&self) {
         match self.durability() {
             Durability::Always => self.kick(),
@@ -44,21 +45,21 @@ impl Log {
         }
     }
 
-    /// The LSN that must be durable before a writer takes the engine, if it has to wait: what is not
-    /// durable is kept in memory, and that is bounded. Not while the log has failed: then writes are
-    /// refused, not delayed.
+    /// The LSN that must be durable before the next write may run, if writers have to wait:
+    /// undurable commands are kept in memory, up to a limit. `None` while the log has failed:
+    /// writes are then refused instead of delayed.
     pub fn backpressure_lsn(&self) -> Option<Lsn> {
-        // What is durable may move beyond what was appended a moment ago.
+        // The durable LSN may have overtaken the appended LSN read before it.
         let undurable = self.appended_lsn().saturating_sub(self.durable_lsn());
         if undurable <= self.options.undurable_bytes_max || self.has_failed() {
             return None;
         }
-        // Half of the room is made free before the next one writes.
+        // Wait until half of the memory is free again.
         Some(self.appended_lsn() - self.options.undurable_bytes_max / 2)
     }
 
-    /// Writes what has gathered in the commit buffer into the segment. If the segment is full or the
-    /// writer is taken for long, that is left to the log thread.
+    /// Writes the commit buffer into the segment. Leaves this to the log thread if the segment is
+    /// full or another thread holds the writer for long.
     pub fn drain(&self) {
         if self.is_writer_busy() || self.has_failed() {
             self.drain_left.store(true, Ordering::Release);
@@ -67,13 +68,13 @@ impl Log {
         }
         let mut writer = self.writer.lock();
         if self.has_failed() {
-            // It failed while this waited for the writer. What is written to the segment now would be
-            // lost: a manifest that ends it may be in force.
+            // It failed while this thread waited for the writer. A manifest that ends the segment
+            // may be active, and would cut off what is written to it now.
             return;
         }
         let before = writer.written_lsn;
         let outcome = self.drain_locked(&mut writer);
-        // Under `always` nobody waits for a drain, only for the sync that follows.
+        // Under `always` replies wait for the sync, not for the drain.
         let moved = writer.written_lsn > before && self.durability() != Durability::Always;
         let failed = self.finish_drain(outcome);
         drop(writer);
@@ -82,9 +83,10 @@ impl Log {
         }
     }
 
-    /// Moves the commit buffer's contents into the segment.
+    /// Writes the commit buffer into the segment.
     pub(super) fn drain_locked(&self, writer: &mut Writer) -> Result<(), WriteError> {
-        // Whoever leaves a drain from here on has appended before, or has it done again.
+        // A drain left to the log thread from here on is for commands appended before, or is
+        // requested again.
         self.drain_left.store(false, Ordering::Release);
         if let Some(batch) = self.commit.lock().take() {
             writer.retained.push_back(batch);
@@ -99,7 +101,7 @@ impl Log {
         result
     }
 
-    /// Handles how a drain ended; true if the log failed.
+    /// Handles the result of a drain. Returns whether the log failed.
     pub(super) fn finish_drain(&self, outcome: Result<(), WriteError>) -> bool {
         match outcome {
             Ok(()) => false,

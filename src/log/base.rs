@@ -1,5 +1,6 @@
-//! The base: what the log starts from. An RDB of everything as of an LSN, the *preamble*, and behind it the frames
-//! up to where the first segment begins. One file; `storage-format.md` has the bytes.
+//! The base: what the log starts from. One file with an RDB of everything as of an LSN, the
+//! *preamble*, and then frames up to the start of the first segment. `storage-format.md` specifies
+//! the bytes.
 
 use super::commit;
 use super::frame::{self, Codec, FrameHeader, FrameKind, checksum};
@@ -16,11 +17,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What was written is synced this often, so that the kernel does not have to write all of it at once,
-/// which the log's own syncs would wait for.
+/// A long write is synced after this many bytes. One sync of the whole file would delay the log's
+/// own syncs.
 pub const SYNC_BYTES: u64 = 4 << 20;
 
-/// A base that is being written. Nothing counts until the manifest lists it.
+/// A base that is being written. It takes effect when the manifest lists it.
 pub struct BaseWriter {
     disk: Arc<dyn Disk>,
     path: PathBuf,
@@ -28,7 +29,7 @@ pub struct BaseWriter {
     header: SegmentHeader,
     synced_bytes: u64,
     preamble_bytes: u64,
-    /// LSN behind the last frame.
+    /// LSN after the last frame.
     lsn: Lsn,
     time_ms: u64,
     room: Room,
@@ -36,8 +37,8 @@ pub struct BaseWriter {
 }
 
 impl BaseWriter {
-    /// Creates the file, which leaves `kept_bytes` free on the disk. The header says as of which
-    /// LSN the preamble will be.
+    /// Creates the file; writing it leaves `kept_bytes` free on the disk. The header holds the LSN
+    /// of the preamble.
     pub(super) fn create(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -72,7 +73,7 @@ impl BaseWriter {
         })
     }
 
-    /// The LSN as of which the preamble is.
+    /// The LSN of the preamble.
     pub fn first_lsn(&self) -> Lsn {
         self.header.first_lsn
     }
@@ -92,7 +93,7 @@ impl BaseWriter {
     /// # Errors
     /// Those of the disk.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // With the header behind the preamble, which begins at a multiple of its length.
+        // Includes the header after the preamble, which begins at a multiple of its length.
         let header_bytes = 2 * segment::HEADER_BYTES as u64;
         self.room.check(self.place.offset, bytes.len() as u64 + header_bytes)?;
         self.place.file.write_at(bytes, self.place.offset)?;
@@ -100,7 +101,7 @@ impl BaseWriter {
         self.sync_some()
     }
 
-    /// The room that it may take.
+    /// The space that it may take.
     pub fn room(&self) -> &Room {
         &self.room
     }
@@ -122,13 +123,13 @@ impl BaseWriter {
         self.place.offset = at + segment::HEADER_BYTES as u64;
     }
 
-    /// Notes that everything before the base's LSN was written by `time_ms`.
+    /// Records that everything below the base's LSN was written by `time_ms`.
     pub(super) fn written_by(&mut self, time_ms: u64) {
         self.header.created_ms = self.header.created_ms.max(time_ms);
     }
 
-    /// Copies the commands of sealed segments from the preamble's LSN up to `end_lsn`, where a segment
-    /// begins. `db` is the database that was selected at the preamble's LSN.
+    /// Copies the commands of sealed segments from the preamble's LSN up to `end_lsn`, where a
+    /// segment begins. `db` is the database selected at the preamble's LSN.
     ///
     /// # Errors
     /// Those of the disk, and `InvalidData` if a segment is damaged.
@@ -169,7 +170,7 @@ impl BaseWriter {
         Ok(())
     }
 
-    /// Writes one frame's commands, those below the preamble's LSN left out.
+    /// Writes the commands of one frame, except those below the preamble's LSN.
     fn copy_frame(&mut self, header: &FrameHeader, raw: &[u8], db: u32) -> io::Result<()> {
         let Some(skip) = self.lsn.checked_sub(header.lsn) else {
             let text = format!("a gap in the log before LSN {}", header.lsn);
@@ -200,7 +201,7 @@ impl BaseWriter {
         self.sync_some()
     }
 
-    /// Makes the file durable, with its name. Gives the manifest's line for it.
+    /// Makes the file and its name durable. Returns the manifest's line for it.
     ///
     /// # Errors
     /// Those of the disk.
@@ -219,7 +220,7 @@ impl BaseWriter {
         })
     }
 
-    /// Reads the finished file as a start would, which hands it to `check`. Gives its line.
+    /// Reads the finished file as a start would, with `check` as the replay. Returns its line.
     ///
     /// # Errors
     /// Those of the disk, and `InvalidData` if a start would refuse it.
@@ -242,12 +243,12 @@ impl BaseWriter {
         }
     }
 
-    /// Where the file is.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes the file, which nothing refers to. If that fails, the next start does it.
+    /// Removes the file, which no manifest lists. On failure the next start removes it.
     pub fn discard(self) {
         let _ = self.disk.remove(&self.path);
     }

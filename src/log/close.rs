@@ -7,7 +7,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 impl Log {
-    /// Tells its threads to end once everything appended is durable.
+    /// Asks the log's threads to end when everything appended is durable.
     pub fn begin_close(&self) {
         self.request_sync();
         self.closing.store(true, Ordering::Release);
@@ -18,23 +18,24 @@ impl Log {
         self.kick();
     }
 
-    /// Closes the log after its threads have ended: makes everything durable, records the end, cuts
-    /// the segment and removes the prepared one. What [`super::attach`] finds afterwards is complete
-    /// or damaged, never undecided. The directory is free for others afterwards, whatever has failed.
+    /// Closes the log after its threads have ended: makes everything durable, records the end in
+    /// the manifest, cuts the segment and removes the prepared one. After that, [`super::attach`]
+    /// finds a data set that is either complete or damaged. The directory is unlocked in any case.
     ///
     /// # Errors
-    /// Those of the disk; the log is then as after a crash, and nothing acknowledged is lost.
+    /// Those of the disk; the files are then as after a crash, and no acknowledged command is lost.
     pub fn close(&self) -> io::Result<()> {
         let closed = self.close_files();
         if closed.is_err()
             && let Ok(manifest) = Manifest::load(&*self.disk, &self.dir)
         {
-            // Whichever it is, it is this log's as long as the lock is held: the next one may replace it.
+            // Either manifest belongs to this log while the lock is held, so the next log may
+            // replace it.
             self.writer.lock().manifest = manifest;
         }
         let lock = self.lock.lock().take();
         closed?;
-        // An empty lock file says that nothing needs to be recovered.
+        // An empty lock file marks a clean close.
         lock.map_or(Ok(()), |lock| lock.set_content(""))
     }
 

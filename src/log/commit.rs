@@ -1,35 +1,35 @@
-//! The commit buffer: where executed commands gather until a drain takes them.
+//! The commit buffer: holds the effects of executed commands until a drain takes them.
 
 use super::frame;
 use super::lsn::Lsn;
 use std::ops::Range;
 
-/// A frame is closed at the first unit boundary behind this many bytes, so that damage to one costs
-/// little.
+/// A frame ends at the first unit boundary after this many bytes, which bounds the cost of damage
+/// to a frame.
 const FRAME_BYTES_TARGET: usize = 256 * 1024;
 
-/// How many emptied buffers are kept for the next ones.
+/// The most empty buffers that are kept for reuse.
 const SPARE_MAX: usize = 3;
-/// A buffer that grew beyond this is given back instead of kept.
+/// Bigger buffers are freed instead.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
-/// A place where commands may be divided into frames.
+/// The end of a frame's commands.
 #[derive(Clone, Copy, Debug)]
 struct FrameEnd {
-    /// Offset in the bytes.
+    /// Offset in the batch.
     offset: usize,
-    /// The database selected behind it.
+    /// The database selected there.
     db: u32,
 }
 
-/// Commands that belong together, from one swap of the buffer to the next.
+/// The commands between two drains.
 #[derive(Debug)]
 pub(super) struct CommitBatch {
     bytes: Vec<u8>,
     start_lsn: Lsn,
     start_db: u32,
     frame_ends: Vec<FrameEnd>,
-    /// Monotonic time at which the first of them was executed.
+    /// Monotonic time at which the first of them ran.
     pub(super) first_us: u64,
 }
 
@@ -43,7 +43,7 @@ impl CommitBatch {
         self.start_lsn + self.bytes.len() as u64
     }
 
-    /// What its frames take in a segment, if nothing can be compressed.
+    /// Bytes of its frames in a segment, if nothing can be compressed.
     pub(super) fn frames_bytes_max(&self) -> u64 {
         let frame_overhead = frame::HEADER_BYTES as u64 + frame::ALIGN;
         self.bytes.len() as u64 + self.frame_ends.len() as u64 * frame_overhead
@@ -53,8 +53,8 @@ impl CommitBatch {
         self.frame_ends.last().map_or(self.start_db, |frame_end| frame_end.db)
     }
 
-    /// The next frame's worth of commands from `lsn` on: the database selected there, and the bytes.
-    /// `lsn` must be a place where frames are divided.
+    /// The commands of the frame that begins at `lsn`: the database selected there, and the bytes.
+    /// `lsn` must be the start of a frame.
     pub(super) fn next_frame(&self, lsn: Lsn) -> Option<(u32, &[u8])> {
         let start = lsn.checked_sub(self.start_lsn)? as usize;
         if start >= self.bytes.len() {
@@ -89,20 +89,20 @@ impl CommitBuffer {
         self.current.bytes.is_empty()
     }
 
-    /// When the oldest command in the buffer was executed.
+    /// When the oldest command in the buffer ran.
     pub(super) fn first_us(&self) -> Option<u64> {
         (!self.is_empty()).then_some(self.current.first_us)
     }
 
     /// Appends the effects of whole units, after which database `db` is selected, and empties
-    /// `effects`. Gives the LSN behind them.
+    /// `effects`. Returns the LSN after them.
     pub(super) fn append(&mut self, effects: &mut Vec<u8>, db: u32, now_us: u64) -> Lsn {
         let current = &mut self.current;
         if current.bytes.is_empty() {
             current.first_us = now_us;
         }
         if current.bytes.is_empty() && effects.len() > current.bytes.capacity() {
-            // Big effects change hands instead of being copied.
+            // Big effects are moved instead of copied.
             std::mem::swap(&mut current.bytes, effects);
         } else {
             current.bytes.extend_from_slice(effects);
@@ -112,7 +112,7 @@ impl CommitBuffer {
         let frame_start =
             current.frame_ends.iter().rev().nth(1).map_or(0, |frame_end| frame_end.offset);
         match current.frame_ends.last_mut() {
-            // The last frame is still small: it takes these commands too.
+            // The last frame is still small: extend it.
             Some(last) if last.offset - frame_start < FRAME_BYTES_TARGET => {
                 *last = FrameEnd { offset: end, db }
             }
@@ -121,7 +121,7 @@ impl CommitBuffer {
         current.end_lsn()
     }
 
-    /// Takes out what has gathered.
+    /// Takes the contents.
     pub(super) fn take(&mut self) -> Option<CommitBatch> {
         if self.is_empty() {
             return None;
@@ -131,7 +131,7 @@ impl CommitBuffer {
         Some(std::mem::replace(&mut self.current, next))
     }
 
-    /// Gives back the buffer of commands that are durable.
+    /// Returns the buffer of durable commands for reuse.
     pub(super) fn recycle(&mut self, batch: CommitBatch) {
         let mut bytes = batch.bytes;
         if self.spare.len() < SPARE_MAX && bytes.capacity() <= SPARE_BYTES_MAX {
@@ -141,7 +141,7 @@ impl CommitBuffer {
     }
 }
 
-/// Compresses `raw` if that is asked for and helps.
+/// Compresses `raw` if it is long enough and shrinks by more than 1/16.
 pub(super) fn compress<'a>(
     raw: &'a [u8],
     compression_bytes_min: Option<usize>,
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_divide_at_units_and_know_their_database() {
+    fn frames_end_at_units_and_record_their_database() {
         let mut commit = CommitBuffer::new(100, 0);
         let unit = FRAME_BYTES_TARGET / 2;
         for db in 1..=5 {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn compression_only_where_it_helps() {
+    fn payloads_are_compressed_only_if_that_saves_space() {
         let mut scratch = Vec::new();
         let (codec, stored) = compress(&[7; 10_000], Some(4096), &mut scratch);
         assert!(codec == frame::Codec::Lz4 && stored.len() < 200);

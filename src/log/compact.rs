@@ -1,12 +1,12 @@
-//! Compaction: a new base takes the place of the old one and of the segments behind it.
+//! Compaction: a new base replaces the old one and the segments after it.
 //!
-//! 1. [`Log::begin_base`]: a file for the keyspace as of an LSN, which somebody fills.
-//! 2. [`Log::roll_past`]: the log goes on in a new segment.
-//! 3. [`Log::finish_base`]: the commands between the two are copied behind the keyspace, the whole is read back, the
-//!    manifest is replaced, and files that only the old one needed go.
+//! 1. [`Log::begin_base`] creates a file, which the caller fills with the keyspace as of an LSN.
+//! 2. [`Log::roll_past`] makes the log continue in a new segment.
+//! 3. [`Log::finish_base`] copies the commands between the two after the keyspace, reads the file
+//! back, replaces the manifest, and removes or retires the old files.
 //!
-//! Until the manifest is replaced, the old files are in force, and a crash leaves nothing but a file that the next
-//! start removes.
+//! Until the manifest is replaced, the old files are active. A crash leaves only a file that the
+//! next start removes.
 
 use super::base::BaseWriter;
 use super::lsn::Lsn;
@@ -25,7 +25,7 @@ fn closing() -> io::Error {
 }
 
 impl Log {
-    /// Begins a base of what the keyspace is at `lsn`.
+    /// Creates a base file for the keyspace as of `lsn`.
     ///
     /// # Errors
     /// Those of the disk, and if the log is being closed.
@@ -47,7 +47,7 @@ impl Log {
             true => room::kept_by_last_base_bytes(segment_bytes, files),
             false => room::kept_by_copies_bytes(segment_bytes, files),
         };
-        // What a compaction has left may be all the room that this one has.
+        // The spare segment of the last compaction may hold the only free space.
         if self.disk.free_bytes(&self.dir)?.saturating_sub(kept) < self.sizes().1
             && let Some(spare) = writer.spare.take()
         {
@@ -57,8 +57,8 @@ impl Log {
         BaseWriter::create(self.disk.clone(), &self.dir, header, kept)
     }
 
-    /// Sees to it that the log goes on in a segment that begins at or above `lsn`. True once it does; until then
-    /// this is to be asked again, when the log thread has had its turn.
+    /// Makes the log continue in a segment that begins at or above `lsn`. Returns true once it
+    /// does; otherwise call it again after the log thread has worked.
     ///
     /// # Errors
     /// If the log has failed or is being closed.
@@ -82,13 +82,14 @@ impl Log {
         Ok(false)
     }
 
-    /// Completes a base whose preamble is written, behind [`Log::roll_past`] with an LSN not below the base's: it takes
-    /// the place of all that lies before the current segment. `db` is the database that was selected at the
-    /// base's LSN. Before that, `check` reads the new base as a start would.
+    /// Completes a base whose preamble is written, after [`Log::roll_past`] with an LSN at or above
+    /// the base's. The base replaces everything before the current segment. `db` is the database
+    /// selected at the base's LSN. `check` reads the new base first, as a start would.
     ///
     /// # Errors
-    /// Those of the disk, and `InvalidData` if the new base cannot be read. The old files are in force then; or, if
-    /// replacing the manifest itself failed, nobody knows which, and all stay until the manifest is replaced again.
+    /// Those of the disk, and `InvalidData` if the new base cannot be read. The old files are then
+    /// still active. If replacing the manifest itself failed, either manifest may be active, and
+    /// all files stay until the manifest is replaced again.
     pub fn finish_base(
         &self,
         mut base: BaseWriter,
@@ -130,7 +131,8 @@ impl Log {
         let kept: BTreeSet<String> = writer.manifest.all_names().collect();
         let is_gone = |name: &String| !kept.contains(name);
         let mut gone: Vec<String> = old.all_names().filter(is_gone).collect();
-        // The youngest segment is the biggest, and makes the next one. A base may be of any size.
+        // The youngest segment is the biggest one; its space is reused for the next segment. A base
+        // may have any size.
         let youngest = old.segments.iter().rev();
         let mut names = youngest.map(|line| segment::segment_name(line.sequence));
         if writer.spare.is_none()
@@ -147,7 +149,7 @@ impl Log {
         Ok(())
     }
 
-    /// How many bytes the base has, and how many the log has in all.
+    /// Bytes of the base, and of base and segments together.
     pub fn base_bytes(&self) -> (u64, u64) {
         let base = self.summary.lock().base_bytes;
         (base, self.sizes().1)

@@ -1,4 +1,4 @@
-//! Beginning a log with what is in memory: a base, then the first segment.
+//! Creating a log for the data in memory: a base, then the first segment.
 
 use super::base::BaseWriter;
 use super::directory::{holds_data, next_sequence, remove_strays, take_lock};
@@ -17,29 +17,29 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What this process has left in a directory: only that is replaced by a new data set.
+/// Files that this process left in a directory; a new data set may replace only those.
 #[derive(Default)]
 pub struct LeftoverData {
-    /// The log that was ended last; its files stay.
+    /// The log that ended last; its files are still there.
     ended: Option<Arc<Log>>,
-    /// Data sets whose beginning has failed, but whose manifest may be in force all the same.
+    /// Data sets whose creation failed although their manifest may be active.
     possibly_active: Vec<PossiblyActive>,
 }
 
 struct PossiblyActive {
     manifest: Manifest,
-    /// What it was to replace.
+    /// The manifest that it was to replace.
     before: Manifest,
 }
 
 impl LeftoverData {
-    /// Notes that `log` was ended. It is closed before the next one begins.
+    /// Records that `log` ended. It is closed before the next one is created.
     pub fn end(&mut self, log: Arc<Log>) {
         *self = Self { ended: Some(log), possibly_active: Vec::new() };
     }
 
-    /// What is to be in force again in `dir` if a new data set cannot begin. `None` if the data that are there
-    /// are somebody else's.
+    /// The manifest to restore in `dir` if a new data set cannot be created. `None` if the data
+    /// there are not this process's.
     fn before(&self, disk: &dyn Disk, dir: &Path) -> Option<Manifest> {
         let found = Manifest::load(disk, dir).ok()?;
         if let Some(found) = self.possibly_active.iter().find(|it| it.manifest == found) {
@@ -50,14 +50,15 @@ impl LeftoverData {
     }
 }
 
-/// Begins a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check`
-/// then reads as a start would. The files that are there because this process has `leftover` them are
-/// removed once the new data set is in force. Where files of earlier moments are kept, or are to
-/// be, the whole data set from before gets a place beside `dir` first ([`Log::previous_dir`]).
+/// Creates a data set in `dir` with a base whose preamble `dump` writes and ends, and which `check`
+/// then reads as a start would. Files recorded in `leftover` are removed once the new data set is
+/// active. If files are retained, or are to be, the previous data set is first linked into a
+/// directory beside `dir` ([`Log::previous_dir`]).
 ///
 /// # Errors
-/// If another process has `dir`, if it holds other data, or the disk fails; then what was there before
-/// is still in force, or in force again. If the disk lets neither happen, the error says so, and `leftover` knows it.
+/// If another process has `dir` open, if it holds other data, or if the disk fails. The previous
+/// data set is then still active, or active again. If the disk prevents both, the error states it
+/// and `leftover` records it.
 pub fn create(
     disk: Arc<dyn Disk>,
     dir: &Path,
@@ -75,7 +76,7 @@ pub fn create(
         let before = leftover.before(&*disk, dir);
         before.ok_or_else(|| OpenError::OtherData { dir: dir.into() })?
     } else {
-        // Without one, a base that a crash leaves behind would look like data whose manifest was lost.
+        // Without a manifest, a base left by a crash would look like data whose manifest was lost.
         let stored = manifest.store(&*disk, dir);
         stored.map_err(disk_error("creating", &manifest_path))?;
         manifest.clone()
@@ -86,7 +87,7 @@ pub fn create(
     let header = manifest.header(FileKind::Base, identity, sequence, 0, now_ms);
     let base_path = dir.join(segment::base_name(sequence));
     let segment_path = dir.join(segment::segment_name(sequence + 1));
-    // They may be big, and the disk may be full.
+    // They may be big, and space may be short.
     let discard = || {
         for path in [&base_path, &segment_path] {
             let _ = disk.remove(path);
@@ -110,7 +111,7 @@ pub fn create(
         .map_err(disk_error("creating", &segment_path))
         .inspect_err(|_| discard())?;
     manifest.segments.push(segment.line(0));
-    // Earlier moments can still be restored from there.
+    // The previous data set still allows restoring earlier moments.
     let keeps = !before.retired.is_empty() || options.retention != Retention::default();
     let previous_dir = match keeps && before.names().next().is_some() {
         true => Some(keep_beside(&*disk, dir, &before, now_ms).inspect_err(|_| discard())?),
@@ -129,13 +130,13 @@ pub fn create(
             forget_kept();
         })?;
     if let Err(mut error) = Manifest::replace(&*disk, dir) {
-        // It may be in force. Whoever is told that this has failed must not find these data at a later start, when
-        // they are old.
+        // The new manifest may be active although this returns an error. A later start must not
+        // find these data then, because they would be outdated.
         match before.store(&*disk, dir) {
             Ok(()) => {
                 discard();
                 forget_kept();
-                // Nor is one of the earlier attempts in force any more.
+                // The manifests of earlier attempts are not active any more either.
                 let kept: Vec<String> = before.all_names().collect();
                 let attempts = leftover.possibly_active.drain(..).map(|it| it.manifest);
                 let names = attempts.flat_map(|manifest| manifest.all_names().collect::<Vec<_>>());
@@ -145,8 +146,8 @@ pub fn create(
             }
             Err(again) => {
                 error = io::Error::other(format!(
-                    "{error}. What was there before could not be put back either: {again}. The next start \
-                     may find the data as they are now; another attempt replaces them"
+                    "{error}. Restoring the previous data set failed, too: {again}. The next start may load \
+                     the data as they are now; another attempt replaces them"
                 ));
                 leftover.possibly_active.push(PossiblyActive { manifest, before });
             }
@@ -155,15 +156,15 @@ pub fn create(
     }
     *leftover = LeftoverData::default();
     let writer = Writer::new(manifest, segment, sequence + 2, 0, now_ms);
-    // The new data set is in force. What cannot be removed now goes at the next start.
+    // The new data set is active. The next start removes what cannot be removed now.
     let _ = remove_strays(&*disk, dir, &writer.manifest);
     let mut log = Log::new(dir, disk, clock, random, options, writer, 0, lock);
     log.previous_dir = previous_dir;
     Ok(log)
 }
 
-/// Gives the data set that is in force in `dir` a second place beside it: each file another name,
-/// and a manifest of their own. Gives that directory.
+/// Links the active data set of `dir` into a directory beside it: each file gets a second name, and
+/// the copy its own manifest. Returns that directory.
 fn keep_beside(
     disk: &dyn Disk,
     dir: &Path,
@@ -175,7 +176,7 @@ fn keep_beside(
     let kept = dir.with_file_name(name);
     disk.create_dir(&kept).map_err(disk_error("creating", &kept))?;
     let link = |name: String| match disk.link(&dir.join(&name), &kept.join(&name)) {
-        // A start does not miss a retired file either.
+        // A start tolerates a missing retired file, too.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         linked => linked,
     };
@@ -189,7 +190,7 @@ fn keep_beside(
     Ok(kept)
 }
 
-/// Removes what [`keep_beside`] has made, but for the directory.
+/// Removes the files that [`keep_beside`] created, except the directory.
 fn remove_copy(disk: &dyn Disk, kept: &Path, manifest: &Manifest) {
     let names = manifest.all_names().chain([manifest::NAME.to_owned()]);
     names.for_each(|name| drop(disk.remove(&kept.join(name))));
@@ -204,10 +205,10 @@ mod tests {
     use crate::log::segment::Preamble;
     use crate::log::{Lsn, PreambleDamage, Unreplayable, holds_data};
 
-    /// Takes every base for sound.
-    struct Believes;
+    /// Accepts every base.
+    struct AcceptsAll;
 
-    impl Replay for Believes {
+    impl Replay for AcceptsAll {
         fn preamble(
             &mut self,
             _: &Arc<dyn crate::disk::File>,
@@ -227,9 +228,9 @@ mod tests {
     }
 
     #[test]
-    fn a_base_that_cannot_be_written_leaves_nothing_behind() {
+    fn a_failed_creation_removes_its_files() {
         let dir = Path::new("d");
-        // Too little for the base, then too little for the segment behind it.
+        // Too little for the base, then for the segment.
         for quota in [10_000, 100_000] {
             let disk = SimDisk::new();
             disk.set_quota(Some(quota));
@@ -245,7 +246,7 @@ mod tests {
                     base.end_preamble(0, 0);
                     Ok(())
                 },
-                &mut Believes,
+                &mut AcceptsAll,
             );
             assert!(matches!(created, Err(OpenError::Disk { .. })), "{quota}");
             assert!(!holds_data(&disk, dir).unwrap(), "{quota}");

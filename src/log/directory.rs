@@ -1,4 +1,4 @@
-//! The directory of a data set: its lock, its files' names, and files that do not belong to it.
+//! The directory of a data set: its lock, the names in it, and stray files.
 
 use super::manifest::{self, Manifest, ManifestError, RetiredFile, SegmentLine};
 use super::recovery::{OpenError, disk_error};
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 /// The lock file's name.
 pub const LOCK_NAME: &str = "lock";
 
-/// Whether `dir` holds a data set with anything in it. What cannot be read counts as one.
+/// Whether `dir` holds a data set that is not empty. An unreadable manifest counts as one.
 ///
 /// # Errors
-/// Those of the disk, except that there is no such directory.
+/// Those of the disk, except for a missing directory.
 pub fn holds_data(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
     match Manifest::load(disk, dir) {
         Ok(manifest) => return Ok(manifest.names().next().is_some()),
@@ -28,7 +28,7 @@ pub fn holds_data(disk: &dyn Disk, dir: &Path) -> io::Result<bool> {
     Ok(names.iter().any(|name| segment::parse_name(name).is_some()))
 }
 
-/// Looks whether the data set in `dir` can be opened: for whoever has to know before that.
+/// Checks that no process has the data set in `dir` open.
 ///
 /// # Errors
 /// If another process has it open, and those of the disk.
@@ -52,13 +52,13 @@ pub(super) fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, Op
     })
 }
 
-/// Reads a lock file that somebody else holds.
+/// Reads a lock file that another process holds.
 fn lock_content(disk: &dyn Disk, path: &Path) -> String {
     let read = disk.open_to_read(path).and_then(|file| disk::read_all(&*file, 64));
     read.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).unwrap_or_default()
 }
 
-/// The files of ours in `dir` that `manifest` does not list.
+/// The log's files in `dir` that `manifest` does not list.
 pub(super) fn strays(disk: &dyn Disk, dir: &Path, manifest: &Manifest) -> io::Result<Vec<PathBuf>> {
     let listed: BTreeSet<String> = manifest.all_names().collect();
     let mut names = disk.list(dir)?;
@@ -74,7 +74,7 @@ pub(super) fn remove_all(disk: &dyn Disk, paths: &[PathBuf]) -> Result<(), OpenE
     removed.try_for_each(|(path, removed)| removed.map_err(disk_error("removing", path)))
 }
 
-/// Cuts sealed files to the length that counts and removes files that the manifest does not list.
+/// Cuts sealed files to their recorded length and removes files that the manifest does not list.
 pub(super) fn remove_strays(
     disk: &dyn Disk,
     dir: &Path,
@@ -85,7 +85,7 @@ pub(super) fn remove_strays(
         cut_to_end(disk, &path, line).map_err(disk_error("cutting", &path))?;
     }
     for retired in &manifest.retired {
-        // They take no more room than retention counts; but a start does not fail because of them.
+        // So that they take as much space as retention assumes. A start succeeds without it.
         if let RetiredFile::Segment(line) = &retired.file {
             let _ = cut_to_end(disk, &dir.join(retired.file.name()), line);
         }
@@ -93,7 +93,7 @@ pub(super) fn remove_strays(
     remove_all(disk, &strays(disk, dir, manifest).map_err(disk_error("listing", dir))?)
 }
 
-/// Cuts off what lies behind a sealed segment's end.
+/// Cuts off the bytes after a sealed segment's end.
 fn cut_to_end(disk: &dyn Disk, path: &Path, line: &SegmentLine) -> io::Result<()> {
     let Some(end) = line.end else { return Ok(()) };
     let file = disk.open(path)?;
@@ -103,7 +103,7 @@ fn cut_to_end(disk: &dyn Disk, path: &Path, line: &SegmentLine) -> io::Result<()
     Ok(())
 }
 
-/// A sequence that no file in `dir` has.
+/// A sequence above those of all files in `dir`.
 pub(super) fn next_sequence(disk: &dyn Disk, dir: &Path) -> io::Result<u64> {
     let names = disk.list(dir)?;
     let taken = names.iter().filter_map(|name| segment::parse_name(name)).map(|(_, s)| s);

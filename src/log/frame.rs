@@ -1,4 +1,4 @@
-//! A frame: what one drain of the commit buffer becomes on disk. `storage-format.md` has the bytes.
+//! A frame: the unit in which commands are written. `storage-format.md` specifies the bytes.
 
 use super::lsn::Lsn;
 use crate::words::counted;
@@ -11,10 +11,10 @@ pub const HEADER_BYTES: usize = 64;
 pub const ALIGN: u64 = 8;
 /// The first four bytes of every frame.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"MFRM");
-/// LZ4 cannot expand by more than this; a header that claims more is not believed.
+/// LZ4 expands by at most this factor; a header that claims more is refused.
 const LZ4_RATIO_MAX: u64 = 255;
 
-/// So much of a damaged payload is decompressed.
+/// The most bytes that a damaged payload is decompressed to.
 const DAMAGED_BYTES_MAX: u64 = 16 << 20;
 
 /// What a frame carries.
@@ -23,9 +23,9 @@ const DAMAGED_BYTES_MAX: u64 = 16 << 20;
 pub enum FrameKind {
     /// Whole commands.
     Commands = 0,
-    /// Nothing; its header testifies to the durable LSN.
+    /// No payload; its header records the durable LSN.
     Marker = 1,
-    /// What was there is lost, and a repair says so: see [`Lost`].
+    /// Written by a repair in the place of lost data: see [`Lost`].
     Lost = 2,
 }
 
@@ -62,21 +62,21 @@ pub struct FrameHeader {
     pub codec: Codec,
 }
 
-/// Bytes of the payload of a frame that says what is lost.
+/// Bytes of the payload of a [`FrameKind::Lost`] frame.
 pub const LOST_BYTES: usize = 24;
 
 /// What a repair could not save: the commands of a range of LSNs, or keys of a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
-    /// LSN of the first command that is lost; of keys of a base, the LSN as of which that is.
+    /// LSN of the first lost command; for keys of a base, the LSN of the base.
     pub lsn: Lsn,
-    /// LSN behind the last command that is lost; of keys of a base the same as `lsn`.
+    /// LSN after the last lost command; for keys of a base, equal to `lsn`.
     pub end_lsn: Lsn,
-    /// They were written at this Unix time in ms or later; 0 if nobody knows.
+    /// They were written at this Unix time in ms or later; 0 if unknown.
     pub from_ms: u64,
-    /// They were written at this Unix time in ms or earlier.
+    /// They were written at this Unix time in ms or earlier; `u64::MAX` if unknown.
     pub to_ms: u64,
-    /// Keys of a base that are lost.
+    /// Number of lost keys of a base.
     pub keys: u64,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Display for Lost {
             let bytes = counted(end_lsn - lsn, "byte", "bytes");
             write!(f, "LSN {lsn} to {end_lsn}, {bytes} of commands")?;
         } else {
-            write!(f, "something at LSN {lsn}, nobody knows how much")?;
+            write!(f, "an unknown amount at LSN {lsn}")?;
         }
         match (self.from_ms, self.to_ms) {
             (0, u64::MAX) => Ok(()),
@@ -102,7 +102,7 @@ impl fmt::Display for Lost {
 }
 
 impl Lost {
-    /// What the frame says of which these are header and payload.
+    /// Decodes the payload of a sound frame with this header.
     pub fn decode(header: &FrameHeader, payload: &[u8]) -> Self {
         let u64_at =
             |at| u64::from_le_bytes(payload[at..at + 8].try_into().expect("the header was sound"));
@@ -128,7 +128,7 @@ impl Lost {
 /// Why bytes are not a sound frame.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum FrameDamage {
-    /// Nothing was ever written here.
+    /// Only zeros: nothing was written here.
     #[error("no frame, only zeros")]
     Empty,
     /// The file ends inside the frame.
@@ -137,8 +137,8 @@ pub enum FrameDamage {
     /// The header's checksum does not match its bytes, or there is no header.
     #[error("no valid frame header")]
     Header,
-    /// The header is sound and says something impossible.
-    #[error("the frame header is valid but says something impossible")]
+    /// The header is sound but contradicts itself.
+    #[error("the frame header is valid but its contents are impossible")]
     Impossible,
     /// The payload's checksum does not match its bytes.
     #[error("the payload does not match its checksum")]
@@ -146,26 +146,26 @@ pub enum FrameDamage {
     /// The bytes that align the next frame are not zero.
     #[error("the padding is not zero")]
     Padding,
-    /// The payload's checksum is right, but it does not decode to the length that the header says.
+    /// The payload's checksum is right, but it does not decompress to the length in the header.
     #[error("the payload cannot be decompressed")]
     Codec,
-    /// The disk could not read it.
+    /// The disk reports a read error.
     #[error("the disk reports a read error")]
     Unreadable,
-    /// A sound frame with another LSN than the one that must follow.
+    /// A sound frame whose LSN is not the expected one.
     #[error("a frame with another LSN than the expected one")]
     OutOfOrder,
 }
 
 /// CRC-32 (IEEE 802.3) of `bytes`, started from a segment's seed so that frames of other segments
-/// never verify.
+/// do not verify.
 pub fn checksum(seed: u32, bytes: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     hasher.update(bytes);
     hasher.finalize()
 }
 
-/// Bytes of zeros behind a payload of `stored_bytes`.
+/// Zero bytes after a payload of `stored_bytes`.
 pub fn padding_bytes(stored_bytes: u64) -> u64 {
     stored_bytes.wrapping_neg() % ALIGN
 }
@@ -181,7 +181,7 @@ impl FrameHeader {
         frame_bytes(self.stored_bytes)
     }
 
-    /// The LSN behind the frame.
+    /// The LSN after the frame.
     pub fn end_lsn(&self) -> Lsn {
         self.lsn + self.raw_bytes
     }
@@ -207,8 +207,8 @@ impl FrameHeader {
     /// Reads a header.
     ///
     /// # Errors
-    /// `Empty` for zeros, `Header` where checksum or magic are wrong, `Impossible` where they are
-    /// right and the contents are not.
+    /// `Empty` for zeros, `Header` if magic or checksum are wrong, `Impossible` if only the
+    /// contents are.
     pub fn decode(bytes: &[u8; HEADER_BYTES], seed: u32) -> Result<Self, FrameDamage> {
         let u32_at = |at| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
         let u64_at = |at| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
@@ -237,7 +237,7 @@ impl FrameHeader {
             },
         };
         let plausible = match header.codec {
-            // Its LSNs are those of what is lost.
+            // Its decoded length is the lost range, not the payload's length.
             Codec::None if header.kind == FrameKind::Lost => {
                 header.stored_bytes == LOST_BYTES as u64
             }
@@ -291,11 +291,11 @@ impl FrameHeader {
     }
 }
 
-/// What an LZ4 block that is damaged decodes to, up to where that shows: at most `raw_bytes`.
+/// Decompresses a damaged LZ4 block up to the damage: at most `raw_bytes`.
 pub fn decompress_damaged(stored: &[u8], raw_bytes: u64) -> Vec<u8> {
-    // A header may be right about a length that nobody would want to allocate for a guess.
+    // The length may be right, yet too long to allocate for a guess.
     let mut raw = vec![0; raw_bytes.min(DAMAGED_BYTES_MAX) as usize];
-    // Bytes behind the damage stay zero; how many were written before it the decoder does not say.
+    // Bytes after the damage stay zero; the decoder does not return how many it wrote.
     let _ = lz4_flex::block::decompress_into(stored, &mut raw);
     raw
 }
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lost_comes_back() {
+    fn lost_frames_round_trip() {
         let lost = Lost { lsn: 1000, end_lsn: 5000, from_ms: 1, to_ms: 2, keys: 3 };
         let payload = lost.encode();
         let header = FrameHeader {

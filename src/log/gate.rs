@@ -1,12 +1,12 @@
-//! What a reply waits for before it leaves.
+//! Gates: what a reply waits for before it leaves.
 
 use super::lsn::Lsn;
 use super::options::{Durability, LAG_US_MAX};
 use super::state::Log;
 use std::sync::atomic::Ordering;
 
-/// What a reply waits for: the state of what it did or showed, under the condition that was in force
-/// when its command ran.
+/// What a reply waits for: the LSN that it depends on, under the durability that was in force when
+/// its command ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// The highest LSN that the reply depends on.
@@ -34,7 +34,7 @@ impl Log {
             return Passage::Open;
         }
         if self.has_failed() {
-            // It may have healed since the first look.
+            // It may have healed meanwhile.
             let open = gate.lsn <= self.durable_lsn();
             return if open { Passage::Open } else { Passage::Failed };
         }
@@ -47,14 +47,14 @@ impl Log {
             return Passage::Open;
         }
         if gate.durability < self.durability() {
-            // The mode has become laxer since: by itself it may never sync what this waits for.
+            // The mode has been relaxed since: it may never sync this LSN by itself.
             self.sync_wanted.fetch_max(gate.lsn, Ordering::AcqRel);
             self.kick();
         }
         Passage::Wait
     }
 
-    /// Asks for everything that is in the log so far to be made durable, in any mode.
+    /// Requests a sync of everything appended so far, in any mode. Returns the LSN after it.
     pub fn request_sync(&self) -> Lsn {
         let lsn = self.appended_lsn();
         self.sync_wanted.fetch_max(lsn, Ordering::AcqRel);

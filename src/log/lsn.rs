@@ -1,4 +1,4 @@
-//! Positions in the log: LSNs, and the timelines in which they count.
+//! Positions in the log: LSNs, and the timelines in which they are valid.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub type Lsn = u64;
 pub struct TimelineId(pub [u8; 20]);
 
 impl TimelineId {
-    /// A new one.
+    /// A random one.
     pub fn random(random: &mut dyn FnMut() -> u64) -> Self {
         let mut bytes = [0; 20];
         for chunk in bytes.chunks_mut(8) {
@@ -26,25 +26,25 @@ impl fmt::Display for TimelineId {
     }
 }
 
-/// The history in which an LSN means something: a start that had to cut begins a new one.
+/// The history in which an LSN is valid. A start that may have lost commands begins a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// Its name.
+    /// Its id.
     pub id: TimelineId,
     /// The LSN at which it began.
     pub begin_lsn: Lsn,
 }
 
-/// Where reading a log ends: before the first frame that is beyond either.
+/// Where reading a log ends: before the first frame that is beyond either limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Until {
-    /// Frames that begin at this LSN or above are not read.
+    /// Frames that begin at this LSN or above are left out.
     pub lsn: Lsn,
-    /// Frames that were written later than this Unix time in ms are not read.
+    /// Frames written later than this Unix time in ms are left out.
     pub time_ms: u64,
 }
 
 impl Until {
-    /// Everything is read.
+    /// No limit.
     pub const END: Self = Self { lsn: Lsn::MAX, time_ms: u64::MAX };
 }

@@ -1,4 +1,4 @@
-//! The manifest: which files make up the data set. A short text, replaced as a whole.
+//! The manifest: the list of a data set's files. A short text, replaced as a whole.
 
 use super::frame;
 use super::lsn::{Lsn, Timeline, TimelineId};
@@ -12,17 +12,18 @@ use thiserror::Error;
 
 /// The manifest's name.
 pub const NAME: &str = "manifest";
-/// The name under which a new manifest is written before it replaces the old one.
+/// The name of a new manifest before it replaces the old one.
 pub const TEMPORARY_NAME: &str = "manifest.tmp";
-/// The longest manifest that is read, and so the longest that is stored: some 100,000 files.
+/// The longest manifest that is read or stored, in bytes: some 100,000 files.
 pub(super) const BYTES_MAX: u64 = 16 << 20;
-/// So much of that is left to starts, closes and compactions when the log begins no further segment for commands: what was
-/// acknowledged must be within reach, and a compaction is the way out.
+/// Of that, so many bytes are reserved for starts, closes and compactions: beyond it, no segment is
+/// begun for commands. A start must be able to read what was acknowledged, and a compaction
+/// shortens the manifest.
 pub(super) const ROOM_BYTES: u64 = 1 << 20;
-/// Beyond so many files retired ones are forgotten, oldest first, whatever is to be kept: with the longest lines that there
-/// can be these are 12 MiB, well before the manifest is full.
+/// With more files than this the oldest retired ones are pruned, whatever the retention. With the
+/// longest possible lines these are 12 MiB, well below the limit.
 pub(super) const FILES_MAX: usize = 64 << 10;
-/// How many timelines are remembered, the current one included.
+/// The most timelines that are listed, the current one included.
 const TIMELINES_MAX: usize = 64;
 
 /// A base as the manifest lists it.
@@ -32,11 +33,11 @@ pub struct BaseLine {
     pub sequence: u64,
     /// As in its header.
     pub identity: Identity,
-    /// The LSN as of which its preamble is.
+    /// The LSN of its preamble.
     pub lsn: Lsn,
     /// Length of the preamble.
     pub preamble_bytes: u64,
-    /// The LSN behind its last frame; the first segment begins there.
+    /// The LSN after its last frame; the first segment begins there.
     pub end_lsn: Lsn,
     /// Length of the file.
     pub bytes: u64,
@@ -45,9 +46,9 @@ pub struct BaseLine {
 /// Where a sealed segment ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentEnd {
-    /// The LSN behind its last frame; the next segment begins there.
+    /// The LSN after its last frame; the next segment begins there.
     pub lsn: Lsn,
-    /// The offset in the file behind its last frame; whatever lies beyond does not count.
+    /// The offset in the file after its last frame; bytes beyond it are ignored.
     pub bytes: u64,
 }
 
@@ -60,11 +61,11 @@ pub struct SegmentLine {
     pub identity: Identity,
     /// As in its header.
     pub first_lsn: Lsn,
-    /// Its end; `None` for the one that is being written, always the last.
+    /// Its end; `None` for the one being written, which is the last.
     pub end: Option<SegmentEnd>,
 }
 
-/// A file that the log consisted of before a compaction.
+/// A file that a compaction has replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetiredFile {
     /// A base.
@@ -73,11 +74,11 @@ pub enum RetiredFile {
     Segment(SegmentLine),
     /// A sealed segment up to its end, compressed with zstd.
     CompressedSegment {
-        /// The segment as it was.
+        /// The segment's line.
         segment: SegmentLine,
         /// Length of the compressed file.
         bytes: u64,
-        /// CRC-32 of the compressed file: not every bit of it matters to who decompresses it.
+        /// CRC-32 of the compressed file: zstd ignores some of its bits.
         checksum: u32,
     },
 }
@@ -129,22 +130,22 @@ impl RetiredFile {
 /// A retired file as the manifest lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetiredLine {
-    /// When it was retired, as Unix time in ms. Files with the same time belong together.
+    /// When it was retired (Unix ms). Files with the same time belong together.
     pub time_ms: u64,
-    /// Which it is.
+    /// The file.
     pub file: RetiredFile,
 }
 
-/// Which files make up the data set, in order.
+/// The list of a data set's files, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// The data set's own number, in every file's header.
+    /// The data set's identity, which every file's header holds.
     pub dataset: Identity,
     /// Timelines, oldest first; the last is the current one.
     pub timelines: Vec<Timeline>,
     /// Files of earlier bases, oldest first.
     pub retired: Vec<RetiredLine>,
-    /// What the log starts from; `None` while it starts from nothing.
+    /// The base; `None` while the log starts from an empty keyspace.
     pub base: Option<BaseLine>,
     /// Segments in the order of their LSNs, without gaps.
     pub segments: Vec<SegmentLine>,
@@ -162,7 +163,7 @@ pub enum ManifestError {
     /// Written by another version.
     #[error("the manifest has format version {0}, but this build reads version 1")]
     Version(String),
-    /// Its bytes are not what was written, or it contradicts itself.
+    /// Its bytes were changed, or it contradicts itself.
     #[error("the manifest is damaged: {0}")]
     Damaged(&'static str),
 }
@@ -192,7 +193,7 @@ impl BaseLine {
         write!(text, " {lsn} {preamble_bytes} {end_lsn} {bytes}").expect("writing to a string");
     }
 
-    /// Reads the words behind the first.
+    /// Reads the words after the first.
     fn parse(words: &[&str]) -> Option<Self> {
         let [sequence, identity, lsn, preamble, end_lsn, bytes] = words else { return None };
         Some(Self {
@@ -217,7 +218,7 @@ impl SegmentLine {
         .expect("writing to a string");
     }
 
-    /// Reads the words behind the first.
+    /// Reads the words after the first.
     fn parse(words: &[&str]) -> Option<Self> {
         let [sequence, identity, first_lsn, end @ ..] = words else { return None };
         Some(Self {
@@ -263,8 +264,8 @@ impl Manifest {
         text.into_bytes()
     }
 
-    /// Reads a manifest. Only the very bytes that [`Manifest::encode`] makes are accepted, so that no
-    /// flipped bit passes as another spelling.
+    /// Reads a manifest. Accepts only the exact bytes that [`Manifest::encode`] writes, so that
+    /// every flipped bit is found.
     ///
     /// # Errors
     /// `Version` or `Damaged`.
@@ -315,10 +316,10 @@ impl Manifest {
         Some(Self { dataset: dataset?, timelines, retired, base, segments })
     }
 
-    /// Checks that the files follow on each other.
+    /// Checks that the files are in order and without gaps.
     pub(super) fn check(&self) -> Result<(), &'static str> {
         if self.timelines.is_empty() {
-            return Err("it names no timeline");
+            return Err("it lists no timeline");
         }
         if let Some(base) = &self.base
             && (base.lsn > base.end_lsn || base.preamble_bytes > base.bytes)
@@ -385,7 +386,7 @@ impl Manifest {
         }
     }
 
-    /// Makes `timeline` the current one. Only so many earlier ones are remembered.
+    /// Makes `timeline` the current one, and drops the oldest beyond the limit.
     pub(super) fn begin_timeline(&mut self, timeline: Timeline) {
         self.timelines.push(timeline);
         let dropped = self.timelines.len().saturating_sub(TIMELINES_MAX);
@@ -402,7 +403,7 @@ impl Manifest {
         self.segments.last().is_some_and(|segment| segment.end.is_some())
     }
 
-    /// The LSN behind the last command that the manifest knows of: of an open segment, where it begins.
+    /// The highest LSN that the manifest records; of an open segment, its first LSN.
     pub fn end_lsn(&self) -> Lsn {
         match self.segments.last() {
             Some(segment) => segment.end.map_or(segment.first_lsn, |end| end.lsn),
@@ -423,7 +424,7 @@ impl Manifest {
 
     /// Moves the base and the segments that end at or before `lsn` to the retired files.
     pub(super) fn retire_below(&mut self, lsn: Lsn, time_ms: u64) {
-        // They are told apart by their times, and sorted by them, whatever the clock does.
+        // Times identify and order the groups, so they increase even if the clock does not.
         let last_ms = self.retired.last().map_or(0, |line| line.time_ms + 1);
         let time_ms = time_ms.max(last_ms);
         let line = |file| RetiredLine { time_ms, file };
@@ -433,7 +434,7 @@ impl Manifest {
         self.retired.extend(old.map(|segment| line(RetiredFile::Segment(segment))));
     }
 
-    /// Lists `segment` as compressed to so many bytes with this checksum. False if it is not among the retired files.
+    /// Replaces the retired `segment` by its compressed file. Returns false if it is not listed.
     pub(super) fn compress_retired(
         &mut self,
         segment: &SegmentLine,
@@ -447,9 +448,9 @@ impl Manifest {
         true
     }
 
-    /// Takes out the retired files that are not to be kept any longer: those that were retired before `since_ms`, and
-    /// the oldest of those that together have more than `bytes_max` bytes or are too many to be listed. What was retired
-    /// together goes together.
+    /// Removes from the list, and returns, the retired files that were retired before `since_ms`,
+    /// and the oldest of those that exceed `bytes_max` or the number of files. Files retired
+    /// together go together.
     pub(super) fn prune_retired(&mut self, since_ms: u64, bytes_max: u64) -> Vec<RetiredLine> {
         let mut bytes = 0;
         let mut files = self.segments.len();
@@ -468,7 +469,7 @@ impl Manifest {
     /// Reads the manifest of the data set in `dir`.
     ///
     /// # Errors
-    /// `Missing` if there is none, otherwise what is wrong with it.
+    /// `Missing` if there is none, otherwise the reason why it cannot be used.
     pub fn load(disk: &dyn Disk, dir: &Path) -> Result<Self, ManifestError> {
         let file = match disk.open_to_read(&dir.join(NAME)) {
             Ok(file) => file,
@@ -484,15 +485,15 @@ impl Manifest {
     /// Replaces the manifest of `dir`: written, synced, renamed, directory synced.
     ///
     /// # Errors
-    /// Those of the disk, and `FileTooLarge` if no start would read it. After one either the old manifest or this one is
-    /// in force.
+    /// Those of the disk, and `FileTooLarge` if a start could not read it. After an error either
+    /// manifest may be active.
     pub fn store(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         self.write_temporary(disk, dir, 0)?;
         Self::replace(disk, dir)
     }
 
-    /// The first half of [`Manifest::store`]: if it fails, the old manifest is in force, and nothing is left. It must
-    /// leave `room` bytes of what a start reads.
+    /// The first half of [`Manifest::store`]. On failure the old manifest is active, and the
+    /// temporary file is removed. The manifest must leave `room` bytes of the limit.
     pub(super) fn write_temporary(&self, disk: &dyn Disk, dir: &Path, room: u64) -> io::Result<()> {
         debug_assert_eq!(self.check(), Ok(()));
         let bytes = self.encode();
@@ -512,8 +513,8 @@ impl Manifest {
         write().inspect_err(|_| drop(disk.remove(&path)))
     }
 
-    /// The second half: puts what [`Manifest::write_temporary`] wrote in force. If it fails, nobody
-    /// knows which manifest is.
+    /// The second half: activates what [`Manifest::write_temporary`] wrote. On failure either
+    /// manifest may be active.
     pub(super) fn replace(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         disk.rename(&dir.join(TEMPORARY_NAME), &dir.join(NAME))?;
         disk.sync_dir(dir)
@@ -569,7 +570,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_replaced_as_a_whole() {
+    fn a_manifest_is_replaced_as_a_whole() {
         let (disk, dir) = (SimDisk::new(), Path::new("d"));
         assert!(matches!(Manifest::load(&disk, dir), Err(ManifestError::Missing)));
         manifest().store(&disk, dir).unwrap();
@@ -586,7 +587,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_no_start_would_read_is_not_stored() {
+    fn a_manifest_too_long_to_read_is_not_stored() {
         let (disk, dir) = (SimDisk::new(), Path::new("d"));
         manifest().store(&disk, dir).unwrap();
         let mut long = Manifest { retired: Vec::new(), ..manifest() };
@@ -594,7 +595,7 @@ mod tests {
         long.retired.push(retired(1_000_000));
         let line = long.encode().len() - others;
         long.retired = vec![retired(1_000_000); (BYTES_MAX as usize - others) / line];
-        // A start may store it, but the log that goes on must leave some room.
+        // A start may store it, but the running log must leave some bytes.
         long.store(&disk, dir).unwrap();
         assert_eq!(Manifest::load(&disk, dir).unwrap(), long);
         let refused = long.write_temporary(&disk, dir, ROOM_BYTES).unwrap_err();
@@ -616,7 +617,7 @@ mod tests {
         let files = manifest.retired.len() + manifest.segments.len();
         assert!((FILES_MAX - 1000..=FILES_MAX).contains(&files), "{files}");
         assert!(manifest.prune_retired(0, u64::MAX).is_empty());
-        // The longest lines that there can be.
+        // The longest possible lines.
         let end = Some(SegmentEnd { lsn: u64::MAX, bytes: u64::MAX });
         let segment = SegmentLine {
             sequence: u64::MAX,
@@ -630,7 +631,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_and_every_cut_is_noticed() {
+    fn every_flipped_bit_and_every_truncation_is_found() {
         let bytes = manifest().encode();
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
@@ -643,7 +644,7 @@ mod tests {
     }
 
     #[test]
-    fn contradictions_are_refused() {
+    fn contradictory_manifests_are_refused() {
         let mut gap = manifest();
         gap.segments[1].first_lsn = 51;
         let mut order = manifest();

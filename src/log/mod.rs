@@ -1,18 +1,31 @@
-//! The log: one order for everything, and the truth after a restart.
+//! The log: the one order of all commands, and the only truth after a restart.
 //!
-//! The way of a command: [`Log::append`] puts its effect into the commit buffer, a *drain* turns what
-//! has gathered into frames of the current segment, a *sync* makes them durable. Two watermarks say
-//! how far each has come: [`Log::drained_lsn`] and [`Log::durable_lsn`].
+//! A command takes three steps: [`Log::append`] puts its effect into the commit buffer, a *drain*
+//! writes the buffer as frames into the current segment, and a *sync* makes them durable. Two
+//! watermarks give the progress: [`Log::drained_lsn`] and [`Log::durable_lsn`].
 //!
-//! Who does what:
-//! - Connection threads append. Under `everysec` and `no` they also drain before they reply, with one
-//!   positioned write for all commands that gathered.
-//! - One log thread does everything else, one [`Action`] at a time, as [`Log::next_action`] says: it
-//!   drains under `always`, syncs, rolls to the next segment, and heals after a failure.
+//! Threads:
+//! - Connection threads append. Under `everysec` and `no` they also drain before they reply, with
+//!   one positioned write for all commands in the buffer.
+//! - One log thread does everything else, one [`Action`] at a time, as [`Log::next_action`]
+//!   decides: it drains under `always`, syncs, rolls to the next segment, and heals after a
+//!   failure.
 //! - One background thread prepares the next segment ([`Log::prepare`]).
-//! - Another one compresses retired segments ([`Log::compress_retired`]).
+//! - A second background thread compresses retired segments ([`Log::compress_retired`]).
 //!
-//! Nothing here starts a thread or looks at a clock of its own: a simulation drives the same steps.
+//! This module starts no threads and takes the time from the [`Clock`](crate::env::Clock) that it
+//! is given, so that a simulation drives the same steps.
+//!
+//! | files | what |
+//! |---|---|
+//! | `lsn`, `frame`, `segment`, `manifest`, `commit`, `time` | LSNs and the format of files |
+//! | `options`, `retention`, `stats`, `summary`, `room` | settings, figures, disk space |
+//! | `reader`, `recovery`, `read`, `scan`, `rebuilt`, `view` | reading a data set |
+//! | `prepared`, `writer`, `base`, `salvage` | writing files |
+//! | `directory`, `resume`, `start`, `open`, `create` | opening and creating a log |
+//! | `state` | the log's state |
+//! | `append`, `gate`, `worker`, `roll`, `prepare`, `close` | its operations |
+//! | `compact`, `prune`, `retired` | compaction and retained files |
 
 mod append;
 pub mod base;

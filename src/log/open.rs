@@ -1,4 +1,4 @@
-//! Recovery: from the files of a data set to its commands and a log that can be appended to.
+//! Recovery: reads the files of a data set, and opens the log for appending.
 
 use super::directory::{next_sequence, remove_all, remove_strays, strays, take_lock};
 use super::lsn::{Timeline, TimelineId, Until};
@@ -23,10 +23,10 @@ struct Opening<'a> {
     reading: Reading<'a>,
 }
 
-/// Opens the data set in `dir`, or makes an empty one: replays its commands, repairs what a crash
-/// leaves behind, and gives a log that appends in a new segment. Where the disk has no room for
-/// that, the log has failed: healing is to begin the segment, and only what is known to be durable
-/// counts as such.
+/// Opens the data set in `dir`, or creates an empty one: replays its commands, repairs the traces
+/// of a crash, and returns a log that appends to a new segment. If space is short for that segment,
+/// the log is in the failed state: healing begins the segment, and until then only what is known to
+/// be durable counts as durable.
 ///
 /// # Errors
 /// If another process has it open, the disk fails, or acknowledged data is damaged or missing.
@@ -66,12 +66,13 @@ pub fn attach(
         None => manifest.end_lsn(),
     };
     opening.reading.recovery.lsn = lsn;
-    // Every file that the manifest lists is there, so this is above those too.
+    // All listed files exist, so this is above their sequences, too.
     let sequence = next_sequence(&*disk, dir).map_err(disk_error("listing", dir))?;
     opening.make_room(&manifest)?;
     let stored = manifest.clone();
     if opening.reading.recovery.unclean.is_some() {
-        // Commands may have been lost without a trace, and what comes now must not be taken for them.
+        // Commands may have been lost without a trace; the new timeline distinguishes their LSNs
+        // from those of later commands.
         manifest.begin_timeline(Timeline { id: TimelineId::random(&mut random), begin_lsn: lsn });
     }
     let Opening { reading, .. } = opening;
@@ -88,7 +89,7 @@ pub fn attach(
             }
             (writer, None)
         }
-        // An empty data set that cannot be made is none.
+        // An empty data set that cannot be created is an error.
         Err(error) if error.is_out_of_space() && !recovery.created => {
             (start.placeholder_writer(stored), Some(error))
         }
@@ -104,8 +105,8 @@ pub fn attach(
     Ok((log, recovery))
 }
 
-/// Replays what the log in `dir` holds, whoever has it open: that one writes nothing meanwhile, and has drained
-/// everything.
+/// Replays the log in `dir`, even if it is open. Its owner must have drained everything and must
+/// not write meanwhile.
 ///
 /// # Errors
 /// As [`attach`]; nothing in `dir` is changed.
@@ -118,8 +119,8 @@ pub fn reread(disk: &dyn Disk, dir: &Path, replay: &mut dyn Replay) -> Result<()
 }
 
 impl Opening<'_> {
-    /// Without a manifest, only what a crash during the very first start leaves behind is passed over:
-    /// segments without a single byte of frames.
+    /// Checks that a directory without a manifest holds nothing but the traces of a crash during
+    /// the very first start: segments with no byte of frames.
     fn check_no_data(&self) -> Result<(), OpenError> {
         let names =
             self.disk.list(self.reading.dir).map_err(disk_error("listing", self.reading.dir))?;
@@ -140,15 +141,16 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Removes what a crash or a failure left behind, before this start needs room of its own.
+    /// Removes stray files of a crash or a failure, before this start needs the space.
     fn make_room(&self, manifest: &Manifest) -> Result<(), OpenError> {
         let dir = self.reading.dir;
         let strays = strays(self.disk, dir, manifest).map_err(disk_error("listing", dir))?;
         if strays.is_empty() {
             return Ok(());
         }
-        // Whoever stored this manifest may have been killed before it was durable: as long as a power cut can
-        // bring back the one before, what only that one lists is needed.
+        // The process that stored this manifest may have been killed before it was durable. Until
+        // it is, a power cut can bring back the previous one, which needs the files that only it
+        // lists.
         self.disk.sync_dir(dir).map_err(disk_error("syncing", dir))?;
         remove_all(self.disk, &strays)
     }

@@ -1,21 +1,21 @@
-//! Sizes, modes and choices of a log.
+//! The log's settings and the constants derived from them.
 
 use super::retention::Retention;
 
-/// When a reply leaves: `appendfsync`. The stricter one is the lesser.
+/// When a reply may leave (`appendfsync`). Ordered from strict to lax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Durability {
-    /// Once what it shows or did is durable.
+    /// When everything that it shows or did is durable.
     Always = 0,
-    /// Once it is drained; a sync follows within a second, or replies wait for it.
+    /// When that is drained. A sync follows within a second; if it is late, replies wait for it.
     EverySec = 1,
-    /// Once it is drained; the kernel decides when to write.
+    /// When that is drained. The kernel decides when it reaches the disk.
     No = 2,
 }
 
 impl Durability {
-    /// The one of two conditions that promises more.
+    /// The stricter of the two.
     pub fn stricter(self, other: Self) -> Self {
         self.min(other)
     }
@@ -29,18 +29,18 @@ impl Durability {
     }
 }
 
-/// Sizes and choices of a log.
+/// Settings of a log.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Size of a full-grown segment in bytes (`log-segment-size`).
     pub segment_bytes: u64,
-    /// Payloads of this size and more are compressed; `None` compresses nothing.
+    /// Payloads of at least this many bytes are compressed; `None` turns compression off.
     pub compression_bytes_min: Option<usize>,
-    /// Commands that are not durable are kept in memory; beyond this many bytes, writers wait.
+    /// Undurable commands are kept in memory. Beyond this many bytes, writers wait.
     pub undurable_bytes_max: u64,
-    /// The condition for replies at the beginning.
+    /// The initial durability.
     pub durability: Durability,
-    /// How long files are kept that a compaction has replaced, at the beginning.
+    /// The initial retention of files that a compaction has replaced.
     pub retention: Retention,
     /// Whether retired segments are compressed (`log-retention-compression`).
     pub compresses_retired: bool,
@@ -61,8 +61,9 @@ impl Default for Options {
 
 /// Under `everysec`, replies wait once the oldest undurable byte is older than this.
 pub const LAG_US_MAX: u64 = 1_000_000;
-/// Under `everysec`, a sync begins once the oldest undurable byte is older than this, so that one
-/// that takes up to half a second makes no reply wait.
+/// Under `everysec`, a sync begins when the oldest undurable byte is this old. A sync of up to half
+/// a second then delays no reply.
 pub(super) const SYNC_AGE_US: u64 = 500_000;
-/// Under `no`, a sync begins once this much is undurable: it is also kept in memory.
+/// Under `no`, a sync begins when this many bytes are undurable, because they are also kept in
+/// memory.
 pub(super) const UNDURABLE_BYTES_TARGET: u64 = 32 << 20;

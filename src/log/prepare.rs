@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl Log {
-    /// Prepares the next segment if one is wanted. An error only matters once the room is needed:
-    /// then writes are refused until it succeeds.
+    /// Prepares the next segment if one is wanted. An error matters only when the segment is
+    /// needed: writes are then refused until a preparation succeeds.
     pub fn prepare(&self) {
         let mut writer = self.writer.lock();
         if writer.prepared.is_some() || !self.prepare_wanted.load(Ordering::Acquire) {
@@ -39,7 +39,7 @@ impl Log {
         self.prepared.notify_all();
         self.note_prepared(prepared.as_ref().err());
         match prepared {
-            // The current segment may have been left meanwhile for one that was made at once.
+            // The log may have moved on meanwhile to a segment that was made at once.
             Ok(prepared) if prepared.sequence < writer.segment.sequence => {
                 let name = segment::segment_name(prepared.sequence);
                 self.remove_unlisted(&self.dir.join(name));

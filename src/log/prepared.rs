@@ -11,23 +11,24 @@ use std::sync::Arc;
 /// How much is zeroed at once, and between syncs, when a segment is prepared.
 const ZERO_BYTES: usize = 1 << 20;
 
-/// A file that was created, reserved and zeroed, but has no header and no line in the manifest.
+/// A file that is created, reserved and zeroed, but has no header and is not listed in the
+/// manifest.
 pub(super) struct Prepared {
     pub(super) file: Arc<dyn File>,
     pub(super) sequence: u64,
     pub(super) size: u64,
 }
 
-/// The length of a segment that has to hold `bytes`: a multiple of this, so that one which was cut is recognised.
+/// Segment lengths are multiples of this, which identifies a segment that was cut.
 const SIZE_UNIT: u64 = 4096;
 
-/// How long a segment is that has room for frames of so many bytes and a marker.
+/// The length of a segment for frames of so many bytes and a marker.
 pub(super) fn needed_bytes(frames_bytes: u64) -> u64 {
     let marker = frame::HEADER_BYTES as u64;
     (segment::HEADER_BYTES as u64 + frames_bytes + marker).next_multiple_of(SIZE_UNIT)
 }
 
-/// As [`prepare`], with a length that fits.
+/// As [`prepare`], with the longest length that fits.
 pub(super) fn prepare_within(
     disk: &dyn Disk,
     dir: &Path,
@@ -38,7 +39,7 @@ pub(super) fn prepare_within(
     loop {
         let fits = size.within(disk.free_bytes(dir)?)?;
         let prepared = prepare(disk, dir, sequence, fits, zeroed);
-        // Others take room too, and a quota is not known before.
+        // Other processes take space, too, and a quota is unknown beforehand.
         match prepared.as_ref().err().filter(|error| room::is_out_of_space(error)) {
             Some(_) => match size.below(fits) {
                 Some(smaller) => size = smaller,
@@ -51,11 +52,11 @@ pub(super) fn prepare_within(
 
 /// Creates, reserves and zeroes a segment file, and makes that and its name durable.
 ///
-/// The zeros cost a write of the whole segment, in the background, and halve what every later sync
-/// costs: the file system then has nothing of its own to write down. (Measured on ext4: a sync of
-/// 3 KB takes 115 µs in a zeroed file, 203 µs in one that is only reserved.)
+/// The zeros cost a write of the whole segment, in the background, and halve the cost of every
+/// later sync, which then has no metadata to write. (Measured on ext4: a sync of 3 KB takes 115 µs
+/// in a zeroed file, 203 µs in one that is only reserved.)
 ///
-/// Without `zeroed` space is only reserved: for one that is needed at once.
+/// Without `zeroed`, space is only reserved: for a segment that is needed at once.
 pub(super) fn prepare(
     disk: &dyn Disk,
     dir: &Path,
@@ -68,8 +69,8 @@ pub(super) fn prepare(
     make_ready(disk, dir, &path, file, sequence, size, zeroed)
 }
 
-/// As [`prepare`] with a length that fits, in the place of a segment that nobody needs: its space
-/// on the disk is there already.
+/// As [`prepare_within`], but reuses the file of a segment that is no longer needed, and so its
+/// space on the disk.
 pub(super) fn recycle_within(
     disk: &dyn Disk,
     dir: &Path,
@@ -109,7 +110,7 @@ fn make_ready(
         file.allocate(size).and_then(|()| if zeroed { fill(&*file, size) } else { Ok(()) });
     let result = reserved.and_then(|()| disk.sync_dir(dir));
     if let Err(error) = result {
-        // Half a file would keep the space that is short.
+        // An incomplete file would keep space that is short.
         let _ = disk.remove(path);
         return Err(error);
     }

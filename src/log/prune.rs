@@ -1,4 +1,4 @@
-//! Retention: retired files that are kept long enough go.
+//! Pruning: removes retired files that retention no longer keeps.
 
 use super::manifest;
 use super::retention::{PrunedFiles, Retention, RetentionSetting};
@@ -15,15 +15,15 @@ impl Log {
         *self.retention.lock() = RetentionSetting { retention, is_unset: false };
     }
 
-    /// Nobody says how long retired files are kept: those that are there stay, and what a
-    /// compaction replaces comes to them; where there are none, none are kept.
+    /// Leaves the retention unset: existing retired files stay and replaced files join them; if
+    /// there are none, none are kept.
     pub fn leave_retention_unset(&self) {
         *self.retention.lock() =
             RetentionSetting { retention: Retention::default(), is_unset: true };
     }
 
-    /// Whether a file that is kept would go, now or earlier than before, under this retention; or
-    /// nothing would be kept any more.
+    /// Whether the retention `new` would remove a kept file, now or earlier than the current one,
+    /// or would keep nothing.
     pub fn would_shorten(&self, new: Retention) -> bool {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let RetentionSetting { retention: old, is_unset } = *self.retention.lock();
@@ -37,7 +37,7 @@ impl Log {
             || !is_unset && new.time_limit_s() < old.time_limit_s()
     }
 
-    /// Whether there are retired files that are not to be kept any longer. Waits for nobody.
+    /// Whether [`Log::prune_retired`] would remove files. Does not wait for the writer.
     pub fn has_prunable_retired(&self) -> bool {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, true);
@@ -47,7 +47,7 @@ impl Log {
         oldest_ms < since_ms || too_many || summary.retired_bytes > bytes_max
     }
 
-    /// Whether retired files are kept only because nobody says how long.
+    /// Whether retired files are kept only because no retention is set.
     pub fn keeps_without_limit(&self) -> bool {
         self.retention.lock().is_unset && self.summary.lock().retired_ms.is_some()
     }
@@ -58,17 +58,18 @@ impl Log {
         *pruned = Some(pruned.map_or(more, |before| before.and(more)));
     }
 
-    /// Retired files that were removed since this was last asked.
+    /// Takes the report of the files removed since the last call.
     pub fn take_pruned(&self) -> Option<PrunedFiles> {
         self.pruned.lock().take()
     }
 
-    /// Removes retired files that are not to be kept any longer. To be called now and then.
+    /// Removes the retired files that retention no longer keeps. Call it regularly.
     ///
     /// # Errors
-    /// Those of the disk; the files are removed another time then.
+    /// Those of the disk; the next call tries again.
     pub fn prune_retired(&self) -> io::Result<()> {
-        // Nobody waits for the disk behind the writer meanwhile: a drain is left to the log thread.
+        // While this holds the writer, drains are left to the log thread instead of waiting for the
+        // disk.
         let busy = self.busy();
         let gone = self.unlist_retired(&mut self.writer.lock());
         drop(busy);
@@ -76,7 +77,7 @@ impl Log {
         Ok(())
     }
 
-    /// Replaces the manifest by one without those retired files. Gives what is to be removed.
+    /// Stores a manifest without those files. Returns the paths to remove.
     fn unlist_retired(&self, writer: &mut Writer) -> io::Result<Vec<PathBuf>> {
         let now_ms = self.clock.unix_ms().max(0) as u64;
         let (since_ms, bytes_max) = self.retention.lock().limits(now_ms, true);
@@ -85,7 +86,7 @@ impl Log {
         if gone.is_empty() || self.has_failed() || self.closing.load(Ordering::Acquire) {
             return Ok(Vec::new());
         }
-        // Whichever manifest is in force afterwards, it lists every file that a start needs.
+        // Whichever manifest is active after an error, it lists every file that a start needs.
         manifest.store(&*self.disk, &self.dir)?;
         writer.manifest = manifest;
         *self.summary.lock() = ManifestSummary::of(&writer.manifest);

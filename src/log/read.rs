@@ -1,4 +1,4 @@
-//! Reading a data set: from its files to its commands. What recovery and tools share.
+//! Reading a data set: from its files to its commands. Used by recovery and by the tools.
 
 use super::frame::{FrameDamage, FrameHeader, FrameKind, Lost};
 use super::lsn::{Lsn, Until};
@@ -12,16 +12,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Gives the files of a data set by their names.
+/// Opens the files of a data set by name.
 pub(super) type Files<'a> = dyn Fn(&str) -> io::Result<Arc<dyn File>> + 'a;
 
-/// What there is at a place of a file.
+/// What a place in a file holds.
 enum Step {
-    /// A frame, which was replayed.
+    /// A frame that was replayed.
     Frame(FrameHeader),
-    /// A frame that is not wanted any more.
+    /// A frame beyond the end of reading.
     Stop,
-    /// No sound frame that belongs there.
+    /// No sound frame with the expected LSN.
     Damage(FrameDamage),
 }
 
@@ -30,27 +30,28 @@ pub(super) struct Reading<'a> {
     pub(super) dir: &'a Path,
     pub(super) files: &'a Files<'a>,
     pub(super) replay: &'a mut dyn Replay,
-    /// Where to stop.
+    /// Where reading ends.
     pub(super) until: Until,
     pub(super) recovery: Recovery,
     pub(super) last_time_ms: u64,
-    /// Whether the file read last holds a frame that is no marker.
+    /// Whether the last file read holds a frame other than markers.
     pub(super) holds_frames: bool,
-    /// Whether it was stopped.
+    /// Whether reading ended at `until`.
     pub(super) stopped: bool,
     raw: Vec<u8>,
 }
 
-/// The open segment's frames that nobody attests to be durable, and where the valid ones end.
+/// The frames of the open segment that are not attested to be durable, and where the valid ones
+/// end.
 pub(super) struct Tail {
     pub(super) reader: FrameReader,
-    /// Where the manifest will say that the segment ends.
+    /// Where the manifest will end the segment.
     pub(super) end: SegmentEnd,
-    /// Frames behind that end, with their offsets: to be copied into the new segment.
+    /// Frames after that end, with their offsets: to be copied into the new segment.
     pub(super) undurable: VecDeque<(u64, FrameHeader)>,
-    /// Behind the last valid frame: LSN and offset.
+    /// LSN and offset after the last valid frame.
     pub(super) valid: SegmentEnd,
-    /// Where the bytes to be cut off end; equal to `valid.bytes` if there are none.
+    /// Where the bytes to be cut off end; `valid.bytes` if there are none.
     pub(super) written_bytes: u64,
 }
 
@@ -75,10 +76,10 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads everything that the manifest lists. Gives the tail of the open segment, if the data set
-    /// was not closed.
+    /// Reads everything that the manifest lists. Returns the tail of the open segment, if the data
+    /// set was not closed.
     pub(super) fn read(&mut self, manifest: &Manifest) -> Result<Option<Tail>, OpenError> {
-        // All files are looked for first, so that a missing one is named before an hour of replay.
+        // Open all files first, to report a missing one before a long replay.
         if let Some(base) = &manifest.base {
             self.open_file(&segment::base_name(base.sequence), base.lsn)?;
         }
@@ -125,7 +126,7 @@ impl<'a> Reading<'a> {
         read.map_err(|source| OpenError::Header { path: path.into(), offset, source, lsn })
     }
 
-    /// Reads the base that `line` lists, and so what the log starts from.
+    /// Reads the base that `line` lists.
     pub(super) fn read_base(
         &mut self,
         manifest: &Manifest,
@@ -159,7 +160,7 @@ impl<'a> Reading<'a> {
         self.read_sealed(&mut reader, &path, (first, line.lsn), end)
     }
 
-    /// Between the preamble and the header behind it are zeros.
+    /// Checks that the bytes between the preamble and the header are zero.
     fn check_padding(
         &self,
         path: &Path,
@@ -175,7 +176,7 @@ impl<'a> Reading<'a> {
             Some(at) => Err(OpenError::Preamble {
                 path: path.into(),
                 offset: line.preamble_bytes + at as u64,
-                reason: "bytes behind the preamble that are not zero".to_owned(),
+                reason: "bytes after the preamble that are not zero".to_owned(),
                 lsn: line.lsn,
             }),
         }
@@ -198,7 +199,7 @@ impl<'a> Reading<'a> {
         Ok((FrameReader::new(file, end, line.identity.seed()), path))
     }
 
-    /// Reads and replays one frame. The error ends recovery.
+    /// Reads and replays one frame. An error ends recovery.
     fn replay_frame(
         &mut self,
         reader: &mut FrameReader,
@@ -268,8 +269,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The error for damaged acknowledged data at `offset`, where `lsn` should be; what is lost ends
-    /// at the next frame that is sound, or at `known_lsn`.
+    /// The error for damaged acknowledged data at `offset`, where `lsn` should be. What is lost
+    /// ends at the next sound frame, or at `known_lsn`.
     fn corrupt(
         &self,
         reader: &mut FrameReader,
@@ -296,15 +297,15 @@ impl<'a> Reading<'a> {
         OpenError::Corrupt { path: path.into(), offset, damage, lsn, lsn_end, db }
     }
 
-    /// Reads the segment that was being written: up to the first invalid frame, and behind it for
-    /// frames that testify to what was durable. Gives nothing if it was stopped.
+    /// Reads the segment that was being written, up to the first invalid frame. Searches the rest
+    /// for headers that attest what was durable. Returns `None` if reading ended at `until`.
     fn read_open(
         &mut self,
         mut reader: FrameReader,
         path: &Path,
         first_lsn: Lsn,
     ) -> Result<Option<Tail>, OpenError> {
-        // A segment begins when everything before it is durable.
+        // Everything before a segment is durable when it begins.
         let mut attested_lsn = first_lsn;
         let mut end = SegmentEnd { lsn: first_lsn, bytes: FrameReader::FIRST_OFFSET };
         let mut valid = end;
@@ -320,8 +321,8 @@ impl<'a> Reading<'a> {
                 Step::Stop => return Ok(None),
                 Step::Damage(damage) => break damage,
             }
-            // A marker is not synced itself: one is known to be on the medium only once commands
-            // behind it are, and the end that the manifest names must be.
+            // Markers are not synced: one is known to be on the medium only once later commands
+            // are. The end in the manifest must be on the medium.
             let is_commands = |(_, header): &(u64, FrameHeader)| header.kind != FrameKind::Marker;
             while let Some(index) = undurable.iter().position(is_commands)
                 && let (at, header) = undurable[index]

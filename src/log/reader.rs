@@ -1,6 +1,6 @@
-//! Reading frames back: the one reader for recovery and for tools.
+//! Reading frames: the reader of recovery and of the tools.
 //!
-//! It uses positioned reads only, which survive a bad sector and name it.
+//! It uses positioned reads, which report a bad sector and can go on after it.
 
 use super::frame::{ALIGN, FrameDamage, FrameHeader, HEADER_BYTES, MAGIC, padding_bytes};
 use super::lsn::Lsn;
@@ -9,13 +9,13 @@ use crate::disk::File;
 use std::io;
 use std::sync::Arc;
 
-/// How much is read at once.
+/// Bytes read at once.
 const WINDOW_BYTES: usize = 256 * 1024;
 
 /// Reads the frames of one segment or base.
 pub struct FrameReader {
     file: Arc<dyn File>,
-    /// Nothing at or beyond this offset counts.
+    /// Bytes at or beyond this offset are ignored.
     end: u64,
     seed: u32,
     window: Vec<u8>,
@@ -54,7 +54,7 @@ impl FrameReader {
                     Ok(0) => break,
                     Ok(read) => filled += read,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    // What could be read before the bad place still counts.
+                    // The bytes before the bad place can be used.
                     Err(_) if filled >= len => break,
                     Err(_) => {
                         self.window.clear();
@@ -81,14 +81,14 @@ impl FrameReader {
             return Err(if empty { FrameDamage::Empty } else { FrameDamage::Truncated });
         };
         let header = FrameHeader::decode(bytes, seed)?;
-        // Checked before anybody allocates room for the payload.
+        // Checked before memory for the payload is allocated.
         let room = end - offset;
         let fits = header.stored_bytes <= room && header.frame_bytes() <= room;
         if fits { Ok(header) } else { Err(FrameDamage::Truncated) }
     }
 
-    /// The headers of the frames from the one at `offset` on, which begins at `lsn`, with their offsets: up to the first place that
-    /// has no valid header with the LSN that follows. Payloads are not looked at.
+    /// The headers of the frames from `offset` on, where `lsn` begins, with their offsets: up to
+    /// the first place without a valid header of the expected LSN. Payloads are not read.
     pub fn headers(
         &mut self,
         (mut offset, mut lsn): (u64, Lsn),
@@ -101,7 +101,7 @@ impl FrameReader {
         })
     }
 
-    /// The frame at `offset`: its header, and its payload decoded into `raw`.
+    /// Reads the frame at `offset`: returns its header, and decodes its payload into `raw`.
     ///
     /// # Errors
     /// What is there instead.
@@ -112,7 +112,7 @@ impl FrameReader {
         Ok(header)
     }
 
-    /// The same, whatever the bytes are that align the next frame.
+    /// As [`FrameReader::frame`], but ignores the padding.
     ///
     /// # Errors
     /// What is there instead.
@@ -130,7 +130,7 @@ impl FrameReader {
         Ok(header)
     }
 
-    /// The payload that was read last, as it is stored.
+    /// The payload read last, as stored.
     pub fn stored(&self) -> &[u8] {
         &self.stored
     }
@@ -140,7 +140,7 @@ impl FrameReader {
         self.bytes(offset, len).map(<[u8]>::to_vec).unwrap_or_default()
     }
 
-    /// The payload of the frame at `offset` as it is stored. Not checked against its checksum.
+    /// The payload of the frame at `offset` as stored, without a check of its checksum.
     pub fn stored_payload(
         &mut self,
         offset: u64,
@@ -179,7 +179,7 @@ impl FrameReader {
             let bytes = match self.bytes(offset, WINDOW_BYTES) {
                 Ok(bytes) if !bytes.is_empty() => bytes,
                 Ok(_) => return None,
-                // A sector that cannot be read holds nothing to find.
+                // An unreadable sector holds no header.
                 Err(_) => {
                     offset += 512;
                     continue;
@@ -201,7 +201,7 @@ impl FrameReader {
         None
     }
 
-    /// The offset behind the last byte at or after `from` that is not zero, or `from`.
+    /// The offset after the last non-zero byte at or after `from`, or `from`.
     pub fn written_end(&mut self, from: u64) -> u64 {
         let (mut offset, mut end) = (from, from);
         while offset < self.end {

@@ -1,4 +1,5 @@
-//! What a data set consists of, without its manifest: told by the headers of its files, and by what is left of the manifest.
+//! Rebuilding the manifest of a data set from the headers of its files and the remains of the
+//! manifest.
 
 use super::frame::{FrameHeader, FrameKind};
 use super::lsn::Lsn;
@@ -13,29 +14,29 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What the files tell besides what the data set consists of.
+/// Facts found besides the manifest.
 #[derive(Debug, Default)]
 pub struct RebuildReport {
-    /// Files of ours that hold something, and nobody knows what: their headers cannot be read.
+    /// Files of the log whose headers cannot be read and that are not blank.
     pub unknown: Vec<String>,
-    /// Something shows that the log ends where the last segment does.
+    /// Whether there is evidence that the log ends where the last segment does.
     pub is_end_known: bool,
 }
 
-/// What the files of a data set without a manifest are.
+/// A data set whose manifest was rebuilt.
 pub(super) struct Rebuilt {
     pub(super) manifest: Manifest,
     pub(super) report: RebuildReport,
     /// The files, by the names that they should have.
     pub(super) files: BTreeMap<String, Arc<dyn File>>,
-    /// Where those lie that have another one.
+    /// The actual names of files that have another one.
     pub(super) displaced: BTreeMap<String, String>,
 }
 
-/// The header of a file that has the name of a base or segment; `None` if it cannot be read.
+/// The header of a file with the name of a base or segment; `None` if it cannot be read.
 ///
 /// # Errors
-/// If it is one of another version.
+/// If it is of another version.
 pub(super) fn header_of(
     file: &dyn File,
     kind: NameKind,
@@ -49,7 +50,7 @@ pub(super) fn header_of(
     }
 }
 
-/// A file whose header can be read, or is known from elsewhere.
+/// A file whose header can be read, or was recovered.
 struct Known {
     /// The name that it has.
     name: String,
@@ -67,8 +68,8 @@ impl Known {
         }
     }
 
-    /// LSN and offset behind the frames from `offset` on: up to `end_lsn` if they reach it, otherwise up to the first
-    /// that has no valid header.
+    /// LSN and offset after the frames from `offset` on: up to `end_lsn` if they reach it,
+    /// otherwise up to the first place without a valid header.
     fn walk(&self, offset: u64, end_lsn: Lsn) -> SegmentEnd {
         let mut reader = FrameReader::new(self.file.clone(), self.len, self.header.identity.seed());
         let first = SegmentEnd { lsn: self.header.first_lsn, bytes: offset };
@@ -82,8 +83,8 @@ impl Known {
         })
     }
 
-    /// Whether it is a segment that tells what is lost before any command: that takes no LSN, so the next segment may
-    /// begin where this one does.
+    /// Whether its first frame is Lost. Such a frame may take no LSN, so the next segment may begin
+    /// at the same LSN.
     fn begins_with_lost(&self) -> bool {
         let first = FrameReader::FIRST_OFFSET;
         self.walk(first, self.header.first_lsn).bytes > first
@@ -103,15 +104,17 @@ impl Known {
         })
     }
 
-    /// The line of a segment that ends where one begins at `end_lsn`, or that is open.
+    /// The line of a segment that ends at `end_lsn`, where the next one begins, or that is the
+    /// last.
     fn segment_line(&self, end_lsn: Option<Lsn>) -> SegmentLine {
         let end = end_lsn.map(|end_lsn| {
             let walked = self.walk(FrameReader::FIRST_OFFSET, end_lsn);
-            // What is damaged on the way is found by whoever reads it.
+            // Damage before the end is reported when the segment is read.
             let bytes = if walked.lsn == end_lsn { walked.bytes } else { self.len };
             SegmentEnd { lsn: end_lsn, bytes }
         });
-        // The last one was closed if it ends with its last frame; one that is open has zeros behind it.
+        // The last segment was closed if the file ends with its last frame; an open one has zeros
+        // after it.
         let end = end.or_else(|| {
             let walked = self.walk(FrameReader::FIRST_OFFSET, Lsn::MAX);
             (walked.bytes == self.len).then_some(walked)
@@ -120,8 +123,8 @@ impl Known {
         SegmentLine { sequence, identity, first_lsn, end }
     }
 
-    /// Whether there is room behind the last frame, which a segment has as long as it is the last one. (One that is not
-    /// keeps it only if it could not be cut.)
+    /// Whether there is space after the last frame, as in the segment that was last. (An earlier
+    /// one has it only if cutting it failed.)
     fn has_room(&self) -> bool {
         let first = FrameReader::FIRST_OFFSET;
         let mut reader = FrameReader::new(self.file.clone(), self.len, self.header.identity.seed());
@@ -131,7 +134,7 @@ impl Known {
     }
 }
 
-/// A file of ours whose header cannot be read.
+/// A file of the log whose header cannot be read.
 struct Unknown {
     name: String,
     kind: NameKind,
@@ -141,7 +144,7 @@ struct Unknown {
 }
 
 impl Unknown {
-    /// Whether it holds nothing, as a segment that is being prepared: it has its length, and zeros behind the header.
+    /// Whether it is blank, like a segment being prepared: full length, and zeros after the header.
     fn is_blank(&self) -> bool {
         let first = FrameReader::FIRST_OFFSET;
         let is_segment = self.kind == NameKind::Segment;
@@ -152,9 +155,9 @@ impl Unknown {
             && reader.written_end(first) == first
     }
 
-    /// What is known of it if what is left of the manifest names it, and its frames agree.
-    fn known(&self, left: &[u8], like: &SegmentHeader) -> Option<Known> {
-        let lines = left.split(|&byte| byte == b'\n');
+    /// Recovers its header from the remains of the manifest, if its frames match.
+    fn known(&self, remains: &[u8], like: &SegmentHeader) -> Option<Known> {
+        let lines = remains.split(|&byte| byte == b'\n');
         let mut lines = lines.filter_map(|line| hint(std::str::from_utf8(line).ok()?));
         let (_, identity, first_lsn) = lines
             .find(|&(sequence, ..)| self.kind == NameKind::Segment && sequence == self.sequence)?;
@@ -184,19 +187,19 @@ fn hint(line: &str) -> Option<(u64, Identity, Lsn)> {
     Some((sequence, Identity(identity.to_be_bytes()), words.next()?.parse().ok()?))
 }
 
-/// Whether what is left of the manifest ends with the same segment, which ends at the same place.
-fn ends_alike(left: &[u8], manifest: &Manifest) -> bool {
+/// Whether the remains of the manifest end with the same segment and end.
+fn ends_alike(remains: &[u8], manifest: &Manifest) -> bool {
     let bytes = manifest.encode();
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let (Some(from), Some(to)) = (text.rfind("\nsegment "), text.rfind("checksum ")) else {
         return false;
     };
     let Some(end) = bytes.get(from..to + "checksum ".len()) else { return false };
-    left.windows(end.len()).any(|bytes| bytes == end)
+    remains.windows(end.len()).any(|bytes| bytes == end)
 }
 
-/// A manifest of what is in `dir`, as the headers of the files say, and what they say besides. Its segments may have gaps
-/// between them. A file is what its header says, whatever its name is.
+/// Rebuilds the manifest of `dir` from the headers of its files. There may be gaps between its
+/// segments. The header identifies a file, not its name.
 ///
 /// # Errors
 /// If there is no file whose header can be read, or one of another version, and those of the disk.
@@ -222,7 +225,7 @@ pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError>
         let known = Known { name, header, file, len };
         if known.header.kind == FileKind::Base { bases.push(known) } else { segments.push(known) }
     }
-    // Of two with the same number the one that has its name counts.
+    // Of two files with the same sequence, prefer the one with the right name.
     let order = |known: &Known| (known.header.sequence, known.name != known.own_name());
     bases.sort_by_key(order);
     segments.sort_by_key(order);
@@ -232,11 +235,11 @@ pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError>
         return Err(OpenError::Manifest { path, source });
     };
     let (dataset, timelines) = (newest.dataset, vec![newest.timeline]);
-    // Nothing of it is taken for true that the files do not bear out.
-    let left = disk.open_to_read(&dir.join(manifest::NAME));
-    let left =
-        left.and_then(|file| disk::read_all(&*file, manifest::BYTES_MAX)).unwrap_or_default();
-    unknown.retain(|file| match file.known(&left, &newest) {
+    // The remains are used only where the files confirm them.
+    let remains = disk.open_to_read(&dir.join(manifest::NAME));
+    let remains =
+        remains.and_then(|file| disk::read_all(&*file, manifest::BYTES_MAX)).unwrap_or_default();
+    unknown.retain(|file| match file.known(&remains, &newest) {
         Some(known) => {
             segments.push(known);
             false
@@ -263,7 +266,7 @@ pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError>
     let base = lines.pop();
     lines.into_iter().for_each(|line| retire(RetiredFile::Base(line)));
     let begin_lsn = base.as_ref().map_or(0, |base| base.end_lsn);
-    // A later file that begins earlier shows that the one before was discarded.
+    // A later file that begins earlier shows that the one before it was discarded.
     let mut live: Vec<&Known> = Vec::new();
     for known in &segments {
         let first_lsn = known.header.first_lsn;
@@ -289,7 +292,7 @@ pub(super) fn rebuild(disk: &dyn Disk, dir: &Path) -> Result<Rebuilt, OpenError>
         manifest.segments.last().is_some_and(|line| line.identity == known.header.identity)
     };
     let has_room = live.iter().find(is_last).is_some_and(|known| known.has_room());
-    let is_end_known = has_room || ends_alike(&left, &manifest);
+    let is_end_known = has_room || ends_alike(&remains, &manifest);
     let unknown = unknown.into_iter().map(|file| file.name).collect();
     let report = RebuildReport { unknown, is_end_known };
     Ok(Rebuilt { manifest, report, files, displaced })

@@ -1,4 +1,4 @@
-//! What a recovery gives, and why there may be none.
+//! The results of a recovery, and the reasons for refusing one.
 
 use super::frame::{FrameDamage, FrameHeader, Lost};
 use super::lsn::Lsn;
@@ -19,11 +19,11 @@ pub struct PreambleDamage {
     pub offset: u64,
     /// What is wrong.
     pub reason: String,
-    /// Nothing is damaged: it only does not fit what it is loaded into.
+    /// The bytes are sound, but cannot be loaded here.
     pub is_sound: bool,
 }
 
-/// A unit of a sound frame that cannot be carried out.
+/// A unit of a sound frame that cannot be replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreplayable {
     /// The command, or the transaction that it is in.
@@ -32,9 +32,9 @@ pub struct Unreplayable {
     pub reason: String,
 }
 
-/// Takes what recovery reads.
+/// Receives what recovery reads.
 pub trait Replay {
-    /// Loads the RDB at the beginning of a base, which is what the log starts from.
+    /// Loads the preamble of a base.
     ///
     /// # Errors
     /// If it is damaged or cannot be read.
@@ -45,33 +45,33 @@ pub trait Replay {
         lsn: Lsn,
     ) -> Result<(), PreambleDamage>;
 
-    /// Carries out the commands of one frame; its header says their LSN, when they were written, and which database is
-    /// selected where they begin.
+    /// Runs the commands of one frame. Its header holds their LSN, when they were written, and the
+    /// database selected where they begin.
     ///
     /// # Errors
-    /// Which of them cannot be carried out, and why.
+    /// Which unit cannot be replayed, and why.
     fn commands(&mut self, header: &FrameHeader, payload: &[u8]) -> Result<(), Unreplayable>;
 
-    /// Notes that something is missing here: commands behind it may need what is lost, and then they are passed over.
+    /// Notes lost data: later commands that fail because of it are skipped.
     fn lost(&mut self, lost: &Lost) {
         let _ = lost;
     }
 
-    /// How many commands were passed over because something was missing before them.
+    /// How many commands were skipped because of lost data before them.
     fn passed_over(&self) -> u64 {
         0
     }
 
-    /// How many keys the base had, if there was one.
+    /// The number of keys of the base, if there was one.
     fn base_keys(&self) -> Option<u64> {
         None
     }
 
-    /// The database selected behind the last command.
+    /// The database selected after the last command.
     fn selected_db(&self) -> u32;
 }
 
-/// What lay behind the place at which recovery cut the log.
+/// The bytes that recovery cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// The segment.
@@ -80,25 +80,25 @@ pub struct Cut {
     pub offset: u64,
     /// The LSN there.
     pub lsn: Lsn,
-    /// Bytes behind it, up to the last that is not zero.
+    /// Bytes after it, up to the last non-zero one.
     pub bytes: u64,
-    /// Frames behind it whose header is valid.
+    /// Frames after it with a valid header.
     pub frames: u64,
-    /// From the last frame before the cut to the last valid one behind it.
+    /// Time from the last frame before the cut to the last valid one after it, in ms.
     pub span_ms: u64,
-    /// Where the bytes were put; `None` before the log has begun to write.
+    /// The file that the bytes were copied to; `None` before the log has begun to write.
     pub set_aside: Option<PathBuf>,
     /// What was wrong at the cut.
     pub damage: FrameDamage,
 }
 
-/// The last close was not a clean one.
+/// The previous process did not close the data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unclean {
-    /// What the lock file says of the process that did not close.
+    /// The content of the lock file, which identifies that process.
     pub process: String,
-    /// Commands that were written but not known to be durable, in bytes; they were made durable, or
-    /// will be once the log can begin to write.
+    /// Bytes of commands that were written but not known to be durable. They are durable now, or
+    /// will be when the log can begin to write.
     pub secured_bytes: u64,
 }
 
@@ -107,37 +107,37 @@ pub struct Unclean {
 pub struct Recovery {
     /// There was no data set; an empty one was made.
     pub created: bool,
-    /// Keys of the base that everything began with, if there was one.
+    /// Keys of the base, if there was one.
     pub base_keys: Option<u64>,
     /// Frames read.
     pub frames: u64,
     /// Bytes of commands read.
     pub bytes: u64,
-    /// The LSN at which the log goes on.
+    /// The LSN at which the log continues.
     pub lsn: Lsn,
     /// When the last frame was written, as Unix time in ms; 0 if there is none.
     pub time_ms: u64,
     /// What was cut off, if anything.
     pub cut: Option<Cut>,
-    /// Set if the last close was not a clean one.
+    /// Set if the previous process did not close the data set.
     pub unclean: Option<Unclean>,
     /// What a repair could not save, in order.
     pub lost: Vec<Lost>,
-    /// Commands that were passed over because they need what is lost.
+    /// Commands that were skipped because they depend on lost data.
     pub passed_over: u64,
-    /// Why the log could not begin to write, for lack of room; it goes on trying.
+    /// Why the log could not begin to write, for lack of space. It keeps trying.
     pub start_failure: Option<String>,
 }
 
-/// Why a data set cannot be opened. What makes it up was not changed.
+/// Why a data set cannot be opened. Its files were not changed.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Another process has it open.
-    #[error("{path} is in use by another process (its lock file says: {process})")]
+    #[error("{path} is in use by another process (lock file: {process})")]
     Locked {
         /// The directory.
         path: PathBuf,
-        /// What the lock file says.
+        /// The lock file's content.
         process: String,
     },
     /// The disk refused.
@@ -169,8 +169,8 @@ pub enum OpenError {
         /// A file that holds data.
         file: String,
     },
-    /// A new data set is to begin where there is one already.
-    #[error("{dir} holds a data set that this server has not written; refusing to replace it")]
+    /// A new data set cannot replace one that this process did not write.
+    #[error("{dir} holds a data set that this server did not write; refusing to replace it")]
     OtherData {
         /// The directory.
         dir: PathBuf,
@@ -195,8 +195,8 @@ pub enum OpenError {
         /// Where its data begins.
         lsn: Lsn,
     },
-    /// A file is sound, but not the one that the manifest lists.
-    #[error("{path}: {field} in the file's header is not what the manifest says (LSN {lsn})")]
+    /// A file is sound, but is not the one that the manifest lists.
+    #[error("{path}: {field} in the file's header does not match the manifest (LSN {lsn})")]
     Foreign {
         /// The file.
         path: PathBuf,
@@ -220,14 +220,14 @@ pub enum OpenError {
         damage: FrameDamage,
         /// First LSN that is lost.
         lsn: Lsn,
-        /// LSN behind what is lost.
+        /// LSN after what is lost.
         lsn_end: Lsn,
         /// The database that was selected.
         db: u32,
     },
     /// The RDB at the beginning of a base is damaged.
     #[error(
-        "{path}, offset {offset}: acknowledged data is damaged: {reason}; what lies before LSN {lsn}. \
+        "{path}, offset {offset}: acknowledged data is damaged: {reason}; before LSN {lsn}. \
          Nothing was changed. 'mainstay-tool repair' saves everything else"
     )]
     Preamble {
@@ -240,8 +240,8 @@ pub enum OpenError {
         /// The LSN as of which it is.
         lsn: Lsn,
     },
-    /// Sound bytes hold what cannot be carried out or loaded.
-    #[error("{path}, offset {offset}: what is there at LSN {lsn} cannot be replayed: {reason}")]
+    /// Sound bytes hold something that cannot be replayed or loaded.
+    #[error("{path}, offset {offset}: LSN {lsn} cannot be replayed: {reason}")]
     Replay {
         /// The file.
         path: PathBuf,
@@ -249,7 +249,7 @@ pub enum OpenError {
         offset: u64,
         /// The LSN of the command, or of the transaction that it is in.
         lsn: Lsn,
-        /// The LSN behind it; the same if it is no command.
+        /// The LSN after it; the same if it is no command.
         end_lsn: Lsn,
         /// Why.
         reason: String,
@@ -257,7 +257,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether it is only room that is missing.
+    /// Whether the only cause is a lack of space.
     pub fn is_out_of_space(&self) -> bool {
         matches!(self, Self::Disk { source, .. } if room::is_out_of_space(source))
     }

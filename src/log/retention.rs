@@ -1,4 +1,4 @@
-//! How long files are kept that a compaction has replaced.
+//! Retention: how long files are kept after a compaction has replaced them.
 
 use super::lsn::Lsn;
 use super::manifest::{RetiredFile, RetiredLine};
@@ -6,14 +6,15 @@ use super::manifest::{RetiredFile, RetiredLine};
 /// How long retired files are kept, so that an earlier moment can be restored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// For so many seconds (`log-retention-time`); 0 sets no limit to the time.
+    /// For this many seconds (`log-retention-time`); 0 means no limit of time.
     pub time_s: u64,
-    /// At most so many bytes (`log-retention-size`); 0 sets no limit to the size. With both 0 nothing is kept.
+    /// At most this many bytes (`log-retention-size`); 0 means no limit of size. With both 0
+    /// nothing is kept.
     pub bytes: u64,
 }
 
 impl Retention {
-    /// What was retired before this time goes.
+    /// Files retired before this Unix time in ms are removed.
     pub(super) fn since_ms(self, now_ms: u64) -> u64 {
         match self {
             Self { time_s: 0, .. } => 0,
@@ -21,7 +22,7 @@ impl Retention {
         }
     }
 
-    /// More than this is not kept.
+    /// The most bytes that are kept.
     pub(super) fn bytes_max(self) -> u64 {
         match self {
             Self { time_s: 0, bytes: 0 } => 0,
@@ -36,12 +37,12 @@ impl Retention {
         self == Self::default()
     }
 
-    /// Whether everything that `other` keeps is kept as long.
+    /// Whether this keeps everything that `other` keeps, for as long.
     pub fn covers(self, other: Self) -> bool {
         self.time_limit_s() >= other.time_limit_s() && self.bytes_max() >= other.bytes_max()
     }
 
-    /// For so long files are kept, in s.
+    /// The time that files are kept, in s.
     pub(super) fn time_limit_s(self) -> u64 {
         match self {
             Self { time_s: 0, bytes: 0 } => 0,
@@ -51,18 +52,18 @@ impl Retention {
     }
 }
 
-/// How long retired files are kept, and who says so.
+/// The retention in force, and whether it was set.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RetentionSetting {
     pub(super) retention: Retention,
-    /// Nobody has said how long: what is kept stays, and as long as there is something what is
-    /// replaced comes to it, for a gap would make it useless. Otherwise nothing is kept.
+    /// No retention is set. If there are retired files, they stay and replaced files join them,
+    /// because a gap would make them useless. If there are none, none are kept.
     pub(super) is_unset: bool,
 }
 
 impl RetentionSetting {
-    /// What was retired before this time goes, and what has more than so many bytes together, if
-    /// there is any.
+    /// The time before which retired files are removed, and the most bytes kept. `any`: there are
+    /// retired files.
     pub(super) fn limits(self, now_ms: u64, any: bool) -> (u64, u64) {
         match self.is_unset && any {
             true => (0, u64::MAX),
@@ -71,18 +72,18 @@ impl RetentionSetting {
     }
 }
 
-/// Retired files that were removed because they were not to be kept any longer.
+/// Retired files that retention has removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrunedFiles {
-    /// How many.
+    /// Number of files.
     pub files: usize,
-    /// Their length together.
+    /// Total bytes.
     pub bytes: u64,
-    /// Moments from this LSN on can no longer be restored.
+    /// The first LSN that can no longer be restored.
     pub first_lsn: Lsn,
-    /// Those below this one.
+    /// The LSN after the last one that can no longer be restored.
     pub end_lsn: Lsn,
-    /// When the last of them was retired, as Unix time in ms: all those moments lie before it.
+    /// When the last of them was retired (Unix ms): everything in them is older.
     pub until_ms: u64,
 }
 

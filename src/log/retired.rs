@@ -1,7 +1,8 @@
-//! Retired segments, compressed with zstd: a sealed file never changes, so another one takes its place.
+//! Compression of retired segments with zstd: a sealed file never changes, so a compressed one can
+//! replace it.
 //!
-//! The manifest swap decides: before it the compressed file is one that nothing lists, after it the segment is, and a
-//! start removes such a file.
+//! The manifest decides: before it is replaced, the compressed file is unlisted, afterwards the
+//! segment is. A start removes unlisted files.
 
 use super::base::SYNC_BYTES;
 use super::frame::FrameDamage;
@@ -18,26 +19,26 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use thiserror::Error;
 
-/// zstd's own default.
+/// zstd's default.
 const LEVEL: i32 = 3;
-/// How much is compressed or compared at once.
+/// Bytes that are compressed or compared at once.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// A segment that [`Log::compress_retired`] has compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compressed {
-    /// The new file's name.
+    /// The compressed file's name.
     pub name: String,
-    /// How long the segment was.
+    /// Length of the segment.
     pub raw_bytes: u64,
-    /// How long the new file is.
+    /// Length of the compressed file.
     pub bytes: u64,
 }
 
-/// Why a retired segment stays as it is.
+/// Why a retired segment was not compressed.
 #[derive(Debug, Error)]
 pub enum CompressError {
-    /// It is not what it should be. It is not looked at again before the next start.
+    /// The segment is damaged. It is skipped until the next start.
     #[error("{path} is not compressed: {reason}")]
     Source {
         /// The segment.
@@ -56,13 +57,13 @@ pub enum CompressError {
 }
 
 impl Log {
-    /// Compresses one retired segment, unless [`Options::compresses_retired`](super::Options::compresses_retired) says otherwise; `None` if none
-    /// is left that can be. Takes long, and the writer's lock only to replace the manifest. To be called by one
-    /// thread only.
+    /// Compresses one retired segment; `None` if there is none to compress, or
+    /// [`Options::compresses_retired`](super::Options::compresses_retired) is off. Takes long, but
+    /// holds the writer's lock only to replace the manifest. Call it on one thread only.
     ///
     /// # Errors
-    /// Why a segment was not compressed; it is still in force then. After an error of the disk the same one is
-    /// tried again.
+    /// Why a segment was not compressed; it stays listed. After an error of the disk the next call
+    /// tries the same segment again.
     pub fn compress_retired(&self) -> Result<Option<Compressed>, CompressError> {
         while let Some(segment) = self.next_uncompressed() {
             let error = match self.compress(&segment) {
@@ -72,7 +73,7 @@ impl Log {
             if self.closing.load(Ordering::Acquire) {
                 break;
             }
-            // A segment that is no longer kept may have been removed, or be the next one, meanwhile.
+            // The segment may have been pruned or recycled meanwhile.
             let line = RetiredFile::Segment(segment.clone());
             if !self.writer.lock().manifest.retired.iter().any(|retired| retired.file == line) {
                 continue;
@@ -85,7 +86,8 @@ impl Log {
         Ok(None)
     }
 
-    /// Waits until there may be a segment to compress, or `patience` is over. False once the log is being closed.
+    /// Waits until there may be a segment to compress, or `patience` has passed. Returns false once
+    /// the log is being closed.
     pub fn wait_for_retired(&self, patience: Option<Duration>) -> bool {
         let mut retired = self.retired.lock();
         if !*retired && !self.closing.load(Ordering::Acquire) {
@@ -100,7 +102,7 @@ impl Log {
         !self.closing.load(Ordering::Acquire)
     }
 
-    /// Wakes who waits for retired segments.
+    /// Wakes the thread that compresses retired segments.
     pub(super) fn kick_compression(&self) {
         *self.retired.lock() = true;
         self.retired_added.notify_all();
@@ -115,7 +117,7 @@ impl Log {
             return None;
         }
         let uncompressible = self.uncompressible.lock();
-        // The manifest in force may list a file that is in doubt, so it must not be written once more.
+        // A compressed file that may be listed by the active manifest must not be written again.
         let is_free = |segment: &SegmentLine| {
             let path = self.dir.join(segment::compressed_name(segment.sequence));
             !uncompressible.contains(&segment.sequence) && !writer.possibly_active.contains(&path)
@@ -150,7 +152,7 @@ impl Log {
         Ok(Compressed { name, raw_bytes, bytes })
     }
 
-    /// Fails once the log is being closed, which does not wait for a big segment.
+    /// Fails once the log is being closed, so that closing does not wait for a big segment.
     fn check_open(&self) -> io::Result<()> {
         match self.closing.load(Ordering::Acquire) {
             true => Err(io::Error::other("the log is being closed")),
@@ -158,7 +160,7 @@ impl Log {
         }
     }
 
-    /// Checks that `file` is sound from its header to its last frame; says what is not.
+    /// Checks that `file` is sound from its header to its last frame. The error states what is not.
     fn verify(&self, file: &Arc<dyn File>, segment: &SegmentLine) -> Result<(), String> {
         let end = segment.end.ok_or("it is not sealed")?;
         let header =
@@ -184,8 +186,8 @@ impl Log {
         Ok(())
     }
 
-    /// Writes the first `raw_bytes` of `source`, compressed, to a new file at `path`, and makes that durable with its
-    /// name. Gives the file, its length and its checksum.
+    /// Writes the first `raw_bytes` of `source`, compressed, to a new file at `path`, and makes the
+    /// file and its name durable. Returns the file, its length and its checksum.
     fn write_compressed(
         &self,
         source: &Arc<dyn File>,
@@ -215,7 +217,8 @@ impl Log {
         Ok((file, bytes, sum.finalize()))
     }
 
-    /// Checks that `file` holds the first `raw_bytes` of `source`; says what is wrong.
+    /// Checks that `file` decompresses to the first `raw_bytes` of `source`. The error states the
+    /// difference.
     fn compare(
         &self,
         source: &Arc<dyn File>,
@@ -233,18 +236,18 @@ impl Log {
             source.read_exact_at(&mut expected[..count], offset).map_err(describe)?;
             decoder.read_exact(&mut found[..count]).map_err(describe)?;
             if expected[..count] != found[..count] {
-                return Err(format!("compressed and read back it differs behind offset {offset}"));
+                return Err(format!("it differs after offset {offset} when read back"));
             }
             offset += count as u64;
         }
-        // Only at its end does the decoder look at the checksum.
+        // The decoder checks the checksum at the end.
         match decoder.read(&mut found).map_err(describe)? {
             0 => Ok(()),
-            _ => Err("compressed and read back it is longer".to_owned()),
+            _ => Err("it is longer when read back".to_owned()),
         }
     }
 
-    /// Stores a manifest that lists the file at `path` in the place of `segment`.
+    /// Stores a manifest that lists the file at `path` instead of `segment`.
     fn list_compressed(
         &self,
         segment: &SegmentLine,
@@ -261,9 +264,7 @@ impl Log {
             self.replace_manifest(&mut writer, manifest, 0, path).map(drop)
         } else {
             self.remove_unlisted(path);
-            Err(io::Error::other(
-                "the log has failed, is being closed or has forgotten the segment",
-            ))
+            Err(io::Error::other("the log has failed, is being closed or has pruned the segment"))
         };
         drop(writer);
         drop(busy);
@@ -271,10 +272,11 @@ impl Log {
     }
 }
 
-/// Opens a retired file to be read. What a compressed segment was is in memory then, whole.
+/// Opens a retired file for reading. A compressed segment is decompressed into memory.
 ///
 /// # Errors
-/// Those of the disk, and `InvalidData` if a compressed file is not what the manifest says, or damaged.
+/// Those of the disk, and `InvalidData` if a compressed file does not match the manifest or is
+/// damaged.
 pub fn open_retired(
     disk: &dyn Disk,
     dir: &Path,
@@ -283,7 +285,7 @@ pub fn open_retired(
     decompressed(disk.open_to_read(&dir.join(retired.name()))?, retired)
 }
 
-/// The same for a file that is open.
+/// As [`open_retired`], for an open file.
 pub(super) fn decompressed(
     file: Arc<dyn File>,
     retired: &RetiredFile,
@@ -298,13 +300,14 @@ pub(super) fn decompressed(
     let raw_bytes = segment.end.map_or(0, |end| end.bytes);
     let len = file.len()?;
     if len != *bytes {
-        return Err(invalid(format!("{len} bytes, but the manifest says {bytes}")));
+        return Err(invalid(format!("{len} bytes, but the manifest lists {bytes}")));
     }
     if file_checksum(&*file, len)? != *checksum {
         return Err(invalid("it does not match the checksum in the manifest".to_owned()));
     }
     let (modified_ns, mut raw) = (file.modified_ns()?, Vec::new());
-    // One byte more shows that it is too long, and lets the decoder look at the checksum otherwise.
+    // Reading one byte more finds a file that is too long, and makes the decoder check the checksum
+    // otherwise.
     let mut limited = decoder(file, len)?.take(raw_bytes + 1);
     limited.read_to_end(&mut raw).map_err(|error| invalid(error.to_string()))?;
     if raw.len() as u64 != raw_bytes {
@@ -345,7 +348,8 @@ impl Read for Source {
     }
 }
 
-/// Writes a file from its beginning, and syncs it in pieces, which the log's own syncs do not have to wait for.
+/// Writes a file from its beginning, and syncs it in pieces so that the log's own syncs are not
+/// delayed.
 struct Target<'a> {
     file: &'a dyn File,
     room: Room,
@@ -372,7 +376,7 @@ impl Write for Target<'_> {
     }
 }
 
-/// What a compressed segment was.
+/// A decompressed segment.
 struct Decompressed {
     raw: Vec<u8>,
     modified_ns: i64,
@@ -380,7 +384,7 @@ struct Decompressed {
 
 impl Decompressed {
     fn refuse() -> io::Error {
-        io::Error::new(io::ErrorKind::Unsupported, "a decompressed file is only there to be read")
+        io::Error::new(io::ErrorKind::Unsupported, "a decompressed file is read-only")
     }
 }
 

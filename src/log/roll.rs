@@ -1,4 +1,4 @@
-//! The next segment: after a full one, for a compaction, and to heal after a failure.
+//! Beginning the next segment: after a full one, for a compaction, and to heal after a failure.
 
 use super::commit::CommitBatch;
 use super::manifest;
@@ -12,15 +12,17 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What a roll is wanted for if no frame waits for room: a compaction is to begin.
+/// Value of `roll_wanted` if no frame waits for space, but a compaction is to begin.
 pub(super) const COMPACTION_ROLL: u64 = 1;
 
-/// A roll waits so long for a segment that is being prepared; then it fails, and the log heals as soon as it can.
+/// How long a roll waits for a segment that is being prepared. After that it fails, and the log
+/// heals.
 const PREPARING_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Log {
-    /// Seals the current segment and goes on in the next: the seal's sync, the new header and the
-    /// manifest are durable before the first frame. In between, what is to be drained waits in the commit buffer.
+    /// Seals the current segment and continues in the next one. The seal's sync, the new header and
+    /// the manifest are durable before the first frame. Meanwhile new commands stay in the commit
+    /// buffer.
     pub fn roll(&self) {
         let busy = self.busy();
         let mut writer = self.writer.lock();
@@ -28,7 +30,7 @@ impl Log {
         let result = self.roll_locked(&mut writer, frame_bytes);
         let rolled = result.is_ok();
         match result {
-            // Whoever has asked for it meanwhile has what it wants.
+            // Requests made during the roll are satisfied by it.
             Ok(()) => self.roll_wanted.store(0, Ordering::Release),
             Err(error) => self.fail("beginning a new segment", &error),
         }
@@ -92,9 +94,9 @@ impl Log {
         Ok(())
     }
 
-    /// Makes `prepared` the current segment, at the durable LSN. `fill` writes frames into it that
-    /// must be durable before the manifest names it, which leaves `room` bytes of what a start
-    /// reads.
+    /// Makes `prepared` the current segment, beginning at the durable LSN. `fill` writes frames
+    /// into it that must be durable before the manifest lists it. The manifest leaves `room` bytes
+    /// of its limit.
     fn begin_next(
         &self,
         writer: &mut Writer,
@@ -117,12 +119,12 @@ impl Log {
             .inspect_err(|_| self.remove_unlisted(&path))
             .and_then(|()| self.replace_manifest(writer, manifest, room, &path));
         if let Err(error) = replaced {
-            // Frames go on being counted from where the old segment's durable ones end.
+            // The old segment stays current, up to its durable frames.
             writer.segment = old;
             writer.durable_offset = sealed_bytes;
             return Err(error);
         }
-        // From here on the old file is only trimmed; if that fails, the next start does it.
+        // The old file is only trimmed now; if that fails, the next start does it.
         if dropped {
             self.remove_unlisted(&self.dir.join(segment::segment_name(old.sequence)));
         } else {
@@ -131,9 +133,10 @@ impl Log {
         Ok(())
     }
 
-    /// The prepared segment if it is big enough, or else a new one that leaves free what is kept.
+    /// The prepared segment if it is big enough, otherwise a new one that leaves the reserved space
+    /// free.
     fn take_prepared(&self, writer: &mut Writer, frames_bytes: u64) -> io::Result<Prepared> {
-        // A frame too large for a segment gets one of its own, with room for a marker.
+        // A frame too large for a usual segment gets one of its own, with space for a marker.
         let needed = prepared::needed_bytes(frames_bytes);
         if let Some(prepared) = writer.prepared.take() {
             if prepared.size >= needed {
@@ -144,7 +147,7 @@ impl Log {
         let usual = Writer::next_size(writer.segment.size, &self.options);
         let least = room::smallest_bytes(self.options.segment_bytes).max(needed);
         let size = Size { usual, least, kept: self.kept_bytes() };
-        // To zero the spare segment takes too long here, but the room that it takes may be the last.
+        // Zeroing the spare segment takes too long here, but its space may be the last.
         if let Ok(free) = self.disk.free_bytes(&self.dir)
             && size.within(free).ok() != Some(usual.max(least))
             && let Some(spare) = writer.spare.take()
@@ -171,7 +174,7 @@ impl Log {
         made
     }
 
-    /// Notes whether the next segment can be made.
+    /// Records whether the next segment can be made.
     pub(super) fn note_prepared(&self, error: Option<&io::Error>) {
         let described = error.map(|error| format!("preparing the next segment failed: {error}"));
         *self.prepare_error.lock() = described;
@@ -181,8 +184,8 @@ impl Log {
         };
     }
 
-    /// Tries to leave the failed state: everything that is not durable is written to a new segment
-    /// and synced, and the manifest cuts the old one at what was durable.
+    /// Tries to leave the failed state: writes everything undurable to a new segment and syncs it;
+    /// the manifest ends the old segment at the durable LSN.
     pub fn heal(&self) {
         let busy = self.busy();
         let mut writer = self.writer.lock();
@@ -193,7 +196,7 @@ impl Log {
             Ok(()) => {
                 *self.failure.lock() = None;
                 self.failed.store(false, Ordering::Release);
-                // What was appended meanwhile found nobody who would drain it.
+                // Drain the commands appended meanwhile.
                 self.drain();
                 self.notify();
             }
@@ -209,10 +212,10 @@ impl Log {
         }
     }
 
-    /// A segment for what is not durable. Where there is not room for one of the usual kind, it has
-    /// exactly the length that the frames take, and what is kept free is there for it.
+    /// A segment for the undurable commands. If there is no space for a usual one, it has exactly
+    /// the length of the frames, and uses the reserved space.
     fn take_healing(&self, writer: &mut Writer) -> io::Result<Prepared> {
-        // Compression may shrink this.
+        // An upper bound: compression may shrink the frames.
         let frames_bytes = writer.retained.iter().map(CommitBatch::frames_bytes_max).sum();
         match self.take_prepared(writer, frames_bytes) {
             Err(error) if room::is_out_of_space(&error) => {
@@ -252,7 +255,8 @@ impl Log {
         self.drained.store(writer.written_lsn, Ordering::Release);
         let (lsn, offset) = (writer.written_lsn, writer.segment.offset);
         self.publish_durable(writer, lsn, offset);
-        // What was healed is acknowledged data from now on, and damage to it no torn tail.
+        // The healed commands are acknowledged data from now on; the marker makes damage to them
+        // detectable.
         match writer.write_marker() {
             Err(WriteError::Io(error)) => Err(error),
             _ => Ok(()),

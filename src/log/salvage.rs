@@ -1,4 +1,4 @@
-//! Writing what a repair has saved: a data set of its own, closed cleanly, that a start opens.
+//! Writing the result of a repair: a separate data set, cleanly closed, that a start opens.
 
 use super::base::BaseWriter;
 use super::frame::{Codec, FrameHeader, FrameKind, LOST_BYTES, Lost, checksum};
@@ -12,10 +12,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A segment is ended once it is longer than this.
+/// A segment ends when it is longer than this.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// Writes a data set from frames that come in order, with no gaps but those that are noted.
+/// Writes a data set from frames in order, without gaps except those recorded as lost.
 pub struct SalvageWriter {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -24,14 +24,14 @@ pub struct SalvageWriter {
     created_ms: u64,
     sequence: u64,
     segment: Option<Segment>,
-    /// The LSN behind what was written.
+    /// The LSN after what was written.
     lsn: Lsn,
     time_ms: u64,
     scratch: Vec<u8>,
 }
 
 impl SalvageWriter {
-    /// Begins a data set in `dir`, which is there and empty, that goes on with those `timelines`.
+    /// Begins a data set with these `timelines` in the empty directory `dir`.
     pub fn new(
         disk: Arc<dyn Disk>,
         dir: &Path,
@@ -60,7 +60,7 @@ impl SalvageWriter {
         }
     }
 
-    /// The LSN behind what was written.
+    /// The LSN after what was written.
     pub fn lsn(&self) -> Lsn {
         self.lsn
     }
@@ -72,8 +72,9 @@ impl SalvageWriter {
         self.manifest.header(kind, identity, sequence, first_lsn, created_ms)
     }
 
-    /// Writes the base, before anything else: `preamble` writes what there was at `lsn`, and gives where its index of blocks begins
-    /// and the checksum from there on. Everything in it was written by `created_ms`.
+    /// Writes the base; must come first. `preamble` writes the state at `lsn`, and returns the
+    /// offset of its index of blocks and the checksum from there on. Everything in it was written
+    /// by `created_ms`.
     ///
     /// # Errors
     /// Those of the disk and of `preamble`.
@@ -93,7 +94,8 @@ impl SalvageWriter {
         Ok(())
     }
 
-    /// Writes a frame of commands that begins where the last one has ended; `stored` is its payload as it is stored.
+    /// Writes a frame of commands that begins where the last one ended; `stored` is its payload as
+    /// stored.
     ///
     /// # Errors
     /// Those of the disk.
@@ -102,7 +104,7 @@ impl SalvageWriter {
         self.put(header, stored)
     }
 
-    /// Notes that something is lost, which begins where the last frame has ended.
+    /// Writes a Lost frame, which begins where the last frame ended.
     ///
     /// # Errors
     /// Those of the disk.
@@ -168,13 +170,14 @@ impl SalvageWriter {
         Ok(())
     }
 
-    /// Ends the data set, durably. What comes behind it is another timeline, as LSNs may have been handed out that are lost.
+    /// Ends the data set and makes it durable. A new timeline begins, because LSNs that are lost
+    /// may have been handed out.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn finish(mut self) -> io::Result<Manifest> {
         if self.manifest.segments.is_empty() {
-            // A data set that was closed has a segment.
+            // A closed data set has a segment.
             self.segment = Some(self.begin_segment()?);
         }
         self.end_segment()?;

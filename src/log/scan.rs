@@ -1,4 +1,4 @@
-//! Going through the frames of a file over whatever is damaged: for tools that say what is wrong, or save the rest.
+//! Scanning the frames of a file across damage, for tools that report damage or save the rest.
 
 use super::frame::{ALIGN, FrameDamage, FrameHeader, FrameKind};
 use super::lsn::Lsn;
@@ -12,24 +12,25 @@ use std::sync::Arc;
 /// Where the frames of a file end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScanEnd {
-    /// Where the manifest says so.
+    /// Where the manifest states.
     Sealed(SegmentEnd),
-    /// Behind the last one that is sound, at or above this LSN.
+    /// After the last sound frame, at or above this LSN.
     Open(Lsn),
-    /// At the first frame that begins at or above this LSN: somebody is writing behind it.
+    /// At the first frame that begins at or above this LSN: a server is appending to the file.
     Live(Lsn),
 }
 
 /// What a place in a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// A sound frame that belongs there. [`Scan::payload`] and [`Scan::stored`] give what it carries.
+    /// A sound frame with the expected LSN. [`Scan::payload`] and [`Scan::stored`] return its
+    /// payload.
     Frame {
         /// Where it begins.
         offset: u64,
         /// Its header.
         header: FrameHeader,
-        /// Bytes behind its payload that should be zero are not, or cannot be read.
+        /// Its padding is not zero, or cannot be read.
         padding_damaged: bool,
     },
     /// Bytes that hold no sound frame that belongs there.
@@ -45,49 +46,52 @@ pub struct Gap {
     pub end_offset: u64,
     /// What is wrong at their beginning.
     pub damage: FrameDamage,
-    /// The LSN that should begin there.
+    /// The expected LSN.
     pub lsn: Lsn,
-    /// The LSN at which the next sound frame begins, or that the log is known to have reached; the same as `lsn` if no
-    /// command is lost.
+    /// The LSN of the next sound frame, or that the log is known to have reached; equal to `lsn` if
+    /// no command is lost.
     pub end_lsn: Lsn,
     /// The header at the beginning, if only its payload is damaged.
     pub header: Option<FrameHeader>,
-    /// When the frame before was written, as Unix time in ms; 0 if there is none.
+    /// When the previous frame was written (Unix ms); 0 if there is none.
     pub from_ms: u64,
-    /// When the next sound frame was written; `u64::MAX` if there is none.
+    /// When the next sound frame was written (Unix ms); `u64::MAX` if there is none.
     pub to_ms: u64,
-    /// Nothing shows that what is lost, if anything, was acknowledged: an unfinished write looks like this.
+    /// There is no evidence that lost commands were acknowledged: an unfinished write looks like
+    /// this.
     pub is_tail: bool,
 }
 
 impl Gap {
-    /// Whether nobody knows how many commands are lost: it is the last there is, without a header that says how long it is.
+    /// Whether the number of lost commands is unknown: the gap is the last one, without a header
+    /// that states its length.
     pub fn is_unknown(&self) -> bool {
         let is_last = self.is_tail && self.to_ms == u64::MAX;
         is_last && self.end_lsn == self.lsn && self.header.is_none()
     }
 }
 
-/// Goes through the frames of a file.
+/// An iterator over the frames and gaps of a file.
 pub struct Scan {
     reader: FrameReader,
     raw: Vec<u8>,
     end: ScanEnd,
-    /// Where the file's bytes end that count.
+    /// Where the valid bytes of the file end.
     end_offset: u64,
     offset: u64,
     lsn: Lsn,
     time_ms: u64,
-    /// The highest LSN that a frame says is durable.
+    /// The highest durable LSN in a header.
     attested_lsn: Lsn,
     done: bool,
 }
 
 impl Scan {
-    /// Goes through `file`, whose checksums are seeded with `seed`, from the frame at `offset` on, which should begin at `lsn`.
+    /// Scans `file`, whose checksums are seeded with `seed`, from the frame at `offset` on, which
+    /// should begin at `lsn`.
     ///
     /// # Errors
-    /// If the file cannot be measured.
+    /// If the file's length cannot be read.
     pub fn new(
         file: Arc<dyn File>,
         seed: u32,
@@ -99,10 +103,10 @@ impl Scan {
             ScanEnd::Sealed(end) => end.bytes,
             ScanEnd::Open(_) | ScanEnd::Live(_) => len,
         };
-        // A segment begins when everything before it is durable.
+        // Everything before a segment is durable when it begins.
         let attested_lsn = if let ScanEnd::Open(attested_lsn) = end { attested_lsn } else { lsn };
         Ok(Self {
-            // What was put in by mistake has moved the last frames behind the end.
+            // Inserted bytes may have moved the last frames beyond the end.
             reader: FrameReader::new(file, len, seed),
             raw: Vec::new(),
             end,
@@ -115,38 +119,38 @@ impl Scan {
         })
     }
 
-    /// The commands of the frame that was found last.
+    /// The commands of the frame found last.
     pub fn payload(&self) -> &[u8] {
         &self.raw
     }
 
-    /// The same, for parsers that want to write into it.
+    /// As [`Scan::payload`], for parsers that modify it.
     pub fn payload_mut(&mut self) -> &mut [u8] {
         &mut self.raw
     }
 
-    /// The payload of the frame that was found last, as it is stored.
+    /// The payload of the frame found last, as stored.
     pub fn stored(&self) -> &[u8] {
         self.reader.stored()
     }
 
-    /// The LSN behind what was found last.
+    /// The LSN after what was found last.
     pub fn lsn(&self) -> Lsn {
         self.lsn
     }
 
-    /// The offset behind what was found last.
+    /// The offset after what was found last.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Reads the stored bytes of a gap, or the first `bytes_max` of them, as far as they can be read.
+    /// Reads the bytes of a gap, at most the first `bytes_max`, as far as they are readable.
     pub fn gap_bytes(&mut self, gap: &Gap, bytes_max: usize) -> Vec<u8> {
         let len = gap.end_offset.saturating_sub(gap.offset).min(bytes_max as u64) as usize;
         self.reader.raw_bytes(gap.offset, len)
     }
 
-    /// All sound frames of commands, wherever in the file they are, that begin within `lsns` and end there: offset and
+    /// All sound command frames anywhere in the file whose LSNs lie within `lsns`: offset and
     /// header, in order of LSN.
     pub fn displaced(&mut self, lsns: Range<Lsn>) -> Vec<(u64, FrameHeader)> {
         let (mut found, mut at, mut raw) = (Vec::new(), 0, Vec::new());
@@ -163,7 +167,7 @@ impl Scan {
         found
     }
 
-    /// The payload of the frame at `offset`, as it is stored and if it is sound.
+    /// The payload of the frame at `offset` as stored, if it is sound.
     pub fn stored_at(&mut self, offset: u64) -> Option<&[u8]> {
         let mut raw = Vec::new();
         self.reader.frame_ignoring_padding(offset, &mut raw).ok()?;
@@ -187,14 +191,14 @@ impl Scan {
         }
     }
 
-    /// Finds the next sound frame that may follow.
+    /// Finds the next sound frame that can follow.
     fn gap(&mut self, damage: FrameDamage) -> Option<Found> {
         let (offset, lsn, from_ms) = (self.offset, self.lsn, self.time_ms);
         let header = self.reader.header(offset).ok().filter(|header| header.lsn == lsn);
-        // A sound header says how far the damage reaches, so nothing inside is taken for a frame.
+        // A sound header gives the extent of the damage; nothing inside it is a frame.
         let mut from = offset + header.map_or(ALIGN, |header| header.frame_bytes());
         let mut raw = Vec::new();
-        // Headers whose payloads are damaged testify as well.
+        // Headers with damaged payloads attest durability, too.
         let mut attested_lsn = self.attested_lsn;
         let next = loop {
             let Some((at, header)) = self.reader.find_header(from) else { break None };
@@ -203,7 +207,7 @@ impl Scan {
             if is_sound && header.lsn >= lsn && self.is_within(&header) {
                 break Some((at, header));
             }
-            // What a header without a sound payload claims to be long may hide a frame.
+            // The length in a header without a sound payload may be wrong and hide a frame.
             from = at + if is_sound { header.frame_bytes() } else { ALIGN };
         };
         self.attested_lsn = attested_lsn;
@@ -224,7 +228,8 @@ impl Scan {
                 end_offset: at,
                 end_lsn: header.lsn,
                 to_ms: header.time_ms,
-                // Nobody knows that these frames were acknowledged unless one behind them says so.
+                // Without a later header that attests it, these frames may not have been
+                // acknowledged.
                 is_tail: matches!(self.end, ScanEnd::Open(_)) && attested_lsn <= lsn,
                 ..gap
             }));
@@ -246,7 +251,7 @@ impl Scan {
         (!is_nothing).then_some(Found::Gap(Gap { end_offset, end_lsn, is_tail, ..gap }))
     }
 
-    /// Whether a frame may be one of this file: none reaches beyond its end.
+    /// Whether a frame can belong to this file: it must not reach beyond its end.
     fn is_within(&self, header: &FrameHeader) -> bool {
         match self.end {
             ScanEnd::Sealed(end) => header.end_lsn() <= end.lsn,
@@ -258,7 +263,7 @@ impl Scan {
 impl Iterator for Scan {
     type Item = Found;
 
-    /// What comes next; `None` at the end.
+    /// The next frame or gap; `None` at the end.
     fn next(&mut self) -> Option<Found> {
         if self.done || self.is_at_end() {
             return None;

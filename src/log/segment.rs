@@ -1,4 +1,4 @@
-//! A segment's header and name. `storage-format.md` has the bytes.
+//! The header and name of a segment or base. `storage-format.md` specifies the bytes.
 
 use super::frame;
 use super::lsn::{Lsn, Timeline, TimelineId};
@@ -8,27 +8,27 @@ use thiserror::Error;
 
 /// Bytes before the first frame.
 pub const HEADER_BYTES: usize = 4096;
-/// The format version this build writes, and the only one it reads.
+/// The only format version that this build reads and writes.
 pub const FORMAT_VERSION: u32 = 1;
 /// The first eight bytes of every header.
 pub const MAGIC: [u8; 8] = *b"MAINSTAY";
 
-/// What a file of frames is.
+/// The kind of a file with frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum FileKind {
-    /// Part of the log.
+    /// A part of the log.
     Segment = 0,
-    /// What the log starts from: commands that rebuild the keyspace as of an LSN.
+    /// What the log starts from: the keyspace as of an LSN.
     Base = 1,
 }
 
-/// A random 128-bit number in a file's header that no other file has.
+/// A random 128-bit number in a file's header, unique to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity(pub [u8; 16]);
 
 impl Identity {
-    /// A new one.
+    /// A random one.
     pub fn random(random: &mut dyn FnMut() -> u64) -> Self {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&random().to_le_bytes());
@@ -36,30 +36,30 @@ impl Identity {
         Self(bytes)
     }
 
-    /// Where the checksums of the file's frames start from.
+    /// The seed of the checksums of the file's frames.
     pub fn seed(&self) -> u32 {
         frame::checksum(0, &self.0)
     }
 }
 
-/// A segment's header.
+/// A file's header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
-    /// Log or base.
+    /// Segment or base.
     pub kind: FileKind,
     /// The data set that the file belongs to.
     pub dataset: Identity,
     /// Seeds the checksums of the frames.
     pub identity: Identity,
-    /// Number of the file; later ones are higher.
+    /// Number of the file; increases.
     pub sequence: u64,
-    /// LSN of the first frame; of a base, the LSN as of which it is.
+    /// LSN of the first frame; of a base, the LSN of its preamble.
     pub first_lsn: Lsn,
-    /// The timeline in which its LSNs count.
+    /// The timeline of its LSNs.
     pub timeline: Timeline,
-    /// Unix time in ms.
+    /// Creation time (Unix ms).
     pub created_ms: u64,
-    /// What lies before the header, in a base.
+    /// A base's preamble, which lies before the header.
     pub preamble: Option<Preamble>,
 }
 
@@ -68,14 +68,14 @@ pub struct SegmentHeader {
 pub struct Preamble {
     /// Its length.
     pub bytes: u64,
-    /// Where in it the index of its blocks begins.
+    /// Offset of the index of its blocks.
     pub index_offset: u64,
-    /// CRC-32 of what follows from there.
+    /// CRC-32 of its bytes from there on.
     pub tail_checksum: u32,
 }
 
 impl Preamble {
-    /// Whether these are its bytes from the index of its blocks on.
+    /// Whether `bytes` are its bytes from the index of blocks on.
     pub fn is_tail(&self, bytes: &[u8]) -> bool {
         frame::checksum(0, bytes) == self.tail_checksum
     }
@@ -84,7 +84,7 @@ impl Preamble {
 /// Why a header cannot be used.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum HeaderError {
-    /// Not one of our files, or its first bytes are damaged.
+    /// Not a file of the log, or the header is damaged.
     #[error("the file header is damaged (magic or checksum)")]
     Damaged,
     /// Written by another version.
@@ -116,7 +116,7 @@ impl SegmentHeader {
         bytes
     }
 
-    /// Reads the header at `offset` of a file; a file that ends before it has none.
+    /// Reads the header at `offset` of a file. A file that ends earlier has a damaged header.
     ///
     /// # Errors
     /// Those of the disk; the inner one as [`SegmentHeader::decode`].
@@ -134,7 +134,7 @@ impl SegmentHeader {
     /// Reads a header from its bytes.
     ///
     /// # Errors
-    /// `Damaged`, unless magic and checksum are right and only the version is another.
+    /// `Version` if magic and checksum are right but the version differs, otherwise `Damaged`.
     pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
         if bytes.len() < HEADER_BYTES || bytes[..8] != MAGIC {
             return Err(HeaderError::Damaged);
@@ -173,13 +173,14 @@ impl SegmentHeader {
     }
 }
 
-/// Where the frames' header begins in a base whose preamble has so many bytes.
+/// Offset of the header in a base whose preamble has `preamble_bytes` bytes.
 pub fn frames_header_offset(preamble_bytes: u64) -> u64 {
     preamble_bytes.next_multiple_of(HEADER_BYTES as u64)
 }
 
-/// Finds the header behind the preamble of a base by itself, with its offset: at a multiple of its own length, from the
-/// end on, because what lies behind it is mostly less than what lies before.
+/// Finds the header after the preamble of a base without the manifest, and its offset. Searches
+/// multiples of the header's length from the end of the file, because the frames are usually
+/// shorter than the preamble.
 ///
 /// # Errors
 /// Those of the disk.
@@ -218,7 +219,7 @@ pub fn compressed_name(sequence: u64) -> String {
     format!("segment-{sequence:016}.log.zst")
 }
 
-/// What a file is by its name.
+/// The kind of a file according to its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// A segment.
@@ -229,7 +230,7 @@ pub enum NameKind {
     Base,
 }
 
-/// Kind and sequence of the file that has this name, if it is one of ours.
+/// Kind and sequence in a file's name; `None` if it is not a name of the log.
 pub fn parse_name(name: &str) -> Option<(NameKind, u64)> {
     let (stem, suffix) = name.split_once('.')?;
     let (prefix, digits) = stem.split_once('-')?;
@@ -240,7 +241,7 @@ pub fn parse_name(name: &str) -> Option<(NameKind, u64)> {
         _ => return None,
     };
     let sequence = digits.parse().ok()?;
-    // Exactly the names that are given: whatever else is in the directory is not ours to remove.
+    // Only exact names: other files must not be removed.
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
     (digits.len() == 16 && all_digits).then_some((kind, sequence))
 }
@@ -250,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_comes_back_and_every_flipped_bit_is_noticed() {
+    fn a_header_round_trips_and_every_flipped_bit_is_found() {
         let header = SegmentHeader {
             kind: FileKind::Segment,
             dataset: Identity([1; 16]),
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn only_exact_names_are_parsed() {
         assert_eq!(parse_name(&segment_name(12)), Some((NameKind::Segment, 12)));
         assert_eq!(parse_name(&compressed_name(9)), Some((NameKind::CompressedSegment, 9)));
         assert_eq!(parse_name(&base_name(1)), Some((NameKind::Base, 1)));

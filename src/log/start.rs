@@ -1,9 +1,7 @@
-//! Beginning to write behind what a start has read: a segment of its own, and the manifest that
-//! lists it.
+//! Starting the writer after a recovery: a new segment, and the manifest that lists it.
 //!
-//! Where the disk has no room for that, the log is there all the same, in the failed state: what is
-//! known to be durable is served, and healing is to begin. Until that succeeds, nothing in the
-//! directory changes.
+//! If space is short for that, the log is in the failed state: it serves what is known to be
+//! durable, and healing starts the writer. Until then nothing in the directory changes.
 
 use super::directory::remove_strays;
 use super::frame::{self, FrameDamage};
@@ -25,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Where a log begins to write.
+/// Where and how a log is started.
 pub(super) struct Place<'a> {
     pub(super) disk: &'a dyn Disk,
     pub(super) dir: &'a Path,
@@ -33,20 +31,20 @@ pub(super) struct Place<'a> {
     pub(super) clock: &'a dyn Clock,
 }
 
-/// What [`ResumePoint::start`] has made. It counts for nothing before the manifest is replaced.
+/// The result of [`ResumePoint::start`]. It takes effect when the manifest is replaced.
 pub(super) struct StartedWriter {
     pub(super) writer: Writer,
-    /// Where the bytes are that will be cut off.
+    /// The file with a copy of the bytes that will be cut off.
     pub(super) set_aside: Option<PathBuf>,
 }
 
 impl ResumePoint {
-    /// Begins the segment that the log goes on in, and writes the manifest that will list it.
-    /// Frames that nobody attests to be durable are copied into it and synced before the manifest
-    /// names it: that they could be read proves nothing about the medium.
+    /// Begins the segment in which the log continues, and writes the manifest that lists it. Frames
+    /// that are not attested to be durable are copied into the segment and synced before the
+    /// manifest lists it: that they were readable proves nothing about the medium.
     ///
     /// # Errors
-    /// Those of the disk; nothing that was made is left then.
+    /// Those of the disk; the files made are removed then.
     pub(super) fn start(
         &mut self,
         place: &Place<'_>,
@@ -54,7 +52,7 @@ impl ResumePoint {
     ) -> Result<StartedWriter, OpenError> {
         let mut made = Vec::new();
         let started = self.start_in(place, random, &mut made);
-        // It would take the next attempt's room. If this fails, the next start does it.
+        // They would take the space of the next attempt. If this fails, the next start does it.
         started.inspect_err(|_| made.iter().for_each(|path| drop(place.disk.remove(path))))
     }
 
@@ -77,7 +75,7 @@ impl ResumePoint {
         };
         made.push(path.clone());
         let first_lsn = self.durable_lsn();
-        // What is kept free is there for this: behind it the old segment is cut, which gives room.
+        // This may use the reserved space: cutting the old segment frees space again.
         let usual = room::smallest_bytes(place.options.segment_bytes);
         let size = Size { usual, least: needed, kept: 0 };
         let identity = Identity::random(random);
@@ -102,7 +100,7 @@ impl ResumePoint {
         Ok(StartedWriter { writer, set_aside })
     }
 
-    /// Fails before anything is made if there is less room than it takes.
+    /// Fails if space is short, before any file is made.
     fn check_room(&self, place: &Place<'_>, needed: u64) -> io::Result<()> {
         let free = place.disk.free_bytes(place.dir)?;
         if needed > free {
@@ -130,7 +128,7 @@ impl ResumePoint {
             let mut offset = tail.valid.bytes;
             while offset < tail.written_bytes {
                 let count = buffer.len().min((tail.written_bytes - offset) as usize);
-                // A sector that cannot be read stays zero: it is being set aside, not relied on.
+                // An unreadable sector stays zero: the copy is for inspection only.
                 if source.read_exact_at(&mut buffer[..count], offset).is_err() {
                     buffer[..count].fill(0);
                 }
@@ -144,7 +142,7 @@ impl ResumePoint {
         Ok(path)
     }
 
-    /// What stands for the writer until it has begun, while `stored` is the manifest in force.
+    /// A placeholder for the writer until it is started; `stored` is the active manifest.
     pub(super) fn placeholder_writer(self, stored: Manifest) -> Writer {
         let segment = Segment {
             file: Arc::new(UnstartedFile),
@@ -161,13 +159,13 @@ impl ResumePoint {
     }
 }
 
-/// Copies the frames that nobody attests to be durable.
+/// Copies the frames that are not attested to be durable.
 fn copy_undurable(tail: &mut Tail, writer: &mut Writer, path: &Path) -> Result<(), OpenError> {
     let (seed, first_lsn) = (writer.segment.identity.seed(), writer.durable_lsn);
     for (offset, header) in &tail.undurable {
         let (old_seed, mut header) = (tail.reader.seed(), *header);
         let stored = match tail.reader.stored_payload(*offset, &header) {
-            // Read once more, so checked once more: its new checksum would hide a difference.
+            // Check it again: a new checksum would hide a change since the first read.
             Ok(stored) if frame::checksum(old_seed, stored) == header.payload_checksum => {
                 Ok(stored)
             }
@@ -176,7 +174,7 @@ fn copy_undurable(tail: &mut Tail, writer: &mut Writer, path: &Path) -> Result<(
         };
         let stored = match stored {
             Ok(stored) => stored,
-            // It could be read a moment ago.
+            // It was readable during recovery.
             Err(damage) => {
                 let source = io::Error::other(damage.to_string());
                 return Err(disk_error("reading again for", path)(source));
@@ -192,14 +190,15 @@ fn copy_undurable(tail: &mut Tail, writer: &mut Writer, path: &Path) -> Result<(
     Ok(())
 }
 
-/// Replaces the manifest by the one that [`ResumePoint::start`] has written. If that fails nobody
-/// knows which is in force, so the files of both stay.
+/// Activates the manifest that [`ResumePoint::start`] wrote. If that fails, either manifest may be
+/// active, so the files of both stay.
 pub(super) fn activate(place: &Place<'_>, writer: &mut Writer) -> Result<(), OpenError> {
     let replaced = Manifest::replace(place.disk, place.dir);
     replaced.map_err(disk_error("replacing the manifest in", place.dir))?;
     writer.durable_lsn = writer.written_lsn;
     writer.durable_offset = writer.segment.offset;
-    // What was copied is acknowledged data from now on, and damage to it no torn tail.
+    // The copied frames are acknowledged data from now on; the marker makes damage to them
+    // detectable.
     match writer.write_marker() {
         Err(WriteError::Io(error)) => {
             let path = place.dir.join(segment::segment_name(writer.segment.sequence));
@@ -210,7 +209,7 @@ pub(super) fn activate(place: &Place<'_>, writer: &mut Writer) -> Result<(), Ope
 }
 
 impl Log {
-    /// Tries once more to begin.
+    /// Tries again to start the writer.
     pub(super) fn retry_start(
         &self,
         writer: &mut Writer,
@@ -227,7 +226,7 @@ impl Log {
             }
         };
         if let Err(error) = activate(&place, &mut new) {
-            // What was made now may be what a start needs.
+            // A start may need the new segment, so the next attempt makes another one.
             start.sequence += 1;
             writer.pending_start = Some(start);
             return Err(io::Error::other(error));
@@ -240,14 +239,14 @@ impl Log {
         self.durable.store(writer.durable_lsn, Ordering::Release);
         let oldest = self.commit.lock().first_us().unwrap_or(NOTHING);
         self.oldest_us.store(oldest, Ordering::Release);
-        // What cannot be removed now goes at the next start.
+        // The next start removes what cannot be removed now.
         let _ = remove_strays(disk, dir, &writer.manifest);
         self.kick_compression();
         Ok(())
     }
 }
 
-/// The file of a log that has not begun to write.
+/// The file of a log whose writer is not started.
 struct UnstartedFile;
 
 impl UnstartedFile {

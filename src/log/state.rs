@@ -1,4 +1,4 @@
-//! The log's state, which its threads share, and what all of its parts use.
+//! The log's state, shared by its threads, and the operations that all parts use.
 
 use super::commit::CommitBuffer;
 use super::frame::Lost;
@@ -21,37 +21,37 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 
 /// Pause between the first two attempts to heal, or to prepare a segment.
 const PAUSE_US: u64 = 200_000;
-/// It is doubled so many times at most.
+/// The pause doubles after each failed attempt, at most this many times.
 const PAUSE_DOUBLINGS_MAX: u32 = 3;
-/// In [`Log::oldest_us`]: all is durable.
+/// Value of `Log::oldest_us` when everything is durable.
 pub(super) const NOTHING: u64 = u64::MAX;
 
-/// Why the log takes no writes at the moment.
+/// Why the log refuses writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What was being done to what, and the disk's answer.
+    /// The operation that failed, with the disk's error.
     pub cause: String,
 }
 
-/// Somebody holds the writer for long.
+/// Marks that the writer is held for long; see [`Log::busy`].
 pub(super) struct Busy<'a>(&'a Log);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.writer_busy.fetch_sub(1, Ordering::AcqRel);
-        // Drains were left to the log thread, which has waited for this.
+        // Drains left to the log thread wait for this.
         self.0.kick();
     }
 }
 
 type Listener = Arc<dyn Fn() + Send + Sync>;
 
-/// How long the next attempt waits after so many in a row have failed.
+/// Pause before the next attempt after this many failures in a row.
 pub(super) fn pause_us(failures: u32) -> u64 {
     PAUSE_US << failures.saturating_sub(1).min(PAUSE_DOUBLINGS_MAX)
 }
 
-/// The log of one data set; see the module's documentation.
+/// The log of one data set; see the documentation of [`crate::log`].
 pub struct Log {
     pub(super) dir: PathBuf,
     pub(super) disk: Arc<dyn Disk>,
@@ -62,56 +62,58 @@ pub struct Log {
     pub(super) commit: Mutex<CommitBuffer>,
     pub(super) writer: Mutex<Writer>,
     pub(super) summary: Mutex<ManifestSummary>,
-    /// Bytes of the current segment that are written.
+    /// Bytes written to the current segment.
     pub(super) segment_bytes: AtomicU64,
-    /// How many hold the writer for long, or are about to; others then leave their drain to the log thread.
+    /// Threads that hold the writer for long, or are about to; others leave their drain to the log
+    /// thread.
     pub(super) writer_busy: AtomicUsize,
-    /// A drain was left to the log thread: somebody waits for it, in whatever mode.
+    /// A drain was left to the log thread, which does it in any mode.
     pub(super) drain_left: AtomicBool,
     pub(super) appended: AtomicU64,
     pub(super) drained: AtomicU64,
     pub(super) durable: AtomicU64,
-    /// Monotonic time of the oldest command that is not durable, or `NOTHING`.
+    /// Monotonic time of the oldest undurable command, or `NOTHING`.
     pub(super) oldest_us: AtomicU64,
-    /// Bytes that a frame needs and the current segment does not have; 0 if nothing waits.
+    /// Bytes that a frame needs and the current segment does not have; 0 if no frame waits.
     pub(super) roll_wanted: AtomicU64,
-    /// Everything below this is to be made durable now, whatever the mode.
+    /// Everything below this LSN is to be made durable now, in any mode.
     pub(super) sync_wanted: AtomicU64,
     pub(super) prepare_wanted: AtomicBool,
-    /// A preparation has ended; goes with the writer's lock.
+    /// Signals the end of a preparation; used with the writer's lock.
     pub(super) prepared: Condvar,
     pub(super) retention: Mutex<RetentionSetting>,
-    /// Retired files that were removed, until somebody reports it.
+    /// Retired files that were removed and not reported yet.
     pub(super) pruned: Mutex<Option<PrunedFiles>>,
-    /// Why the next segment cannot be prepared; only once it is needed is that a failure.
+    /// Why the next segment cannot be prepared. A failure only when the segment is needed.
     pub(super) prepare_error: Mutex<Option<String>>,
     pub(super) failure: Mutex<Option<Failure>>,
     pub(super) failed: AtomicBool,
     pub(super) heal_at_us: AtomicU64,
-    /// Attempts to heal, and to prepare a segment, that have failed in a row.
+    /// Failed attempts in a row to heal, and to prepare a segment.
     pub(super) heal_failures: AtomicU32,
     pub(super) prepare_failures: AtomicU32,
-    /// Whether the room is short and no more can be made.
+    /// Whether writes are refused because space is short and the next segment cannot be made.
     pub(super) refusing: AtomicBool,
     pub(super) closing: AtomicBool,
-    /// Whether there may be work for the log thread, and what it sleeps on.
+    /// Whether there may be work for the log thread, and the condition that it sleeps on.
     pub(super) work: Mutex<bool>,
     pub(super) work_added: Condvar,
     pub(super) prepare_lock: Mutex<()>,
     pub(super) prepare_added: Condvar,
-    /// Whether there may be retired segments to compress, and what their thread sleeps on.
+    /// Whether there may be retired segments to compress, and the condition that their thread
+    /// sleeps on.
     pub(super) retired: Mutex<bool>,
     pub(super) retired_added: Condvar,
-    /// Sequences of retired segments that are damaged or gone.
+    /// Sequences of retired segments that are damaged or missing.
     pub(super) uncompressible: Mutex<BTreeSet<u64>>,
     pub(super) listeners: Mutex<Arc<[Listener]>>,
     pub(super) stats: Mutex<SyncStats>,
-    /// Let go when the log is closed.
+    /// Released when the log is closed.
     pub(super) lock: Mutex<Option<Box<dyn Lock>>>,
-    /// What a repair could not save, as the log said when it was opened.
+    /// What a repair could not save, as recorded in the log when it was opened.
     pub(super) lost: Vec<Lost>,
     pub(super) passed_over: u64,
-    /// Where the data set is that this one took the place of, if it is kept.
+    /// The directory of the data set that this one replaced, if that is kept.
     pub(super) previous_dir: Option<PathBuf>,
 }
 
@@ -178,60 +180,60 @@ impl Log {
         }
     }
 
-    /// The LSN behind the last command executed.
+    /// The LSN after the last command executed.
     pub fn appended_lsn(&self) -> Lsn {
         self.appended.load(Ordering::Acquire)
     }
 
-    /// Everything below is in the segment: a killed process loses none of it.
+    /// Everything below is written to the segment: it survives a kill of the process.
     pub fn drained_lsn(&self) -> Lsn {
         self.drained.load(Ordering::Acquire)
     }
 
-    /// Everything below is on the medium: a power cut loses none of it.
+    /// Everything below is on the medium: it survives a power cut.
     pub fn durable_lsn(&self) -> Lsn {
         self.durable.load(Ordering::Acquire)
     }
 
-    /// The condition for replies now in force.
+    /// The durability in force.
     pub fn durability(&self) -> Durability {
         Durability::from_u8(self.durability.load(Ordering::Acquire))
     }
 
-    /// Changes the condition for replies to commands that run from now on. The caller makes readers
-    /// wait for what was visible before; see [`crate::engine`].
+    /// Changes the durability of commands that run from now on. The caller makes readers wait for
+    /// what was visible before; see [`crate::engine`].
     pub fn set_durability(&self, durability: Durability) {
         self.durability.store(durability as u8, Ordering::Release);
         self.kick();
     }
 
-    /// The directory that the files are in.
+    /// The directory of the files.
     pub fn dir(&self) -> &std::path::Path {
         &self.dir
     }
 
-    /// What a repair could not save, as the log said when it was opened.
+    /// What a repair could not save, as recorded in the log when it was opened.
     pub fn lost(&self) -> &[Lost] {
         &self.lost
     }
 
-    /// The directory of the data set that this one took the place of, if that is kept: whole, with
-    /// its own manifest. Nothing is removed from it.
+    /// The directory of the data set that this one replaced, if that is kept: whole, with a
+    /// manifest of its own. Nothing is removed from it.
     pub fn previous_dir(&self) -> Option<&std::path::Path> {
         self.previous_dir.as_deref()
     }
 
-    /// How many commands were passed over when it was opened because they need what is lost.
+    /// Commands skipped when the log was opened, because they depend on lost data.
     pub fn passed_over(&self) -> u64 {
         self.passed_over
     }
 
-    /// The timeline in which LSNs count now.
+    /// The current timeline.
     pub fn timeline(&self) -> Timeline {
         self.summary.lock().timeline
     }
 
-    /// How many segments there are, and how many bytes they and the base take on disk.
+    /// The number of segments, and the bytes on disk of segments and base.
     pub fn sizes(&self) -> (usize, u64) {
         let summary = self.summary.lock();
         (summary.segments, summary.sealed_bytes + self.segment_bytes.load(Ordering::Relaxed))
@@ -242,12 +244,12 @@ impl Log {
         self.stats.lock().clone()
     }
 
-    /// Forgets sync counts and latencies.
+    /// Resets sync counts and latencies.
     pub fn reset_stats(&self) {
         *self.stats.lock() = SyncStats::default();
     }
 
-    /// How old the oldest undurable command is, in µs; 0 if all is durable.
+    /// Age of the oldest undurable command in µs; 0 if everything is durable.
     pub fn lag_us(&self) -> u64 {
         match self.oldest_us.load(Ordering::Acquire) {
             NOTHING => 0,
@@ -255,8 +257,8 @@ impl Log {
         }
     }
 
-    /// Calls `listener` whenever a watermark moved or the log failed or healed, from whatever thread
-    /// that happened on. It must not block.
+    /// Registers `listener`, which is called when a watermark moves, and when the log fails or
+    /// heals, on the thread where that happens. It must not block.
     pub fn listen(&self, listener: impl Fn() + Send + Sync + 'static) {
         let mut listeners = self.listeners.lock();
         let listener: Listener = Arc::new(listener);
@@ -264,17 +266,17 @@ impl Log {
     }
 
     pub(super) fn notify(&self) {
-        // Called with no lock held: a listener may look at the log.
+        // Call it with no lock held: a listener may use the log.
         let listeners = self.listeners.lock().clone();
         listeners.iter().for_each(|listener| listener());
     }
 
-    /// Whether writes are refused now.
+    /// Whether writes are refused.
     pub fn is_refusing(&self) -> bool {
         self.has_failed() || self.refusing.load(Ordering::Acquire)
     }
 
-    /// Why writes are refused now, if they are.
+    /// Why writes are refused, if they are.
     pub fn refusal(&self) -> Option<String> {
         if !self.is_refusing() {
             return None;
@@ -285,7 +287,7 @@ impl Log {
         self.prepare_failure()
     }
 
-    /// Why the next segment cannot be made, if it cannot: writes are refused once it is needed.
+    /// Why the next segment cannot be made, if it cannot. Writes are refused when it is needed.
     pub fn prepare_failure(&self) -> Option<String> {
         self.prepare_error.lock().clone()
     }
@@ -295,12 +297,12 @@ impl Log {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Whether the writer is held for long.
+    /// Whether a thread holds the writer for long.
     pub(super) fn is_writer_busy(&self) -> bool {
         self.writer_busy.load(Ordering::Acquire) > 0
     }
 
-    /// Announces that the writer will be held for long.
+    /// Announces that this thread will hold the writer for long.
     pub(super) fn busy(&self) -> Busy<'_> {
         self.writer_busy.fetch_add(1, Ordering::AcqRel);
         Busy(self)
@@ -315,8 +317,8 @@ impl Log {
         }
     }
 
-    /// Enters the failed state: writes are refused until [`Log::heal`] succeeds. Called with the
-    /// writer held where a drain must not come in between.
+    /// Enters the failed state: writes are refused until [`Log::heal`] succeeds. Hold the writer
+    /// where a drain must not come in between.
     pub(super) fn fail(&self, doing: &str, error: &io::Error) {
         let cause = format!("{doing} failed: {error}");
         *self.failure.lock() = Some(Failure { cause });
@@ -332,25 +334,24 @@ impl Log {
         self.failure.lock().clone()
     }
 
-    /// What segments for commands leave free on the disk.
+    /// Bytes that a segment for commands leaves free on the disk.
     pub(super) fn kept_bytes(&self) -> u64 {
         room::kept_bytes(self.options.segment_bytes, self.summary.lock().files)
     }
 
-    /// What a copy of the data, a dump for example, leaves free on the disk so that the log can go
-    /// on meanwhile.
+    /// Bytes that a copy of the data (such as a dump) leaves free on the disk for the log.
     pub fn kept_by_copies_bytes(&self) -> u64 {
         room::kept_by_copies_bytes(self.options.segment_bytes, self.summary.lock().files)
     }
 
-    /// Asks the background thread for the next segment.
+    /// Wakes the background thread to make the next segment.
     pub(super) fn request_prepare(&self, writer: &Writer) {
         if !self.prepare_wanted.swap(true, Ordering::AcqRel) {
             let _held = self.prepare_lock.lock();
             self.prepare_added.notify_one();
         }
-        // As long as the next segment cannot be made, writes are refused before this one is full, so
-        // that none is executed that cannot be written down.
+        // While the next segment cannot be made, writes are refused before this one is full, so
+        // that every command that runs can be logged.
         let left_bytes = writer.segment.size - writer.segment.offset;
         let smallest = room::smallest_bytes(self.options.segment_bytes);
         let low = left_bytes < (writer.segment.size.max(smallest) / 4).min(4 << 20);
@@ -362,8 +363,8 @@ impl Log {
     /// what a start reads. Gives the one before.
     ///
     /// # Errors
-    /// Those of the disk. The new file is removed, unless the new manifest may be active: then it is
-    /// kept until the manifest is replaced the next time.
+    /// Those of the disk. The new file is removed, unless the new manifest may be active: then it
+    /// is kept until the manifest is replaced the next time.
     pub(super) fn replace_manifest(
         &self,
         writer: &mut Writer,
@@ -381,13 +382,13 @@ impl Log {
         Ok(old)
     }
 
-    /// Removes a file that the manifest does not list. If that fails, the next start does it.
+    /// Removes a file that the manifest does not list. On failure the next start removes it.
     pub(super) fn remove_unlisted(&self, path: &Path) {
         let _ = self.disk.remove(path);
     }
 
-    /// Removes the files of manifests that may have been in force: now that another one has been stored, none
-    /// of them is.
+    /// Removes files listed only by manifests that may have been active: another manifest has been
+    /// stored since, so none of them is active now.
     pub(super) fn remove_possibly_active(&self, writer: &mut Writer) {
         writer.possibly_active.drain(..).for_each(|path| self.remove_unlisted(&path));
     }

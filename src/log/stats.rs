@@ -1,4 +1,4 @@
-//! What `INFO persistence` says about syncs.
+//! Sync statistics of `INFO persistence`.
 
 use hdrhistogram::Histogram;
 
@@ -7,9 +7,9 @@ use hdrhistogram::Histogram;
 pub struct SyncStats {
     /// Syncs that succeeded.
     pub syncs: u64,
-    /// Times that the log failed, or failed to heal: a sync, a write, a new segment.
+    /// Failures of the log, and failed attempts to heal.
     pub failures: u64,
-    /// How long the last sync took, in µs.
+    /// Duration of the last sync in µs.
     pub last_us: u64,
     latency_us: Histogram<u64>,
 }
@@ -24,14 +24,14 @@ impl Default for SyncStats {
 }
 
 impl SyncStats {
-    /// Notes a sync that succeeded.
+    /// Records a sync that succeeded.
     pub(super) fn record(&mut self, us: u64) {
         self.syncs += 1;
         self.last_us = us;
         self.latency_us.saturating_record(us.max(1));
     }
 
-    /// The latency in µs that this share of syncs did not exceed; 0 before the first.
+    /// The latency in µs that `percent` of the syncs did not exceed; 0 before the first.
     pub fn percentile_us(&self, percent: f64) -> u64 {
         self.latency_us.value_at_percentile(percent)
     }

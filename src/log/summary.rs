@@ -1,19 +1,19 @@
-//! What the log's threads need to know of the manifest without the writer's lock.
+//! Facts of the manifest that can be read without the writer's lock.
 
 use super::lsn::{Lsn, Timeline};
 use super::manifest::Manifest;
 
-/// What others want to know of the manifest, kept apart so that nobody waits for the writer.
+/// Facts of the manifest, kept apart from it so that readers do not wait for the writer.
 pub(super) struct ManifestSummary {
     pub(super) timeline: Timeline,
     /// Where the current segment begins.
     pub(super) first_lsn: Lsn,
     pub(super) base_bytes: u64,
-    /// When the oldest retired files were retired, and how many bytes all of them have.
+    /// When the oldest retired files were retired (Unix ms), and the bytes of all retired files.
     pub(super) retired_ms: Option<u64>,
     pub(super) retired_bytes: u64,
     pub(super) segments: usize,
-    /// Segments and retired files.
+    /// Number of segments and retired files.
     pub(super) files: usize,
     /// Bytes of the base and of sealed segments.
     pub(super) sealed_bytes: u64,

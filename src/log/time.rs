@@ -1,20 +1,20 @@
-//! The times of frames: never less than before, whatever the clock does, and never standing still.
+//! The times of frames: they never decrease, whatever the clock does, and never stand still.
 
 use crate::env::Clock;
 
-/// What the times of frames go by. Where the clock shows less than the last time (it was set ahead
-/// and back again, or the last server's clock was ahead), times go on at half the speed at which
-/// time passes, until the clock is there too.
+/// Source of the times of frames. If the clock shows less than the last time (it was set ahead and
+/// back, or the previous server's clock was ahead), times advance at half the real speed until the
+/// clock has caught up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FrameTime {
-    /// The last one, as Unix time in ms.
+    /// The last time (Unix ms).
     last_ms: u64,
-    /// On the monotonic clock, when that was so.
+    /// The monotonic clock at the last time.
     mark_us: Option<u64>,
 }
 
 impl FrameTime {
-    /// Goes on from the last time of what was read.
+    /// Continues after `last_ms`, the last time read.
     pub(super) fn from(last_ms: u64) -> Self {
         Self { last_ms, mark_us: None }
     }
@@ -23,7 +23,7 @@ impl FrameTime {
         self.last_ms
     }
 
-    /// The time of what is written now.
+    /// The time of the frame written now.
     pub(super) fn now(&mut self, clock: &dyn Clock) -> u64 {
         let (unix_ms, monotonic_us) = (clock.unix_ms().max(0) as u64, clock.monotonic_us());
         let mark_us = *self.mark_us.get_or_insert(monotonic_us);
@@ -32,7 +32,7 @@ impl FrameTime {
         if unix_ms >= slow_ms {
             *self = Self { last_ms: unix_ms, mark_us: Some(monotonic_us) };
         } else {
-            // What is not a whole ms yet counts the next time.
+            // Fractions of a ms carry over to the next call.
             *self = Self { last_ms: slow_ms, mark_us: Some(mark_us + passed_ms * 2000) };
         }
         self.last_ms
@@ -47,7 +47,7 @@ mod tests {
     const HOUR_MS: i64 = 3_600_000;
 
     #[test]
-    fn a_jump_of_the_clock_that_is_taken_back_is_caught_up_with() {
+    fn times_catch_up_after_a_jump_of_the_clock_and_back() {
         let clock = SimClock::new(1_000_000);
         let mut time = FrameTime::from(0);
         assert_eq!(time.now(&*clock), 1_000_000);
@@ -55,7 +55,7 @@ mod tests {
         let ahead = time.now(&*clock);
         assert_eq!(ahead, 1_000_000 + HOUR_MS as u64);
         clock.set_ahead_ms(0);
-        // Looks at every 0.7 ms add up as well as long pauses.
+        // Calls every 0.7 ms add up like long pauses.
         (0..2000).for_each(|_| {
             clock.advance_us(700);
             time.now(&*clock);
@@ -68,13 +68,13 @@ mod tests {
             assert!(next >= last + 30_000 && next > clock.unix_ms() as u64);
             last = next;
         }
-        // After two hours both are at one again.
+        // After two hours the two agree again.
         clock.advance_us(6 * 60_000_000);
         assert_eq!(time.now(&*clock), clock.unix_ms() as u64);
     }
 
     #[test]
-    fn a_start_whose_clock_is_behind_catches_up_too() {
+    fn times_catch_up_after_a_start_with_a_slow_clock() {
         let clock = SimClock::new(5_000);
         let mut time = FrameTime::from(10_000);
         assert_eq!(time.now(&*clock), 10_000);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn times_before_1970_and_without_end_are_borne() {
+    fn extreme_clocks_and_times_are_handled() {
         let clock = SimClock::new(0);
         clock.set_ahead_ms(-HOUR_MS);
         assert_eq!(FrameTime::from(0).now(&*clock), 0);

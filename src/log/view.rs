@@ -1,7 +1,8 @@
-//! A data set as somebody sees it who only reads it, while a server may have it open.
+//! A read-only view of a data set, which a server may have open.
 //!
-//! All files of one manifest are held, so that they can be read to the end even if they are no longer needed meanwhile:
-//! a file that is removed stays readable as long as it is open, and one that is held is not recycled ([`Disk::hold`]).
+//! All files of one manifest are held, so that they stay readable when the server no longer needs
+//! them: a removed file stays readable while it is open, and a held file is not recycled
+//! ([`Disk::hold`]).
 
 use super::lsn::{Lsn, Until};
 use super::manifest::{self, BaseLine, Manifest, RetiredFile, SegmentEnd, SegmentLine};
@@ -18,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// So often the manifest is read anew because files that it lists are gone.
+/// How often the manifest is read again because files that it lists are gone.
 const ATTEMPTS_MAX: usize = 20;
 
 /// The files of one manifest, held.
@@ -26,21 +27,21 @@ pub struct View {
     dir: PathBuf,
     manifest: Manifest,
     files: BTreeMap<String, Arc<dyn File>>,
-    /// Files that cannot be opened, with the disk's answer.
+    /// Files that cannot be opened, with the error.
     missing: BTreeMap<String, io::Error>,
-    /// Files that lie under other names than their own, and where.
+    /// Files that have another name than their own, and that name.
     displaced: BTreeMap<String, String>,
-    /// Of a data set that a server has open: what lies below is durable.
+    /// Everything below is durable; set if a server has the data set open.
     durable_lsn: Option<Lsn>,
-    /// Where the manifest was rebuilt: what the files tell besides.
+    /// Facts found while the manifest was rebuilt, if it was.
     report: Option<RebuildReport>,
 }
 
 impl View {
-    /// Holds the files of the data set in `dir`. Files that are not there are noted, see [`View::missing`].
+    /// Holds the files of the data set in `dir`. Missing files are recorded: see [`View::missing`].
     ///
     /// # Errors
-    /// If there is no manifest that can be used, and those of the disk.
+    /// If the manifest cannot be used, and those of the disk.
     pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
         let mut view = Self::open_locked(disk, dir)?;
         let lock = view.dir.join(directory::LOCK_NAME);
@@ -50,7 +51,7 @@ impl View {
         Ok(view)
     }
 
-    /// The same for whoever holds the lock of the data set, so that nobody else has it open.
+    /// As [`View::open`], for a caller that holds the lock of the data set.
     ///
     /// # Errors
     /// As [`View::open`].
@@ -64,7 +65,7 @@ impl View {
         for _ in 0..ATTEMPTS_MAX {
             let (files, missing) = hold_all(disk, dir, &manifest);
             let again = load()?;
-            // A file that was recycled or removed while it was opened is not listed any more.
+            // A file that was recycled or removed while being opened is no longer listed.
             if again == manifest || missing.is_empty() {
                 let (dir, displaced, durable_lsn) = (dir.to_owned(), BTreeMap::new(), None);
                 let report = None;
@@ -76,19 +77,20 @@ impl View {
         Err(disk_error("opening the files of", dir)(source))
     }
 
-    /// Holds the files of a data set whose manifest is damaged or missing: what it consists of is told by the headers of the
-    /// files. Nobody may have it open.
+    /// Holds the files of a data set whose manifest is damaged or missing, with a manifest rebuilt
+    /// from the headers of the files. No process may have it open.
     ///
     /// # Errors
-    /// If there is no file whose header can be read, or one of another version, and those of the disk.
+    /// If there is no file whose header can be read, or one of another version, and those of the
+    /// disk.
     pub fn rebuilt(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
         let Rebuilt { manifest, report, files, displaced } = rebuilt::rebuild(disk, dir)?;
         let (dir, missing, report) = (dir.to_owned(), BTreeMap::new(), Some(report));
         Ok(Self { dir, manifest, files, missing, displaced, durable_lsn: None, report })
     }
 
-    /// Looks under all other names for files that are missing, or in whose place another one is: a file is known by the identity
-    /// in its header. Compressed segments have none.
+    /// Searches all names for files that are missing or replaced by another file: the identity in
+    /// the header identifies a file. Compressed segments have none.
     ///
     /// # Errors
     /// Those of the disk.
@@ -107,7 +109,7 @@ impl View {
             };
             let name = listed.name();
             let is_elsewhere = match (self.files.get(&name), self.missing.get(&name)) {
-                // One whose header is damaged may well be in its place.
+                // A file with a damaged header may still be the right one.
                 (Some(file), _) => SegmentHeader::read(&**file, offset)
                     .is_ok_and(|read| read.is_ok_and(|header| header.identity != identity)),
                 (None, Some(error)) => error.kind() == io::ErrorKind::NotFound,
@@ -142,12 +144,12 @@ impl View {
         Ok(())
     }
 
-    /// The files that lie under other names than their own, and where.
+    /// Files that have another name than their own, and that name.
     pub fn displaced(&self) -> &BTreeMap<String, String> {
         &self.displaced
     }
 
-    /// Holds a base by itself, as if it were all of a data set.
+    /// Holds a single base, as a data set of its own.
     ///
     /// # Errors
     /// If it is none, and those of the disk.
@@ -175,7 +177,7 @@ impl View {
         Ok(Self::of_file(path, &header, name, file, (Some(line), Vec::new())))
     }
 
-    /// Holds a segment by itself.
+    /// Holds a single segment.
     ///
     /// # Errors
     /// If it is none, and those of the disk.
@@ -183,13 +185,13 @@ impl View {
         let file = disk.hold(path).map_err(disk_error("opening", path))?;
         let header = read_header(&*file, path, 0)?;
         let (sequence, identity, first_lsn) = (header.sequence, header.identity, header.first_lsn);
-        // A manifest would say whether it is sealed. Without one, that it ends right behind a frame does: an open one
-        // has room behind its last frame.
+        // Without a manifest, a segment that ends right after a frame is sealed: an open one has
+        // space after its last frame.
         let len = file.len().map_err(disk_error("measuring", path))?;
         let mut reader = FrameReader::new(file.clone(), len, identity.seed());
         let last = reader.headers((FrameReader::FIRST_OFFSET, first_lsn)).last();
-        let behind = last.map(|(at, frame)| (at + frame.frame_bytes(), frame.end_lsn()));
-        let (bytes, lsn) = behind.unwrap_or((FrameReader::FIRST_OFFSET, first_lsn));
+        let after_last = last.map(|(at, frame)| (at + frame.frame_bytes(), frame.end_lsn()));
+        let (bytes, lsn) = after_last.unwrap_or((FrameReader::FIRST_OFFSET, first_lsn));
         let end = (bytes == len).then_some(SegmentEnd { lsn, bytes });
         let line = SegmentLine { sequence, identity, first_lsn, end };
         let name = segment::segment_name(sequence);
@@ -220,12 +222,12 @@ impl View {
         &self.dir
     }
 
-    /// The manifest whose files are held.
+    /// The manifest of the held files.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// What the files tell, if the manifest was rebuilt from them.
+    /// Facts found while the manifest was rebuilt, if it was.
     pub fn rebuild_report(&self) -> Option<&RebuildReport> {
         self.report.as_ref()
     }
@@ -235,19 +237,19 @@ impl View {
         self.durable_lsn.is_some()
     }
 
-    /// Where reading ends at the latest: of a data set that a server has open, at the LSN below which everything was known to be
-    /// durable when the files were opened.
+    /// The latest end of reading. If a server has the data set open: the LSN below which everything
+    /// was durable when the files were opened.
     pub fn end(&self) -> Until {
         Until { lsn: self.durable_lsn.unwrap_or(Lsn::MAX), ..Until::END }
     }
 
-    /// The files that could not be opened, with the disk's answers.
+    /// The files that could not be opened, with the errors.
     pub fn missing(&self) -> impl Iterator<Item = (&str, &io::Error)> {
         self.missing.iter().map(|(name, error)| (name.as_str(), error))
     }
 
-    /// A file that is there and cannot be opened, for want of a permission or of descriptors, with the disk's answer:
-    /// that is no damage.
+    /// A file that exists and cannot be opened, for lack of permissions or descriptors, with the
+    /// error: this is no damage.
     pub fn unopened(&self) -> Option<(&str, &io::Error)> {
         self.missing().find(|(_, error)| error.kind() != io::ErrorKind::NotFound)
     }
@@ -270,15 +272,16 @@ impl View {
         Some(self.file(&segment::base_name(line.sequence)))
     }
 
-    /// A retired file to be read; what a compressed segment was is in memory then, whole.
+    /// A retired file for reading. A compressed segment is decompressed into memory.
     ///
     /// # Errors
-    /// Those of the disk, and `InvalidData` if a compressed file is not what the manifest says, or damaged.
+    /// Those of the disk, and `InvalidData` if a compressed file does not match the manifest or is
+    /// damaged.
     pub fn retired(&self, retired: &RetiredFile) -> io::Result<Arc<dyn File>> {
         decompressed(self.file(&retired.name())?, retired)
     }
 
-    /// The file of a base or segment by the name that it has or had.
+    /// The file of a base or segment by its current or former name.
     fn by_name(&self, name: &str) -> io::Result<Arc<dyn File>> {
         let found = self.file(name);
         if found.is_ok() {
@@ -293,8 +296,8 @@ impl View {
         compressed.map_or(found, |line| self.retired(&line.file))
     }
 
-    /// The ways to read the data set, each as the manifest of what it begins with and of everything behind that: the
-    /// newest is the one of a start; older ones begin with retired bases, or with nothing.
+    /// The ways to read the data set, each as a manifest of a base and everything after it. The
+    /// first is that of a start; the older ones begin with retired bases, or without a base.
     pub fn histories(&self) -> Vec<Manifest> {
         let mut histories = vec![self.manifest.clone()];
         let mut segments = self.manifest.segments.clone();
@@ -313,7 +316,7 @@ impl View {
             before.append(&mut segments);
             segments = before;
             let history = Manifest { base, segments: segments.clone(), ..self.manifest.clone() };
-            // A gap would make everything before it useless.
+            // Everything before a gap is useless.
             if history.check().is_err() {
                 break;
             }
@@ -322,10 +325,11 @@ impl View {
         histories
     }
 
-    /// Reads one of the [histories](View::histories) from its beginning to `until`, or to [`View::end`] if that comes first.
+    /// Reads one of the [histories](View::histories) from its beginning to `until` or
+    /// [`View::end`], whichever is first.
     ///
     /// # Errors
-    /// If something on the way is damaged, missing or cannot be replayed.
+    /// If something in that range is damaged, missing or cannot be replayed.
     pub fn read(
         &self,
         history: &Manifest,
@@ -342,7 +346,7 @@ impl View {
         Ok(recovery)
     }
 
-    /// When everything before the base of `history` had been written, as Unix time in ms.
+    /// The time by which everything before the base of `history` was written (Unix ms).
     ///
     /// # Errors
     /// If the base cannot be read.
@@ -355,7 +359,8 @@ impl View {
         Ok(read_header(&*file, &path, at)?.created_ms)
     }
 
-    /// The LSN below which everything is known to be durable, as the headers of the open segment's frames say.
+    /// The LSN below which everything is durable, as recorded in the headers of the open segment's
+    /// frames.
     fn attested_lsn(&self) -> Lsn {
         let Some(line) = self.manifest.segments.last() else {
             return self.manifest.base.as_ref().map_or(0, |base| base.end_lsn);
@@ -365,7 +370,8 @@ impl View {
         let Ok(len) = file.len() else { return attested };
         let mut reader = FrameReader::new(file, len, line.identity.seed());
         let mut offset = FrameReader::FIRST_OFFSET;
-        // Behind damage as well: what a header there testifies to must be readable, or it is damage that is reported.
+        // Also after damage: what a header attests must be readable, otherwise it is reported as
+        // damage.
         while let Some((at, header)) = reader.find_header(offset) {
             attested = attested.max(header.durable_lsn);
             offset = at + header.frame_bytes();
@@ -374,7 +380,7 @@ impl View {
     }
 }
 
-/// Files by name, and why the others could not be opened.
+/// Open files by name, and the errors of the others.
 type Held = (BTreeMap<String, Arc<dyn File>>, BTreeMap<String, io::Error>);
 
 fn hold_all(disk: &dyn Disk, dir: &Path, manifest: &Manifest) -> Held {

@@ -1,4 +1,4 @@
-//! What the log thread and the background thread do, one step at a time.
+//! The log thread: its steps, one at a time.
 
 use super::lsn::Lsn;
 use super::options::{Durability, SYNC_AGE_US, UNDURABLE_BYTES_TARGET};
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// What the log thread does next.
+/// The next step of the log thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// [`Log::drain`].
@@ -21,13 +21,13 @@ pub enum Action {
     Sync,
     /// [`Log::heal`].
     Heal,
-    /// Nothing until it is woken or this much time has passed.
+    /// Sleep until woken, or until this much time has passed.
     Wait(Option<Duration>),
     /// The log is being closed.
     Stop,
 }
 
-/// A sync under way: what it covers.
+/// A sync in progress, and what it covers.
 pub struct SyncTicket {
     file: Arc<dyn File>,
     lsn: Lsn,
@@ -36,7 +36,7 @@ pub struct SyncTicket {
 }
 
 impl SyncTicket {
-    /// Makes durable what the ticket covers; to be handed to [`Log::finish_sync`] as it comes back.
+    /// Makes durable what the ticket covers. Pass the result to [`Log::finish_sync`].
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync()
     }
@@ -74,7 +74,7 @@ impl Log {
         let closing = self.closing.load(Ordering::Acquire);
         let drain_now = sync_now || closing || self.drain_left.load(Ordering::Acquire);
         if appended > drained && drain_now {
-            // Whoever holds the writer for long wakes this thread in the end.
+            // The thread that holds the writer wakes this one when it is done.
             return if self.is_writer_busy() { Action::Wait(None) } else { Action::Drain };
         }
         if drained > durable && sync_now {
@@ -86,13 +86,13 @@ impl Log {
         Action::Wait(wake_us.map(Duration::from_micros))
     }
 
-    /// Whether the log thread was woken since this was last asked. It is asked before
-    /// [`Log::next_action`], so that what is added after that look wakes the wait.
+    /// Takes the wake-up of the log thread. Call it before [`Log::next_action`], so that work added
+    /// after that interrupts the wait.
     pub fn take_work(&self) -> bool {
         std::mem::take(&mut *self.work.lock())
     }
 
-    /// The log thread: works until the log is closed.
+    /// Runs the log thread until the log is closed.
     pub fn run(&self) {
         loop {
             self.take_work();
@@ -114,7 +114,7 @@ impl Log {
         }
     }
 
-    /// Does all that the log thread would do now: for whoever has none.
+    /// Does all current work of the log thread, for a log without threads.
     pub fn settle(&self) {
         loop {
             match self.next_action() {
@@ -149,7 +149,7 @@ impl Log {
         }
     }
 
-    /// Ends a sync. If nothing is waiting for the next one, a marker says what is durable now.
+    /// Ends a sync. If nothing is left to write, a marker records the durable LSN.
     pub fn finish_sync(&self, ticket: SyncTicket, result: io::Result<()>) {
         if let Err(error) = result {
             self.fail("syncing the log", &error);
@@ -162,7 +162,7 @@ impl Log {
         let mut writer = self.writer.lock();
         self.publish_durable(&mut writer, ticket.lsn, ticket.offset);
         drop(writer);
-        // Replies leave before the marker is written: nobody waits for it.
+        // Replies leave before the marker is written; they do not depend on it.
         self.notify();
         let mut writer = self.writer.lock();
         let idle = writer.written_lsn == writer.durable_lsn && self.commit.lock().is_empty();
@@ -173,7 +173,7 @@ impl Log {
         }
     }
 
-    /// Advances the durable LSN and what hangs on it.
+    /// Advances the durable LSN and what depends on it.
     pub(super) fn publish_durable(&self, writer: &mut Writer, lsn: Lsn, offset: u64) {
         let mut commit = self.commit.lock();
         writer.advance_durable(lsn, offset, &mut commit);

@@ -1,4 +1,4 @@
-//! The segment that is being written, and what must be kept until it is durable.
+//! The writer: the current segment, and the commands kept until they are durable.
 
 use super::commit::{self, CommitBatch, CommitBuffer};
 use super::frame::{self, ALIGN, Codec, FrameHeader, FrameKind};
@@ -17,12 +17,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Payloads up to this size are copied behind their header, so that a frame is one write.
+/// Payloads up to this size are copied after their header, so that a frame is one write.
 const COPY_BYTES_MAX: usize = 64 * 1024;
 /// A bigger buffer for compressed payloads is given back.
 const COMPRESSED_BYTES_MAX: usize = 2 << 20;
 
-/// A segment file with its place in it.
+/// A segment file and the position in it.
 pub(super) struct Segment {
     pub(super) file: Arc<dyn File>,
     pub(super) sequence: u64,
@@ -32,38 +32,38 @@ pub(super) struct Segment {
     pub(super) offset: u64,
 }
 
-/// The next thing that a write needs and the current segment does not have.
+/// Why a frame could not be written.
 #[derive(Debug)]
 pub(super) enum WriteError {
-    /// A new segment, with room for a frame of this size.
+    /// The segment is full: a new one with space for a frame of this size is needed.
     Full(u64),
-    /// The disk refused.
+    /// The disk failed.
     Io(io::Error),
 }
 
-/// Everything that only one thread at a time may do: see [`super::Log`] for who does what.
+/// The state of the one thread that writes: see [`crate::log`] for the threads.
 pub(super) struct Writer {
     pub(super) manifest: Manifest,
     pub(super) segment: Segment,
     pub(super) prepared: Option<Prepared>,
-    /// The next segment is being made, without the writer's lock.
+    /// The next segment is being prepared, without the writer's lock.
     pub(super) is_preparing: bool,
     pub(super) next_sequence: u64,
-    /// LSN behind the last frame written.
+    /// LSN after the last frame written.
     pub(super) written_lsn: Lsn,
-    /// LSN below which everything is durable, and the offset in the segment behind that.
+    /// LSN below which everything is durable, and its offset in the segment.
     pub(super) durable_lsn: Lsn,
     pub(super) durable_offset: u64,
-    /// The durable LSN that the last frame in the segment testifies to.
+    /// The durable LSN recorded by the last frame in the segment.
     pub(super) attested_lsn: Lsn,
-    /// Commands that are not durable yet, oldest first.
+    /// Undurable commands, oldest first.
     pub(super) retained: VecDeque<CommitBatch>,
-    /// Segments of manifests that may be in force although replacing the manifest failed. Once another
-    /// one has been stored, they are not listed.
+    /// Files listed only by manifests that may be active because replacing the manifest failed.
+    /// Once another manifest is stored, they are removed.
     pub(super) possibly_active: Vec<PathBuf>,
-    /// A segment that is not needed any more, whose place on the disk the next one takes.
+    /// A segment that is no longer needed, whose space the next one reuses.
     pub(super) spare: Option<PathBuf>,
-    /// What is still to be begun, before anything can be written.
+    /// What is left to start before anything can be written.
     pub(super) pending_start: Option<Box<ResumePoint>>,
     pub(super) time: FrameTime,
     scratch: Vec<u8>,
@@ -98,7 +98,7 @@ impl Writer {
         }
     }
 
-    /// Writes every retained command that is not written yet.
+    /// Writes the retained commands that are not written yet.
     pub(super) fn write_retained(
         &mut self,
         options: &Options,
@@ -141,7 +141,8 @@ impl Writer {
         result
     }
 
-    /// Writes a marker that testifies to the durable LSN, if there is room and no frame says it yet.
+    /// Writes a marker with the durable LSN, unless a frame already records it or there is no
+    /// space.
     pub(super) fn write_marker(&mut self) -> Result<(), WriteError> {
         debug_assert_eq!(self.written_lsn, self.durable_lsn);
         if self.attested_lsn >= self.durable_lsn {
@@ -159,7 +160,7 @@ impl Writer {
             codec: Codec::None,
         };
         match self.write_frame(&header, &[]) {
-            // Without room the next segment's first frame says it.
+            // Without space, the next segment's first frame records it.
             Err(WriteError::Full(_)) => Ok(()),
             other => other,
         }
@@ -184,7 +185,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes that everything below `lsn`, which lies at `offset` of the segment, is durable.
+    /// Records that everything below `lsn`, at `offset` of the segment, is durable.
     pub(super) fn advance_durable(&mut self, lsn: Lsn, offset: u64, commit: &mut CommitBuffer) {
         debug_assert!(lsn >= self.durable_lsn && lsn <= self.written_lsn);
         self.durable_lsn = lsn;
@@ -194,9 +195,9 @@ impl Writer {
         }
     }
 
-    /// The manifest in which the current segment ends at the durable LSN and `next` begins there.
-    /// A segment that would be empty is left out: one in which the server writes holds no other frames without
-    /// an LSN than markers.
+    /// The manifest in which the current segment ends at the durable LSN and `next` begins there. A
+    /// segment without commands is left out: the server writes no other frames without LSNs than
+    /// markers.
     pub(super) fn manifest_with(&self, next: Option<SegmentLine>) -> Manifest {
         let mut manifest = self.manifest.clone();
         let last = manifest.segments.last_mut().expect("a log has a segment");
@@ -210,13 +211,12 @@ impl Writer {
         manifest
     }
 
-    /// How big the segment after one of `size` is where there is room.
+    /// The size of the segment after one of `size`, if it fits.
     pub(super) fn next_size(size: u64, options: &Options) -> u64 {
         (size * 4).max(FIRST_SEGMENT_BYTES).min(options.segment_bytes)
     }
 
-    /// Exactly what the frames of the commands that are not durable take in a segment that begins
-    /// with them.
+    /// The exact bytes of the frames of all undurable commands, in a segment that begins with them.
     pub(super) fn undurable_frames_bytes(&self, options: &Options) -> u64 {
         let (mut lsn, mut bytes, mut compressed) = (self.durable_lsn, 0, Vec::new());
         let start = self.retained.partition_point(|batch| batch.end_lsn() <= lsn);
@@ -249,7 +249,7 @@ pub(super) fn begin_segment(
 }
 
 impl Segment {
-    /// The line that lists this segment while it is being written.
+    /// The manifest's line of this segment while it is being written.
     pub(super) fn line(&self, first_lsn: Lsn) -> SegmentLine {
         SegmentLine { sequence: self.sequence, identity: self.identity, first_lsn, end: None }
     }
