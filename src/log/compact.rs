@@ -3,7 +3,7 @@
 //! 1. [`Log::begin_base`] creates a file, which the caller fills with the keyspace as of an LSN.
 //! 2. [`Log::roll_past`] makes the log continue in a new segment.
 //! 3. [`Log::finish_base`] copies the commands between the two after the keyspace, reads the file
-//! back, replaces the manifest, and removes or retires the old files.
+//!    back, replaces the manifest, and removes or retires the old files.
 //!
 //! Until the manifest is replaced, the old files are active. A crash leaves only a file that the
 //! next start removes.
