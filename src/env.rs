@@ -1,18 +1,18 @@
-//! What the machine gives besides the disk: time and randomness.
+//! The environment besides the disk: time and randomness.
 //!
-//! Both come in as parameters, so that a simulation can decide them.
+//! Both are passed as parameters, so that a simulation controls them.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time.
+/// Gives the time.
 pub trait Clock: Send + Sync {
-    /// Unix time in ms. It may jump, in both directions.
+    /// Unix time in ms. May jump in both directions.
     fn unix_ms(&self) -> i64;
 
-    /// Microseconds since some moment in the past. It never goes back.
+    /// Microseconds since some moment in the past. Never goes back.
     fn monotonic_us(&self) -> u64;
 }
 
@@ -88,7 +88,7 @@ pub fn seeded_random(seed: u64) -> Random {
     })
 }
 
-/// A clock that stands still until it is told to go on.
+/// A clock that moves only when a test advances it.
 #[derive(Default)]
 pub struct SimClock {
     us: AtomicU64,
@@ -140,10 +140,11 @@ pub struct Utc {
 }
 
 impl Utc {
-    /// What a calendar and a clock show so many seconds after 1970 began.
+    /// The date and time this many seconds after 1970 began.
     pub fn of_unix_s(unix_s: i64) -> Self {
         let (days, second) = (unix_s.div_euclid(86_400), unix_s.rem_euclid(86_400));
-        // The calendar repeats every 400 years. Years begin in March here, so that the leap day is the last one.
+        // The calendar repeats every 400 years. Years begin in March here, so that the leap day
+        // comes last.
         let days = days + 719_468;
         let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

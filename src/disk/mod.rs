@@ -1,8 +1,8 @@
-//! Files, as the log and the snapshot need them, and nothing more.
+//! The file operations that the log and snapshots need.
 //!
-//! Two implementations: [`RealDisk`] is the operating system's, [`SimDisk`] lives in memory and
-//! loses, tears and reorders what was not synced when it is told to crash. Everything that is
-//! written to disk goes through this trait, so everything can be tested against such crashes.
+//! Two implementations: [`RealDisk`] uses the operating system; [`SimDisk`] lives in memory, and a
+//! simulated crash loses, tears and reorders whatever was not synced. Everything written to disk
+//! goes through this trait, so everything can be tested against such crashes.
 
 mod real;
 pub mod sim;
@@ -14,30 +14,29 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A place for files. Paths are used as given.
+/// A file system. Paths are used as given.
 pub trait Disk: Send + Sync {
-    /// Creates a file, or empties the one that is there. Its name is durable after
-    /// [`Disk::sync_dir`].
+    /// Creates a file, or empties an existing one. Its name is durable after [`Disk::sync_dir`].
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
-    /// Opens a file that exists, to read and write.
+    /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
-    /// Opens a file that exists, only to read: it may be one that this process must not write.
+    /// Opens an existing file for reading only: it may be one that this process must not write.
     fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
-    /// Opens a file that exists, only to read, so that nobody recycles it as long as it is open. The error is
-    /// of kind `WouldBlock` or `NotFound` if it is just being recycled.
+    /// Opens an existing file for reading only, and prevents recycling it while it is open. The
+    /// error is of kind `WouldBlock` or `NotFound` if it is being recycled.
     fn hold(&self, path: &Path) -> io::Result<Arc<dyn File>>;
 
     /// Gives a file a second name. Durable after [`Disk::sync_dir`].
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Renames a file that is to be overwritten. The error is of kind `WouldBlock` if a process
+    /// Renames a file in order to overwrite it. The error is of kind `WouldBlock` if a process
     /// holds the file, or if the file has a second name.
     fn recycle(&self, from: &Path, to: &Path) -> io::Result<Arc<dyn File>>;
 
-    /// Renames a file, replacing what had the new name. Durable after [`Disk::sync_dir`].
+    /// Renames a file and replaces the one that had the new name. Durable after [`Disk::sync_dir`].
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file's name. Durable after [`Disk::sync_dir`].
@@ -46,26 +45,26 @@ pub trait Disk: Send + Sync {
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Creates a directory unless it exists, and makes its name durable in either case, as far as this process may.
+    /// Creates a directory unless it exists, and makes its name durable in either case, as far as
+    /// permissions allow.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Takes the lock file at `path` for this process, which then holds `content`. The error is of
-    /// kind `WouldBlock` if another process holds it.
+    /// Locks the file at `path` for this process and writes `content` into it. The error is of kind
+    /// `WouldBlock` if another process holds it.
     fn lock(&self, path: &Path, content: &str) -> io::Result<Box<dyn Lock>>;
 
     /// Whether some process holds the lock file at `path`.
     fn is_locked(&self, path: &Path) -> io::Result<bool>;
 
-    /// How many bytes can still be stored in the file system of the directory `dir`; `u64::MAX`
-    /// where it does not tell. Less may fit all the same: others take room too, and a quota is not
-    /// part of it.
+    /// Free bytes of the file system of `dir`; `u64::MAX` if it does not report them. Less may fit:
+    /// other processes take space, and quotas are not included.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
-/// An open file. Reads and writes name their position; nothing here has a cursor.
+/// An open file. Reads and writes take their position; there is no cursor.
 pub trait File: Send + Sync {
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
@@ -92,7 +91,7 @@ pub trait File: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
 
     /// Makes everything written so far durable, the length included (`fdatasync`). After an error
-    /// nothing is known of what was written since the last success, and a second call proves
+    /// the state of everything written since the last success is unknown, and a second call proves
     /// nothing.
     fn sync(&self) -> io::Result<()>;
 
@@ -113,12 +112,12 @@ pub trait File: Send + Sync {
     }
 }
 
-/// A held lock file; dropping it lets go.
+/// A held lock file; dropping it releases the lock.
 pub trait Lock: Send + Sync {
-    /// Replaces what the lock file says.
+    /// Replaces the lock file's content.
     fn set_content(&self, content: &str) -> io::Result<()>;
 
-    /// What the file said before it was taken: empty after a clean close.
+    /// The file's content before it was locked: empty after a clean close.
     fn previous_content(&self) -> &str;
 }
 
@@ -129,7 +128,7 @@ pub trait Lock: Send + Sync {
 pub fn read_all(file: &dyn File, bytes_max: u64) -> io::Result<Vec<u8>> {
     let len = file.len()?;
     if len > bytes_max {
-        let text = format!("{len} bytes, more than the {bytes_max} that such a file may have");
+        let text = format!("{len} bytes, more than the limit of {bytes_max}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
     let mut bytes = vec![0; len as usize];

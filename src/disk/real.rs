@@ -10,21 +10,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How long looking whether a file is locked may take, and how many looks in a row are waited for.
+/// [`RealDisk::is_locked`] takes a lock for a moment: how long that may take, and how many such
+/// checks in a row are waited for.
 const LOOK_TIME: Duration = Duration::from_millis(5);
 const LOOKS_MAX: usize = 10;
 
-/// The mode bits that are taken from files and directories that this process makes.
+/// The mode bits removed from new files and directories.
 static UMASK: AtomicU32 = AtomicU32::new(0o077);
 
-/// Opens files and directories that this process makes from now on to others: the bits of `mask`
-/// are taken from 0666 and
+/// Sets the permissions of files and directories created from now on: 0666 and 0777 without the
+/// bits of `mask`. The process's own umask has no effect.
 /// 0777. The process's own mask has no say in it.
 pub fn set_umask(mask: u32) {
     UMASK.store(mask & 0o077, Ordering::Relaxed);
 }
 
-/// Gives what was made for its owner alone the mode that is asked for.
+/// Extends the permissions of a new file or directory, which only its owner may use, to those
+/// configured.
 fn open_to_others(path: &Path, all: u32) -> io::Result<()> {
     match UMASK.load(Ordering::Relaxed) {
         0o077 => Ok(()),
@@ -32,7 +34,7 @@ fn open_to_others(path: &Path, all: u32) -> io::Result<()> {
     }
 }
 
-/// The operating system's files. What it makes is its owner's alone; see [`set_umask`].
+/// The operating system's files. New ones are accessible to their owner only; see [`set_umask`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
@@ -56,11 +58,11 @@ impl Disk for RealDisk {
     fn hold(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let file = fs::File::open(path)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            // On a file system without such locks nobody else has one either, and nothing is recycled.
+            // A file system without such locks has no recycling either.
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
-        // Between the two calls it may have got another name, and other contents soon.
+        // It may have been renamed between the two calls, and be overwritten soon.
         let (held, named) = (file.metadata()?, fs::metadata(path)?);
         if (held.dev(), held.ino()) != (named.dev(), named.ino()) {
             return Err(io::ErrorKind::NotFound.into());
@@ -94,7 +96,7 @@ impl Disk for RealDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(dir)? {
-            // A name that is not UTF-8 is none of ours.
+            // The log has no names that are not UTF-8.
             if let Ok(name) = entry?.file_name().into_string() {
                 names.push(name);
             }
@@ -109,11 +111,12 @@ impl Disk for RealDisk {
             Err(error) => return Err(error),
             Ok(()) => open_to_others(dir, 0o777)?,
         }
-        // Whoever made one that is there may have been killed before its name was durable. A parent in which we may
-        // make names but not read them cannot be opened, and so not be synced by us: that is no reason not to start.
+        // The process that created an existing directory may have been killed before its name was
+        // durable. A parent that cannot be opened for lack of permission cannot be synced; the
+        // start goes on.
         let Ok(parent) = fs::File::open(dir.join("..")) else { return Ok(()) };
         match parent.sync_all() {
-            // A file system that is only ever read, with another one mounted in it, has nothing to sync.
+            // A read-only file system with another one mounted in it has nothing to sync.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             other => other,
         }
@@ -136,19 +139,19 @@ impl Disk for RealDisk {
             open_to_others(path, 0o666)?;
         }
         lock_exclusively(&file)?;
-        // The directory as well: somebody may remove the lock file of a running server.
+        // Lock the directory, too: the lock file of a running server may be removed.
         let dir = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => fs::File::open(parent)?,
             _ => fs::File::open(".")?,
         };
         lock_exclusively(&dir)?;
-        // What a lock file says is a process id; anything longer is not ours to keep in memory.
+        // A lock file holds a process id; anything longer is ignored.
         let mut previous = [0; 64];
         let len = file.read_at(&mut previous, 0)?;
         let previous = String::from_utf8_lossy(&previous[..len]).into_owned();
         let lock = RealLock { file, _dir: dir, previous };
         match lock.set_content(content) {
-            // Nothing is decided by what it says.
+            // The content is informational.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             other => other?,
         }
@@ -156,7 +159,7 @@ impl Disk for RealDisk {
     }
 
     fn is_locked(&self, path: &Path) -> io::Result<bool> {
-        // The directory as well, as when it is taken.
+        // The directory, too, as in `lock`.
         let dir = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
@@ -166,7 +169,7 @@ impl Disk for RealDisk {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,
             };
-            // It is let go again at once, with the descriptor.
+            // The lock is released at once, with the descriptor.
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
                 Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => return Ok(true),
@@ -178,13 +181,14 @@ impl Disk for RealDisk {
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(dir)?;
-        // A file system without a size of its own does not count.
+        // A file system without a size reports nothing.
         let counts = stat.f_blocks > 0;
         Ok(if counts { stat.f_bavail.saturating_mul(stat.f_frsize) } else { u64::MAX })
     }
 }
 
-/// Takes a lock that nobody holds for long but who has the data set open: somebody may just be looking.
+/// Takes an exclusive lock. Retries for a moment, because `is_locked` of another process may hold
+/// it.
 fn lock_exclusively(file: &fs::File) -> io::Result<()> {
     for _ in 0..LOOKS_MAX {
         match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
@@ -217,7 +221,7 @@ impl File for RealFile {
 
     fn allocate(&self, len: u64) -> io::Result<()> {
         match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), 0, len) {
-            // A file system without the call reserves by writing; the caller writes zeros anyway.
+            // Without the call, space is reserved by writing; the caller writes zeros anyway.
             Err(rustix::io::Errno::OPNOTSUPP) => {
                 if self.len()? < len {
                     self.set_len(len)?;
@@ -233,21 +237,21 @@ impl File for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        // Not repeated on EINTR: a sync that failed is never tried again as if it could succeed.
+        // Not repeated on EINTR: a retry of a failed sync proves nothing.
         self.0.sync_data()
     }
 }
 
 struct RealLock {
     file: fs::File,
-    /// Held as long as this is.
+    /// Keeps the directory locked.
     _dir: fs::File,
     previous: String,
 }
 
 impl Lock for RealLock {
     fn set_content(&self, content: &str) -> io::Result<()> {
-        // In this order what is there already has room on a full disk.
+        // In this order the content fits on a full disk, too.
         self.file.write_all_at(content.as_bytes(), 0)?;
         self.file.set_len(content.len() as u64)
     }
@@ -262,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_keep_what_is_written() {
+    fn files_keep_their_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let file = RealDisk.create(&path).unwrap();
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_held_is_not_recycled() {
+    fn a_held_file_is_not_recycled() {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         fs::write(&a, "old").unwrap();
@@ -292,7 +296,7 @@ mod tests {
         let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(held);
-        // Nor is one that bears another name as well, as in a backup of links.
+        // Nor is one that has a second name, as in a backup made of links.
         let copy = dir.path().join("copy");
         RealDisk.link(&a, &copy).unwrap();
         let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
@@ -301,19 +305,19 @@ mod tests {
         let recycled = RealDisk.recycle(&a, &b).unwrap();
         recycled.write_at(b"new", 0).unwrap();
         assert_eq!(RealDisk.list(dir.path()).unwrap(), ["b"]);
-        // It can be held under its new name while the one who recycled it goes on.
+        // It can be held under its new name while it is overwritten.
         assert!(RealDisk.hold(&b).is_ok());
         assert!(RealDisk.hold(&a).is_err());
     }
 
     #[test]
-    fn a_look_at_a_lock_changes_nothing() {
+    fn is_locked_does_not_change_the_lock() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         assert!(!RealDisk.is_locked(&path).unwrap());
         let lock = RealDisk.lock(&path, "1").unwrap();
         assert!(RealDisk.is_locked(&path).unwrap());
-        // Also without the file, which somebody may remove.
+        // Also if the lock file was removed.
         fs::remove_file(&path).unwrap();
         assert!(RealDisk.is_locked(&path).unwrap());
         drop(lock);
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_held_once_and_says_what_it_said() {
+    fn a_lock_is_exclusive_and_keeps_its_content() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let lock = RealDisk.lock(&path, "1").unwrap();

@@ -1,9 +1,9 @@
 //! A disk in memory that crashes on demand.
 //!
-//! Every operation that changes something is counted and reported to an observer, so that a test can
-//! take a [`Snapshot`] at each of them. A snapshot turns into a disk again in two ways: as after
-//! `kill -9`, when everything written is still there though not durable, or as after a power cut,
-//! when each unsynced sector, length and name is lost or kept as a choice says.
+//! Every operation that changes the disk is counted and reported to an observer, so that a test can
+//! take a [`Snapshot`] at each of them. A snapshot becomes a disk again in two ways: as after `kill
+//! -9`, with everything written, though not durable; or as after a power cut, where a choice keeps
+//! or loses each unsynced sector, length and name.
 
 use super::{Disk, File, Lock};
 use parking_lot::Mutex;
@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a power cut keeps or loses as a whole.
+/// The unit that a power cut keeps or loses.
 pub const SECTOR_BYTES: usize = 512;
 
 /// The unit in which snapshots share memory.
@@ -63,7 +63,7 @@ impl Blocks {
 
     fn set_len(&mut self, len: u64) {
         if len < self.len {
-            // What is cut must read as zero if the file grows again.
+            // Cut bytes must read as zero if the file grows again.
             let zeros = [0; BLOCK_BYTES];
             let edge = len.next_multiple_of(BLOCK_BYTES as u64).min(self.len);
             self.write(&zeros[..(edge - len) as usize], len);
@@ -83,7 +83,7 @@ struct Inode {
     /// Sectors that a failed sync marked clean: the next sync does not write them.
     forgotten: BTreeSet<u64>,
     allocated: u64,
-    /// When the bytes last changed: the number of that change.
+    /// When the bytes last changed, as the number of that change.
     modified: i64,
 }
 
@@ -145,12 +145,12 @@ struct State {
     inodes: BTreeMap<InodeId, Inode>,
     names: BTreeMap<PathBuf, InodeId>,
     durable_names: BTreeMap<PathBuf, InodeId>,
-    /// What each name stood for at some time since its directory was last synced.
+    /// The files that each name has had since its directory was last synced.
     unsynced_names: BTreeMap<PathBuf, Vec<Option<InodeId>>>,
     locked: BTreeSet<PathBuf>,
     lock_contents: BTreeMap<PathBuf, String>,
     next_inode: InodeId,
-    /// Changes of files' bytes so far, which stand for time.
+    /// Number of changes of files' bytes so far; serves as the time.
     changes: i64,
 }
 
@@ -163,7 +163,7 @@ impl State {
         self.unsynced_names.entry(path.into()).or_default().push(inode);
     }
 
-    /// Notes that a file's bytes change now.
+    /// Records a change of a file's bytes.
     fn modify(&mut self, inode: InodeId) -> &mut Inode {
         self.changes += 1;
         let found = self.inodes.get_mut(&inode).expect("an open file has an inode");
@@ -181,7 +181,7 @@ impl State {
     }
 }
 
-/// An operation that changes the disk, as observers and faults see it.
+/// An operation that changes the disk, for observers and faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // Named after the operations.
 pub enum Operation {
@@ -217,8 +217,8 @@ pub struct SimDisk(Arc<Shared>);
 pub struct Snapshot(State);
 
 impl Snapshot {
-    /// The disk as a process finds it that starts after this one was killed: nothing written is
-    /// lost, and nothing became durable.
+    /// The disk after a kill of the process: everything written is there, and nothing became
+    /// durable.
     pub fn after_kill(&self) -> SimDisk {
         let mut state = self.0.clone();
         state.locked.clear();
@@ -229,7 +229,7 @@ impl Snapshot {
     pub fn after_power_cut(&self, mut keep: impl FnMut() -> bool) -> SimDisk {
         let mut names = self.0.durable_names.clone();
         for (path, versions) in &self.0.unsynced_names {
-            // Whatever the name stood for since the last sync of its directory may be there.
+            // The name may have any file that it has had since the last sync of its directory.
             for version in versions {
                 if keep() {
                     match version {
@@ -274,24 +274,24 @@ impl SimDisk {
         Snapshot(self.0.state.lock().clone())
     }
 
-    /// Calls `observer` after every operation that changed something, with the disk as it is then.
+    /// Calls `observer` after every operation that changed the disk, with the disk at that time.
     pub fn observe(&self, observer: impl FnMut(&Operation, &SimDisk) + Send + 'static) {
         *self.0.observer.lock() = Some(Box::new(observer));
     }
 
-    /// Asks `fault` before every operation whether it fails, and how. A sync that fails leaves its
+    /// Calls `fault` before every operation; an error makes it fail. A sync that fails leaves its
     /// sectors marked clean, as Linux does; a write that fails has written half of its bytes.
     pub fn inject(&self, fault: impl FnMut(&Operation) -> Option<io::Error> + Send + 'static) {
         *self.0.fault.lock() = Some(Box::new(fault));
     }
 
-    /// Limits the space that all files together may take.
+    /// Limits the total size of all files.
     pub fn set_quota(&self, bytes: Option<u64>) {
         *self.0.quota_bytes.lock() = bytes;
     }
 
-    /// Lets the kernel write some unsynced sectors by itself, as it may at any time; `choose` is asked
-    /// for each. What a later power cut leaves of a file can then be of different ages.
+    /// Writes some unsynced sectors, as the kernel may at any time; `choose` decides for each. A
+    /// later power cut can then leave sectors of different ages.
     pub fn write_back(&self, mut choose: impl FnMut() -> bool) {
         for inode in self.0.state.lock().inodes.values_mut() {
             let chosen: Vec<u64> = inode.unsynced.iter().copied().filter(|_| choose()).collect();
@@ -302,17 +302,17 @@ impl SimDisk {
         }
     }
 
-    /// Bytes that all files together take.
+    /// Total size of all files.
     pub fn used_bytes(&self) -> u64 {
         self.0.state.lock().used_bytes()
     }
 
-    /// How many operations have changed the disk.
+    /// Number of operations that have changed the disk.
     pub fn operations(&self) -> u64 {
         *self.0.operations.lock()
     }
 
-    /// A file's bytes as they are now, for a test to look at or damage.
+    /// A file's current bytes, for a test to inspect or damage.
     pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.0.state.lock();
         let inode = &state.inodes[state.names.get(path)?];
@@ -321,7 +321,7 @@ impl SimDisk {
         Some(bytes)
     }
 
-    /// Puts a file there, durable at once and unnoticed by observers.
+    /// Creates a file that is durable at once, without a call of observers.
     pub fn put(&self, path: &Path, bytes: &[u8]) {
         let mut state = self.0.state.lock();
         let id = state.next_inode;
@@ -336,7 +336,7 @@ impl SimDisk {
         state.unsynced_names.remove(path);
     }
 
-    /// Does one operation: asks for faults, changes the state, tells the observer.
+    /// Runs one operation: asks for a fault, changes the state, calls the observer.
     fn operate<T>(
         &self,
         operation: Operation,
@@ -358,7 +358,7 @@ impl SimDisk {
         let quota = *self.0.quota_bytes.lock();
         let result = change(&mut self.0.state.lock(), quota)?;
         *self.0.operations.lock() += 1;
-        // Taken out while it runs, so that it may use the disk itself.
+        // Taken out while it runs, so that it can use the disk itself.
         let observer = self.0.observer.lock().take();
         if let Some(mut observer) = observer {
             observer(&operation, self);

@@ -6,7 +6,7 @@ use std::ops::Index;
 pub type ArgRange = (usize, usize);
 
 /// The arguments of one request as slices of the buffer that it arrived in; the first is the
-/// command's name. Copying this copies two references, no bytes.
+/// command's name. A copy copies two references and no bytes.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
     buffer: &'a [u8],
@@ -53,7 +53,7 @@ impl<'a> Args<'a> {
         self.ranges.iter().map(move |&(start, end)| &buffer[start..end])
     }
 
-    /// A copy that owns its bytes, for queueing in a transaction.
+    /// A copy that owns its bytes, to queue in a transaction.
     pub fn to_owned(&self) -> OwnedArgs {
         let mut buffer = Vec::with_capacity(self.iter().map(<[u8]>::len).sum());
         let mut ranges = Vec::with_capacity(self.len());
@@ -81,7 +81,7 @@ pub struct OwnedArgs {
 }
 
 impl OwnedArgs {
-    /// Copies `args` together.
+    /// Copies `args` into one buffer.
     pub fn from_slices(args: &[&[u8]]) -> Self {
         let mut buffer = Vec::with_capacity(args.iter().map(|arg| arg.len()).sum());
         let mut ranges = Vec::with_capacity(args.len());

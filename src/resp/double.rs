@@ -1,22 +1,22 @@
-//! Doubles as text: printed as Redis prints scores, and read as C's `strtod` reads them.
+//! Doubles as text: printed as Redis prints scores, and parsed as C's `strtod` parses them.
 //!
-//! Redis prints the digits that Grisu2 finds (Florian Loitsch, "Printing Floating-Point Numbers Quickly
-//! and Accurately with Integers", 2010). They always read back as the same number, but about one in a
-//! thousand times they are not the fewest that would, so no other algorithm gives the same text.
+//! Redis prints the digits of Grisu2 (Florian Loitsch, "Printing Floating-Point Numbers Quickly and
+//! Accurately with Integers", 2010). They always parse back to the same number, but in about one of
+//! a thousand cases they are not the fewest possible, so no other algorithm gives the same text.
 
 use crate::resp::request::parse_i64;
 
 /// The most bytes that a printed double takes.
 const TEXT_BYTES_MAX: usize = 32;
 
-/// Where the text of a double is written.
+/// A buffer with the text of a double.
 pub struct DoubleText {
     bytes: [u8; TEXT_BYTES_MAX],
     len: usize,
 }
 
 impl DoubleText {
-    /// The text of `number`: an integer if it is one below 2^62, else as few digits as Grisu2 finds.
+    /// The text of `number`: an integer if it is one below 2^62, otherwise the digits of Grisu2.
     pub fn new(number: f64) -> Self {
         let mut text = Self { bytes: [0; TEXT_BYTES_MAX], len: 0 };
         if let Some(integer) = as_integer(number) {
@@ -56,7 +56,7 @@ impl DoubleText {
     }
 }
 
-/// The text of `number` as C's `%.17g` prints it, which Redis does in `ZSCAN`.
+/// The text of `number` as C's `%.17g` prints it; Redis uses it in `ZSCAN`.
 pub fn general_text(number: f64) -> String {
     const DIGITS: i32 = 17;
     if !number.is_finite() || number == 0.0 {
@@ -76,8 +76,8 @@ pub fn general_text(number: f64) -> String {
     }
 }
 
-/// `number` as an integer, if it is one whose absolute value is no more than 2^62: what Redis keeps and
-/// prints as an integer.
+/// `number` as an integer, if it is one of at most 2^62 in absolute value: those Redis keeps and
+/// prints as integers.
 pub fn as_integer(number: f64) -> Option<i64> {
     const MAX: f64 = (1_u64 << 62) as f64;
     let is_small = (-MAX..=MAX).contains(&number);
@@ -144,12 +144,12 @@ const POWERS: [u64; 87] = [
     0x9e19db92b4e31ba9, 0xeb96bf6ebadf77d9, 0xaf87023b9bf0ee6b,
 ];
 
-/// The power of ten that brings numbers of a binary exponent into reach of 32-bit arithmetic, and its
-/// decimal exponent.
+/// The cached power of ten for a binary exponent, which brings the product into the range of 32-bit
+/// arithmetic, and its decimal exponent.
 fn power_for(exponent: i32) -> (Wide, i32) {
     const LOG10_2: f64 = 0.301_029_995_663_981_14;
     let guess = (f64::from(-(exponent + POWERS.len() as i32)) * LOG10_2) as i32;
-    // Mostly there are two that would do. It matters which is taken.
+    // Mostly two powers would do; which one is used affects the digits.
     let mut index = (guess - POWER_MIN) / POWER_STEP;
     loop {
         let decimal = POWER_MIN + index * POWER_STEP;
@@ -176,7 +176,7 @@ impl Digits {
             _ => Wide { fraction: fraction | HIDDEN, exponent: biased - 1075 },
         };
 
-        // Everything between these two halves of the way to the neighbours reads as this number.
+        // Everything between these two midpoints parses as this number.
         let upper = Wide { fraction: (exact.fraction << 1) + 1, exponent: exact.exponent - 1 };
         let upper = upper.normalized();
         // Below a power of two the neighbour is nearer.
@@ -198,8 +198,8 @@ impl Digits {
         digits
     }
 
-    /// Finds digits of a number between `lower` and `upper`, and near `exact`, all of which have
-    /// `point` bits behind the point.
+    /// Generates the digits of a number between `lower` and `upper` and near `exact`, all with
+    /// `point` fractional bits.
     fn generate(&mut self, exact: u64, upper: u64, lower: u64, point: u32) {
         let (above, mut room) = (upper - exact, upper - lower);
         let one = 1_u64 << point;
@@ -238,7 +238,7 @@ impl Digits {
         }
     }
 
-    /// Lowers the last digit as long as that brings the number nearer to the exact one.
+    /// Lowers the last digit while that brings the number nearer to the exact one.
     fn approach(&mut self, room: u64, mut rest: u64, unit: u64, above: u64) {
         while rest < above
             && room - rest >= unit
@@ -249,7 +249,7 @@ impl Digits {
         }
     }
 
-    /// Writes the number: plain if that is short, with an exponent else.
+    /// Writes the number: plain if that is short, otherwise with an exponent.
     fn write(&self, text: &mut DoubleText) {
         let (digits, len) = (&self.digits[..self.len], self.len as i32);
         // The power of ten of the first digit.
@@ -290,12 +290,12 @@ pub struct Prefix {
     pub number: f64,
     /// How many bytes of the text it takes, blanks in front included.
     pub len: usize,
-    /// Whether it is written with digits, and too large, or too small to be told from zero.
+    /// Whether it has digits and is too large, or so small that it becomes zero.
     pub is_out_of_range: bool,
 }
 
-/// Reads a double as Redis reads one in arguments: decimal, hexadecimal or infinite; no blanks,
-/// nothing else behind it, not NaN, nothing too large or so small that it becomes zero.
+/// Parses a double as Redis does in arguments: decimal, hexadecimal or infinite; without blanks or
+/// other bytes around it; not NaN, not too large, and not so small that it becomes zero.
 pub fn parse_double(text: &[u8]) -> Option<f64> {
     // Most are short integers.
     if text.len() < 16
@@ -313,8 +313,8 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// Reads as much of a text as is a number, blanks in front of it included. If there is none, that is
-/// zero, in no bytes.
+/// Parses the longest prefix of a text that is a number, with leading blanks. Without a number the
+/// result is zero, of no bytes.
 pub fn parse_double_prefix(text: &[u8]) -> Prefix {
     let blanks = text.iter().take_while(|&&byte| is_blank(byte)).count();
     let (negative, sign) = match text.get(blanks) {
@@ -358,8 +358,8 @@ fn nan_payload_len(text: &[u8]) -> usize {
     }
 }
 
-/// How many bytes a number in digits takes: digits with a point, and an exponent after `mark`. The
-/// second is where the exponent begins, the third whether there are digits before it.
+/// The length of a number in digits: digits with a point, and an exponent after `mark`; where the
+/// exponent begins; and whether there are digits before it.
 fn number_len(text: &[u8], is_digit: fn(&u8) -> bool, mark: u8) -> (usize, usize, bool) {
     let digits = |from: usize| text[from..].iter().take_while(|&byte| is_digit(byte)).count();
     let whole = digits(0);
@@ -403,7 +403,7 @@ fn parse_hexadecimal(text: &[u8]) -> Parsed {
     if !has_digits {
         return None;
     }
-    // The first 60 bits are kept, and of everything behind them whether it is zero.
+    // Keeps the first 60 bits, and whether any later bit is set.
     let (mut bits, mut exponent, mut behind_point) = (0_u64, 0_i64, false);
     for &byte in &text[..significand] {
         let Some(digit) = char::from(byte).to_digit(16) else {
@@ -428,7 +428,7 @@ fn parse_hexadecimal(text: &[u8]) -> Parsed {
             [b'+', digits @ ..] => (false, digits),
             digits => (false, digits),
         };
-        // Far beyond all doubles one number is like the other.
+        // Far beyond all doubles the exact exponent is irrelevant.
         let written = digits.iter().fold(0_i64, |value, digit| {
             value.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
         });
@@ -438,7 +438,7 @@ fn parse_hexadecimal(text: &[u8]) -> Parsed {
     Some(((number, number.is_infinite() || number == 0.0), len))
 }
 
-/// `bits * 2^exponent`, rounded to the nearest double, to the even one if two are as near.
+/// `bits * 2^exponent`, rounded to the nearest double, ties to even.
 fn scaled(bits: u64, exponent: i64) -> f64 {
     let shift = bits.leading_zeros();
     let bits = bits << shift;
@@ -458,7 +458,7 @@ fn scaled(bits: u64, exponent: i64) -> f64 {
     };
     let half = 1_u64 << 63;
     let kept = kept + u64::from(rest > half || rest == half && kept & 1 == 1);
-    // Exact: no more than 53 bits are left, and what is below 2^-1022 lies on the grid of doubles.
+    // Exact: at most 53 bits are left, and numbers below 2^-1022 lie on the grid of doubles.
     let power = |exponent: i64| f64::from_bits(((exponent + 1023) as u64) << 52);
     match top - 63 + dropped {
         lowest @ -1022.. if lowest <= 1023 => kept as f64 * power(lowest),
@@ -477,7 +477,7 @@ mod tests {
 
     #[test]
     fn texts_are_those_of_redis() {
-        // As `ZSCORE` of Redis 7.4.1 gives them.
+        // As returned by `ZSCORE` of Redis 7.4.1.
         let cases = [
             (0.0, "0"),
             (-0.0, "-0"),

@@ -1,7 +1,7 @@
 //! The wire protocol: requests as slices of the read buffer, replies written in place.
 //!
-//! Nothing in here knows what a command means. [`request`] cuts a byte stream into requests without
-//! copying their arguments, [`reply`] writes RESP2 and RESP3, [`double`] prints and reads doubles.
+//! Independent of the commands' meaning: [`request`] cuts a byte stream into requests without
+//! copying their arguments, [`reply`] writes RESP2 and RESP3, [`double`] prints and parses doubles.
 
 pub mod args;
 pub mod double;
@@ -13,7 +13,7 @@ pub use double::{DoubleText, parse_double};
 pub use reply::{Protocol, Reply};
 pub use request::{ProtocolError, RequestLimits, RequestParser};
 
-/// Appends one command as an array of bulk strings, the form in which the log and replicas carry it.
+/// Appends one command as an array of bulk strings, the form used in the log and for replicas.
 pub fn write_command(out: &mut Vec<u8>, args: &[&[u8]]) {
     write_header(out, b'*', args.len() as i64);
     for arg in args {

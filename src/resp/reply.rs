@@ -2,21 +2,21 @@
 
 use super::{DoubleText, write_bulk, write_header};
 
-/// Which protocol a connection speaks; `HELLO` switches it.
+/// The protocol version of a connection; `HELLO` switches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
-    /// RESP2, what every connection starts with.
+    /// RESP2, the initial one.
     #[default]
     Resp2,
     /// RESP3.
     Resp3,
 }
 
-/// Where an array of not yet known length begins; see [`Reply::deferred`].
+/// The start of an array whose length is not known yet; see [`Reply::deferred`].
 #[must_use = "a deferred aggregate has no header until it is finished"]
 pub struct Deferred(usize);
 
-/// Writes one reply. A type that RESP2 does not have is written as Redis writes it there.
+/// Writes one reply. Types that RESP2 lacks are written as Redis writes them there.
 pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
@@ -43,7 +43,7 @@ impl<'a> Reply<'a> {
         self.out.len()
     }
 
-    /// Takes back everything written after `position`.
+    /// Removes everything written after `position`.
     pub fn truncate(&mut self, position: usize) {
         self.out.truncate(position);
     }
@@ -61,10 +61,10 @@ impl<'a> Reply<'a> {
         self.out.extend_from_slice(b"+OK\r\n");
     }
 
-    /// `-text`; the text begins with its code (`ERR …`). Line ends inside become spaces, so that no
-    /// argument quoted in a message can break the stream.
+    /// `-text`; the text begins with its code (`ERR …`). Line ends inside become spaces, so that an
+    /// argument quoted in a message cannot break the stream.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
-        // What a client sent may be quoted here: no line ends within the text, and none at its end counts.
+        // The text may quote a client's bytes: line ends at its end are cut, others become spaces.
         let mut text = text.as_ref();
         while let [rest @ .., b'\r' | b'\n'] = text {
             text = rest;
@@ -94,7 +94,7 @@ impl<'a> Reply<'a> {
         self.double_text(DoubleText::new(number).as_bytes());
     }
 
-    /// A double that is printed in another way.
+    /// A double that the caller has formatted.
     pub fn double_text(&mut self, text: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
@@ -176,12 +176,12 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// Bytes that already are a whole reply.
+    /// Bytes of a complete reply.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
-    /// Begins an aggregate whose length is known only after its elements are written.
+    /// Begins an aggregate whose length is known after its elements are written.
     pub fn deferred(&mut self) -> Deferred {
         Deferred(self.out.len())
     }

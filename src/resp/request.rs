@@ -1,8 +1,8 @@
-//! Cutting a stream of bytes into requests.
+//! Parsing a stream of bytes into requests.
 //!
-//! The parser keeps its place between calls, so that a request that arrives in many small pieces is
-//! looked at once, and remembers positions instead of copying. It allocates in proportion to what
-//! has arrived, never to a length that a client only claims.
+//! The parser keeps its position between calls, so that a request in many small pieces is parsed
+//! once, and records positions instead of copying. It allocates in proportion to the bytes that
+//! have arrived, never to a length that a client claims.
 
 use super::args::ArgRange;
 use thiserror::Error;
@@ -10,14 +10,14 @@ use thiserror::Error;
 /// The longest inline request or length line, as in Redis.
 pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 
-/// What a request may be at most.
+/// Limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
     /// The longest argument in bytes (`proto-max-bulk-len`).
     pub bulk_bytes_max: usize,
     /// The most arguments of one request.
     pub args_max: usize,
-    /// Set until a client has authenticated: it may claim 10 arguments of 16 KiB.
+    /// Set until a client has authenticated: the limits are then 10 arguments of 16 KiB.
     pub unauthenticated: bool,
 }
 
@@ -31,8 +31,8 @@ impl Default for RequestLimits {
     }
 }
 
-/// Why a stream is not RESP. After it the connection is closed: where the next request begins is
-/// unknown.
+/// Why a stream is not RESP. The connection is then closed, because the start of the next request
+/// is unknown.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs)] // The messages are the documentation; they are Redis's own.
 pub enum ProtocolError {
@@ -56,12 +56,12 @@ pub enum ProtocolError {
     UnauthenticatedBulkLength,
 }
 
-/// What [`RequestParser::parse`] found.
+/// The result of [`RequestParser::parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// The bytes end inside a request. `needed` is how many more are certainly missing, at least 1.
+    /// The bytes end inside a request.
     Incomplete {
-        /// A lower bound of what is missing, in bytes.
+        /// A lower bound of the missing bytes, at least 1.
         needed: usize,
     },
     /// A request that takes this many bytes of the input. It may have no arguments (an empty line).
@@ -78,17 +78,17 @@ pub struct RequestParser {
     args_left: usize,
     /// Length of the argument being read, once its header was seen.
     bulk_len: Option<usize>,
-    /// First byte not looked at yet.
+    /// First byte not parsed yet.
     position: usize,
-    /// Bytes already searched for the end of a line, so that a slow line is not searched again.
+    /// Bytes already searched for a line end, so that a slow line is searched once.
     searched: usize,
     /// Arguments of the request being read.
     pending: Vec<ArgRange>,
 }
 
 impl RequestParser {
-    /// Continues with the request that starts at `buffer[0]`. When it is complete, its arguments are
-    /// appended to `args` (positions count from `buffer[0]`, plus `base`).
+    /// Continues with the request that starts at `buffer[0]`. When it is complete, appends its
+    /// arguments to `args` (positions count from `buffer[0]`, plus `base`).
     ///
     /// `buffer` must begin with the same bytes as in the call before, until a request is complete.
     /// Inline requests are unquoted in place, which is why the buffer is borrowed mutably.
@@ -167,17 +167,18 @@ impl RequestParser {
             self.bulk_len = None;
             self.args_left -= 1;
         }
-        // Only now: the caller may have moved the request to another base meanwhile.
+        // `base` is applied at the end, because the caller may have moved the request meanwhile.
         args.extend(self.pending.drain(..).map(|(start, end)| (start + base, end + base)));
         let consumed = std::mem::take(&mut self.position);
-        // One huge request must not pin its list of arguments for the connection's life.
+        // A huge request must not keep its list of arguments for the connection's lifetime.
         if self.pending.capacity() > 1024 {
             self.pending = Vec::new();
         }
         Ok(Parsed::Request { consumed })
     }
 
-    /// Position of the `\r` that ends the line at `self.position`, once the byte after it is there.
+    /// Position of the `\r` that ends the line at `self.position`, once the byte after it has
+    /// arrived.
     fn line_end(&mut self, buffer: &[u8]) -> Option<usize> {
         let from = self.position.max(self.searched).min(buffer.len());
         match buffer[from..].iter().position(|&b| b == b'\r') {
@@ -216,8 +217,8 @@ impl RequestParser {
     }
 }
 
-/// Splits a line into arguments as `redis-cli` does: blanks separate, `"…"` knows `\n \r \t \b \a
-/// \xHH`, `'…'` knows `\'`. Unquoting happens in place: the result is never longer than its source.
+/// Splits a line into arguments as `redis-cli` does: blanks separate, `"…"` has the escapes `\n \r
+/// \t \b \a \xHH`, `'…'` has `\'`. Unquotes in place: the result is never longer than its source.
 fn split_quoted(line: &mut [u8], base: usize, args: &mut Vec<ArgRange>) -> Result<(), ()> {
     let mut read = 0;
     let mut write = 0;
@@ -251,7 +252,7 @@ fn split_quoted(line: &mut [u8], base: usize, args: &mut Vec<ArgRange>) -> Resul
     }
 }
 
-/// Unquotes from the quote at `read` and gives the position after the closing one.
+/// Unquotes from the quote at `read` and returns the position after the closing one.
 fn unquote(line: &mut [u8], mut read: usize, write: &mut usize) -> Result<usize, ()> {
     let quote = line[read];
     read += 1;
@@ -316,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_may_be_moved_between_two_looks_at_it() {
+    fn a_request_may_be_moved_between_two_calls() {
         let mut parser = RequestParser::default();
         let limits = RequestLimits::default();
         let (mut args, whole) = (Vec::new(), b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
