@@ -106,7 +106,8 @@ impl SimClock {
         self.us.fetch_add(us, Ordering::Relaxed);
     }
 
-    /// Sets the clock ahead of what it would show, or behind; the monotonic one takes no notice.
+    /// Sets the clock ahead by so many ms, or back if negative; the monotonic clock is not
+    /// affected.
     pub fn set_ahead_ms(&self, ms: i64) {
         self.ahead_ms.store(ms, Ordering::Relaxed);
     }

@@ -165,7 +165,7 @@ fn what_a_version_cannot_hold_is_refused_by_name() {
     assert!(client.call("CONFIG SET rdb-version 8").is_error("ERR"));
     // No user data is logged.
     let log = server.stop();
-    assert!(log.contains("a hash of which fields expire") && !log.contains("hash:"), "{log}");
+    assert!(log.contains("a hash with expiring fields") && !log.contains("hash:"), "{log}");
 }
 
 #[test]

@@ -20,7 +20,6 @@ static UMASK: AtomicU32 = AtomicU32::new(0o077);
 
 /// Sets the permissions of files and directories created from now on: 0666 and 0777 without the
 /// bits of `mask`. The process's own umask has no effect.
-/// 0777. The process's own mask has no say in it.
 pub fn set_umask(mask: u32) {
     UMASK.store(mask & 0o077, Ordering::Relaxed);
 }

@@ -1,9 +1,10 @@
-//! An RDB file in blocks, each of which can be read by itself: so damage is located, and all cores load it.
+//! An RDB file in blocks that can be read separately: damage is located, and all cores load it.
 //!
-//! Other readers see an ordinary file. The index of the blocks is an auxiliary field before its end, as base64: for each
-//! block its offset (8 bytes), its database (4), how many keys it holds (4), and the CRC-32 of its bytes (4),
-//! little-endian all. A block ends where the next one begins, the last one where the index does, so none is empty. The
-//! first block of a database selects it. The first of all has the file's head and no keys.
+//! Other readers see an ordinary file. The index of blocks is an auxiliary field before the end, as
+//! base64: for each block its offset (8 bytes), its database (4), its number of keys (4), and the
+//! CRC-32 of its bytes (4), all little-endian. A block ends where the next one begins, the last one
+//! where the index begins; none is empty. The first block of a database selects it. The first block
+//! of the file holds the head and no keys.
 
 use super::checksum::Checksum;
 use super::chunk::Chunk;
@@ -12,20 +13,21 @@ use super::{Error, Reader, file};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::io;
 
-/// The name of the field with the index.
+/// The name of the auxiliary field with the index.
 pub const INDEX_FIELD: &str = "mainstay-blocks";
-/// A block is cut before it gets longer than this, unless a single record is.
+/// The longest block in bytes, unless it is a single record.
 const BLOCK_BYTES_MAX: usize = 1 << 20;
-/// A block with so many keys has none that stands out, so that others may be taken to be like them.
+/// Blocks with at least so many keys have no unusually big key, so they serve as a sample of the
+/// others.
 const ORDINARY_KEYS: u32 = 16;
-/// So many bytes of ordinary keys are enough to judge by.
+/// The size of a sufficient sample in bytes.
 const JUDGED_BYTES: u64 = 4 << 20;
 /// The opcode of an auxiliary field.
 const AUX: u8 = 250;
 /// Bytes of a block in the index.
 const ENTRY_BYTES: usize = 20;
 
-/// A part of the file that can be read by itself.
+/// A part of the file that can be read separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
     /// Where it begins in the file.
@@ -44,12 +46,12 @@ impl Block {
         crc32fast::hash(bytes)
     }
 
-    /// The same for one whose bytes come in pieces.
+    /// The same, computed incrementally.
     pub fn summing() -> crc32fast::Hasher {
         crc32fast::Hasher::new()
     }
 
-    /// Whether these are its bytes.
+    /// Whether `bytes` match its checksum.
     pub fn is_sound(&self, bytes: &[u8]) -> bool {
         Self::checksum_of(bytes) == self.checksum
     }
@@ -66,25 +68,25 @@ pub struct Count {
     pub expiring: u64,
 }
 
-/// What there is at the end of a file.
+/// The end of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
     /// Where the index of blocks begins.
     pub index_offset: u64,
-    /// CRC-32 of what follows from there.
+    /// CRC-32 of the bytes from there on.
     pub checksum: u32,
 }
 
-/// Why a file was given up.
+/// Why writing a file failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The disk refused.
     #[error("{0}")]
     Disk(#[from] io::Error),
-    /// A record was divided by another one. What was written must not be used.
-    #[error("a record was divided by another one")]
+    /// A record was interrupted by another one. The file must not be used.
+    #[error("a record was interrupted by another one")]
     Order,
-    /// Not as many keys came as there were. What was written must not be used.
+    /// The number of keys written is wrong. The file must not be used.
     #[error("database {db} has {keys} keys, but {written} were written")]
     Count {
         /// The database.
@@ -96,21 +98,21 @@ pub enum WriteError {
     },
 }
 
-/// Where the bytes of a file go, one piece behind the other.
+/// Receives the bytes of a file in order.
 pub type Sink<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
 
 /// Writes a file from chunks.
 pub struct FileWriter {
-    /// Announced, and how many keys of each were written.
+    /// Announced counts, and the number of keys written of each.
     counts: Vec<(Count, u64)>,
     blocks: Vec<Block>,
     block: OpenBlock,
     /// Bytes of the open block that were not written yet.
     pending: Vec<u8>,
-    /// How many of these are whole records, and how many records that is.
+    /// Bytes of whole records among them, and their number.
     whole_bytes: usize,
     whole_keys: u32,
-    /// Bytes and keys of blocks that have no key that stands out.
+    /// Bytes and keys of the sample; see [`ORDINARY_KEYS`].
     ordinary: (u64, u64),
     sum: Checksum,
     packer: Packer,
@@ -118,19 +120,19 @@ pub struct FileWriter {
     ends: Vec<usize>,
 }
 
-/// The block at hand.
+/// The current block.
 #[derive(Default)]
 struct OpenBlock {
     offset: u64,
     db: u32,
     sum: crc32fast::Hasher,
-    /// Bytes of it that were written: it is a single record then, too long to be kept until it ends.
+    /// Bytes of it already written: it is then a single record, too long to be buffered.
     written: u64,
 }
 
 impl FileWriter {
-    /// Begins a file with `head`, which [`file::header`], [`file::aux`] and [`file::function`] made, for databases of
-    /// such sizes.
+    /// Begins a file with `head`, made by [`file::header`], [`file::aux`] and [`file::function`],
+    /// for databases of these sizes.
     pub fn new(head: Vec<u8>, counts: &[Count]) -> Self {
         Self {
             counts: counts.iter().map(|&count| (count, 0)).collect(),
@@ -147,7 +149,7 @@ impl FileWriter {
         }
     }
 
-    /// Takes the next chunk. One that goes on with a record must follow the one that began it.
+    /// Writes the next chunk. One that continues a record must follow the one that began it.
     ///
     /// # Errors
     /// Those of the sink.
@@ -187,13 +189,13 @@ impl FileWriter {
             if self.whole_keys > 0 {
                 self.cut(sink)?;
             }
-            // The record at hand is not kept until it ends.
+            // Write the start of the record now instead of buffering it.
             self.write_pending(self.pending.len(), sink)?;
         }
         Ok(())
     }
 
-    /// Takes a block of another file as it is; not the first of that, which has a head.
+    /// Writes a block of another file unchanged; not its first one, which holds its head.
     ///
     /// # Errors
     /// Those of the sink.
@@ -206,10 +208,10 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Notes that a record ends where `pending` does.
+    /// Records that a record ends at the end of `pending`.
     fn record_ended(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         if self.pending.len() > BLOCK_BYTES_MAX && self.whole_keys > 0 {
-            // With this record the block is too long, so it ends before it.
+            // With this record the block would be too long, so it ends before it.
             self.cut(sink)?;
         }
         self.whole_bytes = self.pending.len();
@@ -220,7 +222,7 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Writes the first `len` bytes of what is pending.
+    /// Writes the first `len` pending bytes.
     fn write_pending(&mut self, len: usize, sink: &mut Sink<'_>) -> io::Result<()> {
         let bytes = &self.pending[..len];
         self.block.sum.update(bytes);
@@ -232,7 +234,7 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Ends the block at hand behind its last whole record. There is no block without bytes.
+    /// Ends the current block after its last whole record. Empty blocks are left out.
     fn cut(&mut self, sink: &mut Sink<'_>) -> io::Result<()> {
         self.write_pending(self.whole_bytes, sink)?;
         if self.block.written == 0 {
@@ -250,8 +252,8 @@ impl FileWriter {
         Ok(())
     }
 
-    /// About how many bytes are still to be written, if the keys to come are like those that were;
-    /// those that stood out do not count.
+    /// An estimate of the bytes still to be written, if the remaining keys are like those of the
+    /// sample.
     pub fn bytes_left(&self) -> u64 {
         let (bytes, keys) = self.ordinary;
         let left = self.counts.iter().map(|(count, done)| count.keys.saturating_sub(*done));
@@ -260,7 +262,7 @@ impl FileWriter {
         u64::try_from(left_bytes).unwrap_or(u64::MAX).saturating_add(self.pending.len() as u64)
     }
 
-    /// Whether enough was written for [`FileWriter::bytes_left`] to be about right.
+    /// Whether the sample suffices for [`FileWriter::bytes_left`].
     pub fn can_judge(&self) -> bool {
         self.ordinary.0 >= JUDGED_BYTES
     }
@@ -273,7 +275,7 @@ impl FileWriter {
     /// Ends the file, with the index of its blocks if `indexed`.
     ///
     /// # Errors
-    /// Those of the sink; or if the databases' keys are not those that were announced.
+    /// Those of the sink; or if the numbers of keys are not the announced ones.
     pub fn end(mut self, indexed: bool, sink: &mut Sink<'_>) -> Result<Tail, WriteError> {
         for &(Count { db, keys, .. }, written) in &self.counts {
             if keys != written {
@@ -282,7 +284,7 @@ impl FileWriter {
         }
         self.cut(sink)?;
         let index_offset = self.block.offset;
-        // A start would refuse the file, and by then those that it replaces are gone.
+        // A start would refuse the file after the files that it replaces are gone.
         assert!(follow_each_other(&self.blocks, index_offset), "{:?}", self.blocks);
         let mut tail = Vec::new();
         if indexed {
@@ -302,14 +304,15 @@ impl FileWriter {
     }
 }
 
-/// Whether each block has bytes, and together they make up everything before the index.
+/// Whether no block is empty, and together they are all bytes before the index.
 fn follow_each_other(blocks: &[Block], index_offset: u64) -> bool {
     blocks.first().is_some_and(|block| block.offset == 0)
         && blocks.is_sorted_by(|a, b| a.offset < b.offset)
         && blocks.last().is_some_and(|block| block.offset < index_offset)
 }
 
-/// Reads the index of blocks at the end of a file: `tail` are the file's bytes from `index_offset` on.
+/// Reads the index of blocks at the end of a file: `tail` holds the file's bytes from
+/// `index_offset` on.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -350,7 +353,8 @@ mod tests {
     use proptest::prelude::*;
     use std::path::Path;
 
-    /// A key, where its value is divided into two chunks, and whether the next key is in another chunk or database.
+    /// A key, where its value is divided into two chunks, and whether the next key is in another
+    /// chunk or database.
     #[derive(Clone, Debug)]
     struct Key {
         value_bytes: usize,

@@ -9,7 +9,7 @@ pub fn checksum(bytes: &[u8]) -> u64 {
     CRC.checksum(bytes)
 }
 
-/// A checksum of bytes that come piece by piece.
+/// An incremental checksum.
 #[derive(Clone)]
 pub struct Checksum(Digest<'static, u64, Table<16>>);
 
@@ -19,7 +19,7 @@ impl Checksum {
         Self(CRC.digest())
     }
 
-    /// Takes in the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

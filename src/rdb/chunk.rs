@@ -1,38 +1,38 @@
-//! Key records on their way into a file.
+//! Encoded key records, before they are written to a file.
 
 use super::file::{Access, KeyNotHeld, record_head};
 use super::writer::{Compressible, Compression, Writer, append_compressed};
 use super::{NotHeld, Target, encode_contents, kind_of, lzf};
 use crate::data::Value;
 
-/// How records are to be written.
+/// How records are written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Format {
-    /// For which servers.
+    /// The RDB version.
     pub target: Target,
     /// Whether strings are compressed.
     pub compress: bool,
 }
 
-/// What writes the end of a record later.
+/// Writes the end of a record later.
 type Later = Box<dyn Fn(&mut Writer<'_>) + Send>;
 
-/// Records of one database, as they are encoded under the engine's lock: in haste, with their strings not
-/// compressed yet. What a big value goes on with in the next chunk, does not end here.
+/// Records of one database, encoded under the engine's lock; their strings are compressed later. A
+/// big value may continue in the next chunk.
 #[derive(Default)]
 pub struct Chunk {
     /// The database.
     pub db: u32,
-    /// Whether its first bytes belong to the record with which the chunk before it ended.
+    /// Whether it begins with the rest of the last record of the chunk before it.
     continues: bool,
-    /// Where each record in it ends.
+    /// The end of each record.
     ends_at: Vec<usize>,
     bytes: Vec<u8>,
     /// Strings that may be compressed.
     strings: Vec<Compressible>,
     format: Format,
     refused: Option<KeyNotHeld>,
-    /// Belongs behind all bytes, before the last record ends.
+    /// Comes after all bytes, before the end of the last record.
     later: Option<Later>,
 }
 
@@ -42,33 +42,34 @@ impl Chunk {
         Self { db, format, ..Self::default() }
     }
 
-    /// For which servers its records are.
+    /// The RDB version of its records.
     pub fn target(&self) -> Target {
         self.format.target
     }
 
-    /// The first key whose value they cannot hold, if there is one. It is not in the chunk.
+    /// The first key whose value the version cannot represent, if there is one. It is not in the
+    /// chunk.
     pub fn refused(&self) -> Option<&KeyNotHeld> {
         self.refused.as_ref()
     }
 
-    /// Notes that a value cannot be held.
+    /// Records that a value cannot be represented.
     pub fn refuse(&mut self, key: &[u8], reason: NotHeld) {
         self.refused.get_or_insert_with(|| KeyNotHeld { key: key.into(), reason });
     }
 
-    /// The same, for what goes on in it.
+    /// The same chunk, marked to continue the last record of the chunk before it.
     pub fn continued(mut self) -> Self {
         self.continues = true;
         self
     }
 
-    /// Whether its first bytes belong to the record with which the chunk before it ended.
+    /// Whether it begins with the rest of the last record of the chunk before it.
     pub fn continues(&self) -> bool {
         self.continues
     }
 
-    /// How many records end in it.
+    /// The number of records that end in it.
     pub fn keys(&self) -> u64 {
         self.ends_at.len() as u64
     }
@@ -78,12 +79,12 @@ impl Chunk {
         self.bytes.len()
     }
 
-    /// Whether it says nothing: no bytes, no end of a record, no refusal.
+    /// Whether it is empty: no bytes, no end of a record, no refusal.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.ends_at.is_empty() && self.refused.is_none()
     }
 
-    /// Bytes of memory that it takes.
+    /// Memory in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.bytes.capacity()
             + self.strings.capacity() * size_of::<Compressible>()
@@ -102,13 +103,13 @@ impl Chunk {
         }
     }
 
-    /// Begins the record of a value of this kind: [`Chunk::writer`] takes what follows, and [`Chunk::end`] ends
-    /// it.
+    /// Begins the record of a value of this kind: [`Chunk::writer`] writes the value, and
+    /// [`Chunk::end`] ends the record.
     pub fn begin(&mut self, key: &[u8], expiry_ms: Option<i64>, kind: u8) {
         record_head(kind, key, expiry_ms, Access::None, false, &mut self.bytes);
     }
 
-    /// Leaves what the record at hand ends with to whoever packs the chunk, because it may be long. Only
+    /// Defers the rest of the current record, which may be long, to [`Chunk::pack`]. Only
     /// [`Chunk::end`] may follow.
     pub fn end_later(&mut self, later: impl Fn(&mut Writer<'_>) + Send + 'static) {
         self.later = Some(Box::new(later));
@@ -129,7 +130,8 @@ impl Chunk {
         Writer::new(&mut self.bytes, compression)
     }
 
-    /// Compresses what can be and appends everything to `out`, and to `ends` where in that each record ends.
+    /// Compresses the strings and appends everything to `out`, and the end of each record in it to
+    /// `ends`.
     pub fn pack(&self, packer: &mut lzf::Packer, out: &mut Vec<u8>, ends: &mut Vec<usize>) {
         let whole = self.ends_at.len() - usize::from(self.later.is_some());
         let mut record_ends = self.ends_at[..whole].iter().copied().peekable();

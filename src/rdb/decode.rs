@@ -1,4 +1,4 @@
-//! Values out of RDB.
+//! Decoding of values.
 
 use super::encode::{NODE_PACKED, NODE_PLAIN};
 use super::reader::Text;
@@ -11,7 +11,8 @@ use crate::data::sorted_set::Builder;
 use crate::data::{Hash, Limits, List, Malformed, NewValue, Set, SortedSet};
 use crate::resp::request::parse_i64;
 
-/// How many elements are read before they are put into a table, so that their places can be fetched together.
+/// Elements that are read before they are inserted into a table, so that their slots are fetched
+/// together.
 const BATCH: usize = 16;
 
 const ELEMENT: &str = "a list's element";
@@ -23,11 +24,11 @@ const FIELD: &str = "a hash's field";
 const FIELD_VALUE: &str = "the value of a hash's field";
 const FIELD_EXPIRY: &str = "the expiry time of a hash's field";
 
-/// Reads a value of this kind. What another encoding would be used for here is converted, as Redis does when it
-/// loads.
+/// Reads a value of this kind. Converts it if another encoding applies here, as Redis does when
+/// loading.
 ///
 /// # Errors
-/// If it is damaged, empty ([`Problem::Empty`]), a module's, or of a kind that is not known.
+/// If it is damaged, empty ([`Problem::Empty`]), a module's, or of an unknown kind.
 pub fn decode_value<'a>(
     kind: u8,
     reader: &mut Reader<'a>,
@@ -53,7 +54,7 @@ pub fn decode_value<'a>(
         }
         kind::MODULE_PRE_GA | kind::MODULE_2 => Err(module::refuse(reader)),
         _ => match (dialect, kind) {
-            (Dialect::Valkey, kind::HASH_2) => big_hash(Expiry::Behind, reader, limits),
+            (Dialect::Valkey, kind::HASH_2) => big_hash(Expiry::After, reader, limits),
             (Dialect::Redis, kind::HASH_METADATA_PRE_GA) => {
                 big_hash(Expiry::Absolute, reader, limits)
             }
@@ -92,8 +93,8 @@ fn string<'a>(reader: &mut Reader<'a>) -> Result<NewValue<'a>, Error> {
     })
 }
 
-/// A listpack, which may be empty. What could be an integer in it is one, so that equal elements are equal
-/// bytes.
+/// A listpack, which may be empty. Strings of digits become integers, so that equal elements have
+/// equal bytes.
 fn listpack(reader: &mut Reader<'_>) -> Result<Listpack, Error> {
     let bytes = reader.string()?;
     let listpack = Listpack::from_bytes(&bytes).map_err(|error| malformed(reader, error))?;
@@ -106,19 +107,19 @@ fn listpack(reader: &mut Reader<'_>) -> Result<Listpack, Error> {
     Ok(rebuilt)
 }
 
-/// A listpack of what was a ziplist, which may be empty.
+/// A ziplist as a listpack, which may be empty.
 fn listpack_of_ziplist(reader: &mut Reader<'_>) -> Result<Listpack, Error> {
     let bytes = reader.string()?;
     ziplist::to_listpack(&bytes).map_err(|error| malformed(reader, error))
 }
 
-/// A listpack, or what was a ziplist; not empty.
+/// A listpack or ziplist as a listpack; not empty.
 fn small(is_ziplist: bool, reader: &mut Reader<'_>) -> Result<Listpack, Error> {
     let listpack = if is_ziplist { listpack_of_ziplist(reader)? } else { listpack(reader)? };
     if listpack.is_empty() { Err(empty(reader)) } else { Ok(listpack) }
 }
 
-/// How many elements follow: at least one.
+/// The number of elements that follow: at least one.
 fn count(reader: &mut Reader<'_>, bytes_min: usize) -> Result<usize, Error> {
     match reader.count(bytes_min)? {
         0 => Err(empty(reader)),
@@ -201,7 +202,7 @@ fn set(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Set, Error>
             let count = count(reader, 1)?;
             let first = reader.string()?;
             let mut set = Set::for_members(&first, count, limits);
-            // Redis does not ask here how many members a listpack may have.
+            // Redis does not check the limit of a listpack's members here.
             if count > limits.set_intset_entries {
                 set.make_table(limits.hasher);
             }
@@ -271,7 +272,7 @@ fn hash(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Hash, Erro
     Ok(hash)
 }
 
-/// A listpack of names, values and expiry times, with the first of these before it.
+/// A listpack of names, values and expiry times, after the earliest of these.
 fn expiring_hash(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Hash, Error> {
     reader.reading(FIELD_EXPIRY);
     if kind == kind::HASH_LISTPACK_EX {
@@ -285,33 +286,33 @@ fn expiring_hash(kind: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<H
     Ok(hash)
 }
 
-/// Where the expiry time of a field is, and what it counts from.
+/// Position and base of a field's expiry time.
 #[derive(Clone, Copy)]
 enum Expiry {
-    /// There are none.
+    /// No expiry times.
     Never,
     /// Before the field: 0, or a Unix time in ms.
     Absolute,
-    /// Before the field: 0, or 1 and how much later than the first it is.
+    /// Before the field: 0, or the ms after the earliest time plus 1.
     Relative { min_ms: u64 },
-    /// Behind the value: -1, or a Unix time in ms, in eight bytes.
-    Behind,
+    /// After the value: -1, or a Unix time in ms, in eight bytes.
+    After,
 }
 
 impl Expiry {
-    /// What a field takes at least.
+    /// The least bytes of a field.
     fn field_bytes_min(self) -> usize {
         match self {
             Expiry::Never => 2,
             Expiry::Absolute | Expiry::Relative { .. } => 3,
-            Expiry::Behind => 10,
+            Expiry::After => 10,
         }
     }
 
     /// The time before a field.
     fn before(self, reader: &mut Reader<'_>) -> Result<FieldExpiry, Error> {
         let number = match self {
-            Expiry::Never | Expiry::Behind => return Ok(FieldExpiry::Clear),
+            Expiry::Never | Expiry::After => return Ok(FieldExpiry::Clear),
             Expiry::Absolute | Expiry::Relative { .. } => {
                 reader.reading(FIELD_EXPIRY);
                 reader.number()?
@@ -324,9 +325,9 @@ impl Expiry {
         }
     }
 
-    /// The time behind a value.
-    fn behind(self, before: FieldExpiry, reader: &mut Reader<'_>) -> Result<FieldExpiry, Error> {
-        let Expiry::Behind = self else { return Ok(before) };
+    /// The time after a value.
+    fn after(self, before: FieldExpiry, reader: &mut Reader<'_>) -> Result<FieldExpiry, Error> {
+        let Expiry::After = self else { return Ok(before) };
         reader.reading(FIELD_EXPIRY);
         match reader.milliseconds()? {
             -1 => Ok(FieldExpiry::Clear),
@@ -338,7 +339,7 @@ impl Expiry {
 fn at(ms: Option<u64>, reader: &Reader<'_>) -> Result<FieldExpiry, Error> {
     match ms.and_then(|ms| i64::try_from(ms).ok()) {
         Some(ms @ 1..=FIELD_EXPIRY_MAX_MS) => Ok(FieldExpiry::At(ms)),
-        _ => Err(reader.error("a time that is none")),
+        _ => Err(reader.error("an invalid time")),
     }
 }
 
@@ -356,7 +357,7 @@ fn big_hash(expiry: Expiry, reader: &mut Reader<'_>, limits: &Limits) -> Result<
         let name = reader.string()?;
         reader.reading(FIELD_VALUE);
         let value = reader.string()?;
-        let expiry = expiry.behind(time, reader)?;
+        let expiry = expiry.after(time, reader)?;
         fields.push(NewField { name, value, expiry });
         if fields.len() < BATCH && left > 0 {
             continue;

@@ -1,4 +1,4 @@
-//! Values as RDB has them.
+//! Encoding of values.
 
 use super::{NotHeld, Target, Writer, kind, stream};
 use crate::data::hash::Field;
@@ -6,11 +6,12 @@ use crate::data::list::NodeView;
 use crate::data::sorted_set::Entry;
 use crate::data::{Hash, List, Set, SortedSet, Value};
 
-/// How a node of a list is kept.
+/// Containers of a list's node.
 pub(super) const NODE_PLAIN: u64 = 1;
 pub(super) const NODE_PACKED: u64 = 2;
 
-/// Appends the kind of a value and the value; gives the kind. Strings are compressed if `compress` says so.
+/// Appends the kind of a value and the value, and returns the kind. Strings are compressed if
+/// `compress` is set.
 ///
 /// # Errors
 /// If the target cannot hold the value; nothing is appended then.
@@ -26,7 +27,7 @@ pub fn encode_value(
     Ok(kind)
 }
 
-/// The kind that a value has in a target.
+/// The kind of a value in a target.
 ///
 /// # Errors
 /// If there is none.
@@ -59,14 +60,14 @@ fn kind_of_hash(hash: &Hash, target: Target) -> Result<u8, NotHeld> {
         Target::V12 if hash.as_expiring_listpack().is_some() => kind::HASH_LISTPACK_EX,
         Target::V12 if expires => kind::HASH_METADATA,
         Target::Valkey80 if expires => kind::HASH_2,
-        _ if expires => return Err(NotHeld { target, what: "a hash of which fields expire" }),
+        _ if expires => return Err(NotHeld { target, what: "a hash with expiring fields" }),
         Target::V9 => kind::HASH,
         _ if hash.as_listpack().is_some() => kind::HASH_LISTPACK,
         _ => kind::HASH,
     })
 }
 
-/// Appends a value without its kind, which is one that [`kind_of`] has given for it.
+/// Appends a value without its kind, which [`kind_of`] has returned for it.
 pub fn encode_contents(value: Value<'_>, kind: u8, writer: &mut Writer<'_>) {
     match value {
         Value::Integer(number) => writer.integer(number),
@@ -100,7 +101,7 @@ pub fn encode_node(node: NodeView<'_>, kind: u8, writer: &mut Writer<'_>) {
         }
         NodeView::Plain(element) => {
             writer.number(NODE_PLAIN);
-            // Redis takes a node's bytes for what they are: no number stands for them.
+            // Redis does not decode integers here: the bytes are written as they are.
             writer.number(element.len() as u64);
             writer.raw(element);
         }
@@ -125,7 +126,8 @@ fn encode_sorted_set(set: &SortedSet, kind: u8, writer: &mut Writer<'_>) {
         return writer.string(listpack.as_bytes());
     }
     writer.number(set.len() as u64);
-    // From the highest to the lowest: so Redis appends to its list, when it loads them, at the cheap end.
+    // From the highest to the lowest, so that Redis inserts at the cheap end of its list when
+    // loading.
     for entry in set.iter(set.len() - 1, set.len(), true) {
         encode_entry(entry, writer);
     }
@@ -158,8 +160,8 @@ fn encode_hash(hash: &Hash, kind: u8, writer: &mut Writer<'_>) {
     }
 }
 
-/// Appends a field of a big hash of this kind. With [`kind::HASH_METADATA`] no field expires before
-/// `expiry_min_ms`, which stands before the number of fields.
+/// Appends a field of a big hash of this kind. With [`kind::HASH_METADATA`], `expiry_min_ms` is the
+/// earliest expiry time of all fields, which is written before their number.
 pub fn encode_field(
     field: Field<'_>,
     kind: u8,
@@ -167,7 +169,7 @@ pub fn encode_field(
     writer: &mut Writer<'_>,
 ) {
     if let Some(expiry_min_ms) = expiry_min_ms {
-        // Relative to the first one, and one more, because zero says that the field does not expire.
+        // Relative to the earliest, plus one: zero means no expiry time.
         let after = field.expiry_ms.map(|at| (at - expiry_min_ms) as u64 + 1);
         writer.number(after.unwrap_or(0));
     }

@@ -1,8 +1,8 @@
-//! LZF, the compression of strings in RDB: runs of literal bytes, and copies of what was there before.
+//! LZF, the compression of strings in RDB: runs of literal bytes, and copies of earlier bytes.
 //!
-//! The format is that of LibLZF. A control byte below 32 announces so many literals and one more. Otherwise its upper
-//! three bits are the length of a copy less 2 (7: the next byte adds to it), and its lower five with the next
-//! byte the distance less 1.
+//! The format is that of LibLZF. A control byte below 32 is followed by that many literals plus
+//! one. Otherwise its upper three bits are the length of a copy minus 2 (7: the next byte is
+//! added), and its lower five bits with the next byte are the distance minus 1.
 
 const LITERALS_MAX: usize = 32;
 const DISTANCE_MAX: usize = 1 << 13;
@@ -11,12 +11,12 @@ const COPY_MAX: usize = 2 + 7 + 255;
 const RATIO_MAX: usize = 88;
 const TABLE_LOG2: u32 = 13;
 
-/// Compresses strings one after the other, with the memory of the one before.
+/// Compresses strings one after another and reuses its memory.
 #[derive(Default)]
 pub struct Packer {
-    /// Where three bytes with this hash were seen last, counted from the first string on.
+    /// Where three bytes with this hash were last seen, counted from the first string on.
     seen: Vec<u32>,
-    /// Where the string at hand begins in that count: what lies before is of an earlier one.
+    /// Where the current string begins in that count; lower positions belong to earlier ones.
     base: u32,
 }
 
@@ -80,28 +80,28 @@ fn put_literals(out: &mut Vec<u8>, literals: &[u8]) {
     }
 }
 
-/// Decompresses what is to become exactly `len` bytes. `None` if it does not.
+/// Decompresses to exactly `len` bytes. `None` if the input is invalid or has another length.
 pub fn decompress(input: &[u8], len: usize) -> Option<Vec<u8>> {
     if len > input.len().saturating_mul(RATIO_MAX) {
         return None;
     }
     let mut out = Vec::with_capacity(len);
     let mut rest = input;
-    while let Some((&control, behind)) = rest.split_first() {
-        rest = behind;
+    while let Some((&control, after)) = rest.split_first() {
+        rest = after;
         if usize::from(control) < LITERALS_MAX {
-            let (run, behind) = rest.split_at_checked(usize::from(control) + 1)?;
+            let (run, after) = rest.split_at_checked(usize::from(control) + 1)?;
             out.extend_from_slice(run);
-            rest = behind;
+            rest = after;
         } else {
             let mut copy = usize::from(control >> 5) + 2;
             if control >> 5 == 7 {
-                let (&more, behind) = rest.split_first()?;
+                let (&more, after) = rest.split_first()?;
                 copy += usize::from(more);
-                rest = behind;
+                rest = after;
             }
-            let (&low, behind) = rest.split_first()?;
-            rest = behind;
+            let (&low, after) = rest.split_first()?;
+            rest = after;
             let distance = (usize::from(control & 31) << 8 | usize::from(low)) + 1;
             let from = out.len().checked_sub(distance)?;
             if out.len() + copy > len {
@@ -110,7 +110,7 @@ pub fn decompress(input: &[u8], len: usize) -> Option<Vec<u8>> {
             if copy <= distance {
                 out.extend_from_within(from..from + copy);
             } else {
-                // It reaches into what it writes itself, and repeats it.
+                // The copy overlaps its own output, which it repeats.
                 for index in from..from + copy {
                     out.push(out[index]);
                 }
@@ -135,13 +135,13 @@ mod tests {
         assert_eq!(decompress(&packed, 2 + 97 + 2), Some(vec![b'a'; 101]));
         assert_eq!(decompress(&packed, 100), None);
         assert_eq!(decompress(&[0x20, 5], 3), None, "a copy from before the start");
-        assert_eq!(decompress(&[0], 1), None, "a literal that is missing");
-        assert_eq!(decompress(&[0, 1], 1 << 40), None, "a length that cannot be");
+        assert_eq!(decompress(&[0], 1), None, "a missing literal");
+        assert_eq!(decompress(&[0, 1], 1 << 40), None, "an impossible length");
     }
 
     proptest! {
         #[test]
-        fn what_is_compressed_comes_back(
+        fn compressed_bytes_round_trip(
             bytes in prop::collection::vec(prop_oneof![Just(0u8), 0..3u8, any::<u8>()], 0..3000),
         ) {
             if let Some(packed) = Packer::default().compress(&bytes) {
@@ -151,7 +151,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_is_decompressed_or_refused(
+        fn any_input_is_decompressed_or_refused(
             bytes in prop::collection::vec(any::<u8>(), 0..100),
             len in 0..2000usize,
         ) {

@@ -1,19 +1,20 @@
 //! RDB, Redis's format of values and of whole data sets.
 //!
-//! A value alone is what `DUMP` gives and `RESTORE` takes ([`payload`]); a data set is a file ([`mod@file`]).
+//! `DUMP` returns and `RESTORE` takes a single value ([`payload`]); a data set is a file
+//! ([`mod@file`]).
 //!
 //! | file | what |
 //! |---|---|
 //! | `reader.rs`, `writer.rs` | lengths, strings, numbers |
 //! | `decode.rs`, `encode.rs`, `stream.rs` | values |
-//! | `ziplist.rs`, `zipmap.rs` | small collections as servers before 7.0 and 2.6 kept them, which become listpacks |
-//! | `module.rs` | values of modules, which can only be passed over |
+//! | `ziplist.rs`, `zipmap.rs` | small collections of servers before 7.0 and 2.6, read into listpacks |
+//! | `module.rs` | values of modules, which can only be skipped |
 //! | `file/` | records, files, their checksums and versions |
-//! | `chunk.rs`, `blocks.rs` | files written from a snapshot, in blocks that can be read by themselves |
+//! | `chunk.rs`, `blocks.rs` | files written from a snapshot, in blocks that can be read separately |
 //!
-//! Formats and their constants are those of `rdb.h` and `rdb.c` of Redis 7.4 and Valkey 9. Nothing here trusts what it
-//! reads: lengths are compared with what is there before anything is allocated for them, and every value is checked
-//! as deeply as its use demands.
+//! Formats and constants are those of `rdb.h` and `rdb.c` of Redis 7.4 and Valkey 9. Input is not
+//! trusted: lengths are compared with the available bytes before memory is allocated, and every
+//! value is checked as deeply as its use demands.
 
 pub mod blocks;
 pub mod checksum;
@@ -44,13 +45,14 @@ pub use stream::{encode_stream_node, encode_tail};
 pub use target::{NotHeld, Target};
 pub use writer::{Compression, Writer};
 
-/// The newest of Redis's versions that is read.
+/// The newest Redis version that is supported.
 pub const VERSION_MAX: u16 = 12;
 
-/// Valkey's first version of its own, and the only one that is read.
+/// Valkey's first version of its own, and the only one supported.
 pub const VALKEY_VERSION: u16 = 80;
 
-/// Whose numbers for kinds of values: Redis 7.4 and Valkey 9 have used the same one for different things.
+/// Whose numbers of value kinds apply: Redis 7.4 and Valkey 9 use the same number for different
+/// kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Redis's, and Valkey's before version 80.
@@ -60,7 +62,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// The dialect of a version; `None` if it is none that is read.
+    /// The dialect of a version; `None` if it is not supported.
     pub fn of_version(version: u16) -> Option<Self> {
         match version {
             1..=VERSION_MAX => Some(Dialect::Redis),
@@ -70,7 +72,7 @@ impl Dialect {
     }
 }
 
-/// What a value is and how it is encoded: the byte before it. The names are Redis's.
+/// The kind of a value, the byte before it: its type and encoding. The names are Redis's.
 #[allow(missing_docs)]
 pub mod kind {
     pub const STRING: u8 = 0;
@@ -96,7 +98,7 @@ pub mod kind {
     pub const STREAM_LISTPACKS_3: u8 = 21;
     /// Redis's, of release candidates of 7.4.
     pub const HASH_METADATA_PRE_GA: u8 = 22;
-    /// Valkey's: a hash of which fields expire.
+    /// Valkey's: a hash with expiring fields.
     pub const HASH_2: u8 = 22;
     pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     pub const HASH_METADATA: u8 = 24;
@@ -109,7 +111,7 @@ pub mod kind {
 pub struct Error {
     /// What is wrong.
     pub problem: Problem,
-    /// Where: how many bytes were read before.
+    /// The offset: bytes read before it.
     pub offset: usize,
     /// What was being read.
     pub reading: &'static str,
@@ -118,13 +120,13 @@ pub struct Error {
 /// What is wrong with bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// There are fewer than they say; at least so many are needed, counted from where reading began.
+    /// The bytes end too early; at least so many are needed from the start of reading.
     #[error("the bytes end too early")]
     Cut {
         /// How many bytes are needed in all.
         needed: usize,
     },
-    /// They are not what they should be.
+    /// They are invalid.
     #[error("{0}")]
     Damaged(&'static str),
     /// A collection without elements, which was read to its end.

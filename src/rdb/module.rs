@@ -1,10 +1,10 @@
-//! What modules have written: values of their own types, and what they keep besides. Only a module knows what it
-//! means, but how long it is can be seen: each element says what it is.
+//! Data of modules: values of their own types, and auxiliary data. Only the module can interpret
+//! it, but its elements are self-describing, so it can be skipped.
 
 use super::{Error, Problem, Reader};
 use std::fmt;
 
-/// What an element is. The names are Redis's.
+/// Kinds of elements. The names are Redis's.
 const EOF: u64 = 0;
 const SINT: u64 = 1;
 const UINT: u64 = 2;
@@ -12,10 +12,10 @@ const FLOAT: u64 = 3;
 const DOUBLE: u64 = 4;
 const STRING: u64 = 5;
 
-/// What the 64 values of six bits mean in a type's name.
+/// The letters of the 64 six-bit values in a type's name.
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const NAME_LETTERS: usize = 9;
-/// The version of a type's encoding, behind its name.
+/// Bits of the version of a type's encoding, after its name.
 const VERSION_BITS: u32 = 10;
 
 /// The name of a module's type, which has nine letters.
@@ -23,7 +23,7 @@ const VERSION_BITS: u32 = 10;
 pub struct ModuleName([u8; NAME_LETTERS]);
 
 impl ModuleName {
-    /// The name in an identity: 54 bits of name, 10 of the encoding's version.
+    /// The name in a type's id: 54 bits of name, 10 of the encoding's version.
     pub fn of_id(id: u64) -> Self {
         let mut bits = id >> VERSION_BITS;
         let mut name = [0; NAME_LETTERS];
@@ -53,7 +53,7 @@ pub(super) fn name(reader: &mut Reader<'_>) -> Result<ModuleName, Error> {
     reader.number().map(ModuleName::of_id)
 }
 
-/// Reads a value of a module's type, which nobody here can load.
+/// The error for a value of a module's type, which cannot be loaded.
 pub(super) fn refuse(reader: &mut Reader<'_>) -> Error {
     match name(reader) {
         Ok(name) => reader.problem(Problem::Module(name)),
@@ -61,17 +61,17 @@ pub(super) fn refuse(reader: &mut Reader<'_>) -> Error {
     }
 }
 
-/// Passes over what a module keeps besides values: its name was read already.
+/// Skips a module's auxiliary data; its name was read already.
 pub(super) fn skip_aux(reader: &mut Reader<'_>) -> Result<(), Error> {
     reader.reading("when a module's data is to be loaded");
     if reader.number()? != UINT {
-        return Err(reader.error("something else than a number"));
+        return Err(reader.error("something other than a number"));
     }
     reader.number()?;
     skip(reader)
 }
 
-/// Passes over elements up to the mark of their end.
+/// Skips elements up to the end mark.
 pub(super) fn skip(reader: &mut Reader<'_>) -> Result<(), Error> {
     reader.reading("a module's data");
     loop {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_passed_over_up_to_their_end() {
+    fn elements_are_skipped_up_to_the_end_mark() {
         let bytes = [1, 5, 2, 0x80, 0, 0, 1, 0, 3, 9, 9, 9, 9, 4, 1, 1, 1, 1, 1, 1, 1, 1];
         let bytes = [&bytes[..], &[5, 2, b'a', b'b', 5, 0xc0, 7, 0]].concat();
         let mut reader = Reader::new(&bytes);

@@ -1,4 +1,4 @@
-//! What `DUMP` gives and `RESTORE` takes: a value with its kind before it, a version and a checksum behind.
+//! The payload of `DUMP` and `RESTORE`: a value after its kind, then a version and a checksum.
 
 use super::checksum::checksum;
 use super::{Dialect, Error, Reader, Target, decode_value, encode_value, kind};
@@ -10,18 +10,18 @@ pub const FOOTER_BYTES: usize = 10;
 /// Why a payload was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
-    /// The version is from the future, the checksum is wrong, or neither is there.
+    /// The version is not supported, the checksum is wrong, or both are missing.
     #[error("version or checksum are wrong")]
     Footer,
     /// The value cannot be read.
     #[error("{0}")]
     Value(#[from] Error),
     /// Bytes follow the value.
-    #[error("{0} bytes behind the value")]
+    #[error("{0} bytes after the value")]
     Trailing(usize),
 }
 
-/// The lowest version whose servers can read a kind of value that is written here.
+/// The lowest version that has this kind of value.
 fn version_of(kind: u8) -> u16 {
     match kind {
         kind::SET_LISTPACK | kind::STREAM_LISTPACKS_3 => 11,

@@ -3,13 +3,13 @@
 use super::{Error, Problem, lzf};
 use std::borrow::Cow;
 
-/// Special encodings of strings, behind the bits `11`.
+/// Special encodings of strings, after the bits `11`.
 pub(super) const INT8: u8 = 0;
 pub(super) const INT16: u8 = 1;
 pub(super) const INT32: u8 = 2;
 pub(super) const LZF: u8 = 3;
 
-/// Reads from bytes that nobody vouches for.
+/// Reads from untrusted bytes.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
@@ -17,7 +17,7 @@ pub struct Reader<'a> {
     reading: &'static str,
 }
 
-/// A string, or the number that stands for its digits.
+/// A string, or an integer encoded instead of its digits.
 pub(super) enum Text<'a> {
     Integer(i64),
     Bytes(Cow<'a, [u8]>),
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0, reading: "a value" }
     }
 
-    /// Says what is read from here on, for errors.
+    /// Names what is read from here on, for errors.
     #[inline]
     pub fn reading(&mut self, what: &'static str) {
         self.reading = what;
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
         Error { problem, offset: self.at, reading: self.reading }
     }
 
-    /// So many more bytes are needed from here than there are.
+    /// The error that `len` bytes are needed and fewer are left.
     #[cold]
     fn cut(&self, len: usize) -> Error {
         self.problem(Problem::Cut { needed: self.at.saturating_add(len) })
@@ -81,7 +81,7 @@ impl<'a> Reader<'a> {
     /// The next `len` bytes.
     ///
     /// # Errors
-    /// If there are not so many.
+    /// If there are fewer.
     #[inline]
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], Error> {
         let Some(taken) = self.bytes[self.at..].get(..len) else { return Err(self.cut(len)) };
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A length, or any number that is written as one.
+    /// A length, or any number encoded as one.
     ///
     /// # Errors
     /// If it is cut, or is none.
@@ -160,10 +160,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many of something follow, each of which takes at least `bytes_min`.
+    /// A number of items that follow, each of which takes at least `bytes_min`.
     ///
     /// # Errors
-    /// If it is cut, or not so many can follow.
+    /// If it is cut, or the bytes left are too few for them.
     pub fn count(&mut self, bytes_min: usize) -> Result<usize, Error> {
         let count = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         match count.checked_mul(bytes_min) {
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string, which is copied only if it has to be decoded.
+    /// A string, copied only if it has to be decoded.
     ///
     /// # Errors
     /// If it is cut, or cannot be decoded.
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         self.text().map(Text::into_bytes)
     }
 
-    /// As [`Reader::string`], without making digits of a number.
+    /// As [`Reader::string`], but integers stay integers.
     #[inline]
     pub(super) fn text(&mut self) -> Result<Text<'a>, Error> {
         match self.length_or_special()? {
@@ -210,14 +210,14 @@ impl<'a> Reader<'a> {
         Ok(Text::Integer(number))
     }
 
-    /// A compressed string's bytes, and the length that it claims to have once it is decompressed.
+    /// A compressed string's bytes, and the decompressed length that it claims.
     fn compressed(&mut self) -> Result<(&'a [u8], u64), Error> {
         let packed_len = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         let len = self.number()?;
         Ok((self.take(packed_len)?, len))
     }
 
-    /// Passes over a string without decoding it.
+    /// Skips a string without decoding it.
     ///
     /// # Errors
     /// If it is cut, or of an unknown encoding.

@@ -1,4 +1,4 @@
-//! Streams in RDB: their listpacks as they are, what they know besides, and their consumer groups.
+//! Streams: their listpacks unchanged, their counters, and their consumer groups.
 
 use super::{Error, Reader, Writer, kind};
 use crate::data::Stream;
@@ -7,7 +7,7 @@ use crate::data::stream::{
 };
 use std::collections::BTreeMap;
 
-/// What stands for a number that is not known.
+/// Encodes an unknown number.
 const UNKNOWN: u64 = u64::MAX;
 
 /// Bytes of an id in the lists of pending entries.
@@ -29,7 +29,8 @@ pub fn encode_stream_node(key: StreamId, node: &Node, writer: &mut Writer<'_>) {
     writer.string(node.as_bytes());
 }
 
-/// Appends what follows a stream's nodes. What an older version has no room for is left out: its readers guess it.
+/// Appends what follows a stream's nodes. Fields that an older version lacks are left out; its
+/// readers estimate them.
 pub fn encode_tail(
     counters: Counters,
     len: u64,
@@ -102,13 +103,14 @@ pub(super) fn decode(kind: u8, reader: &mut Reader<'_>) -> Result<Stream, Error>
         }
     }
     reader.reading("a stream's length and ids");
-    // Early versions could miscount what they trimmed, and later ones carry that on: the entries decide.
+    // Early versions could miscount trimmed entries, and later ones keep that count: the entries
+    // are authoritative.
     let len = reader.number()?;
     let last_id = read_id(reader)?;
     let counters = if kind == kind::STREAM_LISTPACKS {
         Counters { last_id, max_deleted_id: StreamId::MIN, entries_added: Count::new(len) }
     } else {
-        // The first entry's id is there for readers that cannot find it.
+        // The first entry's id is for readers that cannot find it.
         read_id(reader)?;
         let max_deleted_id = read_id(reader)?;
         Counters { last_id, max_deleted_id, entries_added: Count::new(reader.number()?) }
@@ -163,7 +165,7 @@ fn decode_group(kind: u8, reader: &mut Reader<'_>, entries: &Entries) -> Result<
         for _ in 0..reader.count(ID_BYTES)? {
             let id = reader.take(ID_BYTES)?;
             let id = raw_id(id, reader)?;
-            // Taken out, so that nothing is pending for two.
+            // Removed, so that no entry is pending for two consumers.
             let (delivered_ms, deliveries) = pending
                 .remove(&id)
                 .ok_or(reader.error("an entry that is pending for a consumer only"))?;

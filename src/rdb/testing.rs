@@ -9,7 +9,7 @@ use crate::data::stream::{Count, Group, Pending, StreamId};
 use crate::data::{Hash, KeyHasher, Limits, List, NewValue, Set, SortedSet, Stream, Value};
 use proptest::prelude::*;
 
-/// Small ones, so that values soon become big.
+/// Small limits, so that values soon become big.
 pub fn limits() -> Limits {
     Limits {
         hash_listpack_entries: 8,
@@ -22,7 +22,7 @@ pub fn limits() -> Limits {
     }
 }
 
-/// A new value, borrowed.
+/// A borrowed view of a new value.
 pub fn view<'a>(value: &'a NewValue<'_>) -> Value<'a> {
     match value {
         NewValue::Integer(number) => Value::Integer(*number),
@@ -115,7 +115,7 @@ pub fn value() -> impl Strategy<Value = NewValue<'static>> {
     ]
 }
 
-/// What `RESTORE` takes, of an encoded value with its kind before it.
+/// The payload for `RESTORE` of an encoded value with its kind before it.
 pub fn payload(encoded: &[u8]) -> Vec<u8> {
     let mut bytes = encoded.to_vec();
     bytes.extend_from_slice(&11u16.to_le_bytes());
@@ -125,8 +125,8 @@ pub fn payload(encoded: &[u8]) -> Vec<u8> {
 }
 
 /// A payload with a stream of up to three entries, a group and a consumer, of any of the three
-/// kinds. Its length, counters and times are whatever other servers may have written: at both ends,
-/// and contradicting one another.
+/// kinds. Its length, counters and times are values that other servers may have written: extreme,
+/// and contradictory.
 pub fn extreme_stream(below: &mut dyn FnMut(usize) -> usize) -> Vec<u8> {
     const NUMBERS: [u64; 12] = [
         0,

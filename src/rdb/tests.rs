@@ -1,4 +1,4 @@
-//! Values that go out and come back, and bytes that nobody wrote.
+//! Round trips of values, and damaged bytes.
 
 use super::checksum::checksum;
 use super::payload::{dump, restore};
@@ -11,12 +11,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn what_is_dumped_comes_back(value in value(), compress in any::<bool>()) {
+    fn dumped_values_round_trip(value in value(), compress in any::<bool>()) {
         let mut payload = Vec::new();
         dump(view(&value), compress, &mut payload);
         let copy = restore(&payload, &limits()).expect("our own payload is sound");
         prop_assert_eq!(describe(view(&value)), describe(view(&copy)));
-        // What has become big for an element that is gone may be small again, as when Redis loads it.
+        // A value that grew big for a removed element may be small again, as when Redis loads it.
         let (before, after) = (view(&value).encoding_name(), view(&copy).encoding_name());
         prop_assert!(before == after || after.starts_with("listpack"), "{before} becomes {after}");
     }
@@ -40,7 +40,7 @@ proptest! {
         let sum = checksum(&payload[..covered]);
         payload[covered..].copy_from_slice(&sum.to_le_bytes());
         if let Ok(value) = restore(&payload, &limits()) {
-            // Whatever was accepted can be looked at and written again.
+            // An accepted value can be inspected and written again.
             let _ = describe(view(&value));
             let mut again = Vec::new();
             dump(view(&value), true, &mut again);

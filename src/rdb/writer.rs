@@ -6,28 +6,27 @@ use crate::resp::request::parse_i64;
 
 /// Shorter strings are never compressed.
 const COMPRESSED_BYTES_MIN: usize = 21;
-/// Longer strings are no numbers of 32 bits.
+/// Longer strings are not 32-bit integers.
 const NUMBER_BYTES_MAX: usize = 11;
 
-/// What is done about strings that could be shorter.
+/// Whether strings are compressed.
 pub enum Compression<'a> {
-    /// Nothing.
+    /// They are not.
     Off,
-    /// They are compressed.
+    /// They are, at once.
     Now,
-    /// Their places in the buffer are noted, so that somebody with more time compresses them: see
-    /// [`super::Chunk`].
+    /// Their places in the buffer are recorded and they are compressed later: see [`super::Chunk`].
     Later(&'a mut Vec<Compressible>),
 }
 
-/// Where a string lies that may be compressed.
+/// The place of a string that may be compressed.
 #[derive(Clone, Copy, Debug)]
 pub struct Compressible {
-    /// Its length before it.
+    /// Start of its length.
     pub start: usize,
-    /// The string itself.
+    /// Start of its bytes.
     pub content: usize,
-    /// The end.
+    /// End of its bytes.
     pub end: usize,
 }
 
@@ -60,7 +59,7 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(bytes);
     }
 
-    /// A length, or any number that is written as one.
+    /// A length, or any number encoded as one.
     pub fn number(&mut self, number: u64) {
         match number {
             0..0x40 => self.byte(number as u8),
@@ -103,7 +102,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// A string, in the form that takes the least room.
+    /// A string in its shortest form.
     pub fn string(&mut self, bytes: &[u8]) {
         if bytes.len() <= NUMBER_BYTES_MAX
             && let Some(number) = parse_i64(bytes)

@@ -1,4 +1,4 @@
-//! Ziplists: how servers before Redis 7.0 kept small collections. They are only read here, and become
+//! Ziplists: the encoding of small collections before Redis 7.0. They are only read, and become
 //! listpacks.
 //!
 //! ```text
@@ -21,7 +21,7 @@
 //!         1111xxxx                      integer 0 to 12, and 1 more
 //! ```
 //!
-//! Where nothing else is said numbers are little-endian. The format is that of Redis's `ziplist.c`.
+//! Numbers are little-endian unless noted. The format is that of Redis's `ziplist.c`.
 
 use crate::data::Malformed;
 use crate::data::listpack::{Element, Listpack};
@@ -46,7 +46,7 @@ pub fn for_each<'a>(
     };
     let [t0, t1, t2, t3, l0, l1, l2, l3, c0, c1] = *header;
     if u32::from_le_bytes([t0, t1, t2, t3]) as usize != bytes.len() {
-        return Err(Malformed::new("a ziplist's length is not what it says", 0));
+        return Err(Malformed::new("a ziplist's length is wrong", 0));
     }
     let Some((&END, entries)) = rest.split_last() else {
         return Err(Malformed::new("a ziplist does not end with its end mark", bytes.len() - 1));
@@ -55,24 +55,24 @@ pub fn for_each<'a>(
     let mut previous_len = 0;
     while at < entries.len() {
         let wrong = |what| Malformed::new(what, HEADER_BYTES + at);
-        let (previous, behind) =
+        let (previous, after) =
             previous_length(&entries[at..]).ok_or(wrong("an entry of a ziplist is cut"))?;
         if previous != previous_len {
             return Err(wrong("an entry of a ziplist gives another length for the one before"));
         }
-        let (element, behind) =
-            element(behind).ok_or(wrong("an entry of a ziplist is cut or of no known encoding"))?;
+        let (element, after) =
+            element(after).ok_or(wrong("an entry of a ziplist is cut or of no known encoding"))?;
         visit(element)?;
         last = Some(HEADER_BYTES + at);
-        previous_len = entries.len() - at - behind.len();
+        previous_len = entries.len() - at - after.len();
         at += previous_len;
         count += 1;
     }
     if last.is_some_and(|last| u32::from_le_bytes([l0, l1, l2, l3]) as usize != last) {
-        return Err(Malformed::new("a ziplist's last entry is not where it says", 4));
+        return Err(Malformed::new("a ziplist's last entry is not at its offset", 4));
     }
-    let said = u16::from_le_bytes([c0, c1]);
-    if said != COUNT_UNKNOWN && usize::from(said) != count {
+    let stated = u16::from_le_bytes([c0, c1]);
+    if stated != COUNT_UNKNOWN && usize::from(stated) != count {
         return Err(Malformed::new("the count of a ziplist's entries is wrong", 8));
     }
     Ok(())
@@ -106,7 +106,7 @@ pub(super) fn push(listpack: &mut Listpack, element: Element<'_>) -> Result<(), 
     Ok(())
 }
 
-/// The length of the entry before, and the bytes behind it.
+/// The length of the entry before, and the bytes after it.
 fn previous_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes.split_first()? {
         (&LONG_PREVIOUS, rest) => {
@@ -118,7 +118,7 @@ fn previous_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
-/// The element at the start of `bytes`, and the bytes behind it.
+/// The element at the start of `bytes`, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     let (len, rest) = match first >> 6 {

@@ -1,4 +1,5 @@
-//! Zipmaps: how servers before Redis 2.6 kept small hashes. They are only read here, and become listpacks.
+//! Zipmaps: the encoding of small hashes before Redis 2.6. They are only read, and become
+//! listpacks.
 //!
 //! ```text
 //! offset  bytes
@@ -17,15 +18,15 @@ use crate::data::listpack::{Element, Listpack};
 
 const END: u8 = 0xff;
 const COUNT_UNKNOWN: u8 = 254;
-/// In place of a length: it follows in four bytes.
+/// Marks a length that follows in four bytes.
 const LONG: u8 = 254;
 
-/// The fields as names and values by turns, and the length of the longest of all.
+/// The fields as alternating names and values, and the length of the longest of all.
 ///
 /// # Errors
-/// If the bytes are no zipmap, every one of which is checked, or it has no fields.
+/// If the bytes are not a valid zipmap, or it has no fields. Every byte is checked.
 pub fn to_listpack(bytes: &[u8]) -> Result<(Listpack, usize), Malformed> {
-    let ([said, fields @ ..], Some(&END)) = (bytes, bytes.last()) else {
+    let ([stated, fields @ ..], Some(&END)) = (bytes, bytes.last()) else {
         return Err(Malformed::new("a zipmap does not end with its end mark", bytes.len()));
     };
     let Some((_, mut rest)) = fields.split_last() else {
@@ -44,7 +45,7 @@ pub fn to_listpack(bytes: &[u8]) -> Result<(Listpack, usize), Malformed> {
     if count == 0 {
         return Err(Malformed::new("a zipmap without fields", 1));
     }
-    if *said != COUNT_UNKNOWN && usize::from(*said) != count {
+    if *stated != COUNT_UNKNOWN && usize::from(*stated) != count {
         return Err(Malformed::new("the count of a zipmap's fields is wrong", 0));
     }
     Ok((listpack, longest))
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_or_miscounted_is_refused() {
+    fn truncated_or_miscounted_zipmaps_are_refused() {
         let sound = b"\x02\x01a\x02\x0012\x03key\x01\x02v..\xff";
         for len in 0..sound.len() - 1 {
             assert_eq!(texts(&sound[..len]), None, "{len} bytes");

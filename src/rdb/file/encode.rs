@@ -1,11 +1,11 @@
-//! The pieces of a file, to be written one behind the other:
+//! The parts of a file, to be written in this order:
 //!
 //! 1. [`header`], any number of [`aux`] (or [`head`]), [`function`];
 //! 2. for each database [`select_database`], [`resize_database`] and its keys: [`key_record`], or
 //!    [`record_head`] and the value;
 //! 3. [`footer`].
 //!
-//! They append to a buffer. The checksum is the caller's to compute, over all bytes before the footer.
+//! They append to a buffer. The caller computes the checksum over all bytes before the footer.
 
 use super::super::checksum::Checksum;
 use super::super::{NotHeld, Target, Writer, encode_contents, kind_of};
@@ -13,12 +13,12 @@ use super::error::KeyNotHeld;
 use super::{FUNCTION_VERSION, opcode};
 use crate::data::Value;
 
-/// When or how often a key was used, if that is to be written.
+/// When or how often a key was used, if that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Neither.
     None,
-    /// For how many seconds nobody has used it.
+    /// Seconds since its last use.
     IdleS(u64),
     /// How often it was used, as LFU counts it.
     Frequency(u8),
@@ -33,7 +33,7 @@ pub fn header(target: Target, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// A field about the file.
+/// An auxiliary field: metadata of the file.
 pub fn aux(name: &str, value: &[u8], out: &mut Vec<u8>) {
     out.push(opcode::AUX);
     let mut writer = Writer::new(out, false);
@@ -41,8 +41,8 @@ pub fn aux(name: &str, value: &[u8], out: &mut Vec<u8>) {
     writer.string(value);
 }
 
-/// What a file begins with: the header, and fields that say who wrote it at this Unix time in ms. `is_base` if commands
-/// may follow behind its end.
+/// The start of a file: the header, and fields with the server's version and this Unix time in ms.
+/// Set `is_base` if commands may follow the RDB.
 pub fn head(target: Target, time_ms: i64, is_base: bool, out: &mut Vec<u8>) {
     header(target, out);
     aux("redis-ver", b"7.4.1", out);
@@ -84,7 +84,7 @@ pub fn resize_database(keys: u64, expiring: u64, out: &mut Vec<u8>) {
     writer.number(expiring);
 }
 
-/// All of a key's record but its value, which is of the given kind.
+/// A key's record except its value, which is of the given kind.
 pub fn record_head(
     kind: u8,
     key: &[u8],
@@ -132,8 +132,8 @@ pub fn key_record(
     Ok(())
 }
 
-/// The end, with the checksum of all bytes before it, or none. It is told the sum of the bytes before, and adds its
-/// own first byte.
+/// The end, with the checksum of all bytes before it, or none. `checksum` is the sum of the bytes
+/// before the footer; this adds its first byte.
 pub fn footer(checksum: Option<Checksum>, out: &mut Vec<u8>) {
     out.push(opcode::END);
     let sum = checksum.map_or(0, |mut checksum| {

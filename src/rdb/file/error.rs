@@ -24,7 +24,7 @@ pub enum Cause {
     /// It does not begin like an RDB file.
     #[error("this is no RDB file: it begins with \"{}\"", .0.escape_ascii())]
     Magic([u8; HEADER_BYTES]),
-    /// It is of a version that is not known.
+    /// Its version is not supported.
     #[error(
         "version {number} of {server}'s RDB is not known, only 1 to {VERSION_MAX} of Redis and {VALKEY_VERSION} of Valkey"
     )]
@@ -34,13 +34,13 @@ pub enum Cause {
         /// Its number.
         number: u16,
     },
-    /// It ends where something should follow.
+    /// It ends too early.
     #[error("the file is truncated: it ends after {len} bytes")]
     Truncated {
         /// Its length in bytes.
         len: u64,
     },
-    /// Something in it is not what it should be.
+    /// It is damaged.
     #[error("{0}")]
     Damaged(&'static str),
     /// A kind of value or record that the version does not have.
@@ -49,15 +49,15 @@ pub enum Cause {
     /// A value of a module.
     #[error("a value of the module type {0}, and modules cannot be loaded")]
     Module(ModuleName),
-    /// A key that has come before in the same database.
+    /// A duplicate key in a database.
     #[error("a key that is in this database already")]
     Duplicate,
-    /// Its bytes are not those that were written.
+    /// Its checksum is wrong.
     #[error("the checksum is {found:016x}, but that of the bytes is {computed:016x}")]
     Checksum {
-        /// What the file says.
+        /// The checksum in the file.
         found: u64,
-        /// What its bytes give.
+        /// The checksum of its bytes.
         computed: u64,
     },
     /// It cannot be read.
@@ -65,7 +65,7 @@ pub enum Cause {
     Io(#[from] io::Error),
 }
 
-/// Keys are shown up to so many bytes.
+/// The most bytes of a key that are shown.
 const SHOWN_BYTES_MAX: usize = 128;
 
 /// A key to show.
@@ -98,7 +98,7 @@ impl std::error::Error for FileError {
     }
 }
 
-/// A key that a version cannot hold.
+/// A key whose value a version cannot represent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: the key {}", Shown(key))]
 pub struct KeyNotHeld {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header    REDIS and the version in 4 digits, or VALKEY and 3 digits
-//! records   each begins with a byte that says what it is: an opcode (243 and above) or the kind of a value
+//! records   each begins with a byte that identifies it: an opcode (243 and above) or the kind of a value
 //! end       opcode 255; from version 5 on the CRC-64 of all bytes before, little-endian, or 0 if there is none
 //! ```
 //!
@@ -12,16 +12,16 @@
 //! | 244 | slot, keys in it, keys that expire | yes | |
 //! | 245 | source of a function library | yes | from version 10 on |
 //! | 246 | the same, of release candidates of 7.0 | refused, as in Redis | |
-//! | 247 | what a module keeps besides values | passed over | |
-//! | 248, 249 | of the key behind it: idle seconds; LFU frequency | yes | |
+//! | 247 | auxiliary data of a module | skipped | |
+//! | 248, 249 | of the next key: idle seconds; LFU frequency | yes | |
 //! | 250 | a field about the file: name, value | yes | yes |
 //! | 251 | keys in the database, keys that expire | yes | yes |
-//! | 252, 253 | of the key behind it: expiry time in ms; in seconds | yes | ms |
+//! | 252, 253 | of the next key: expiry time in ms; in seconds | yes | ms |
 //! | 254 | the database of the keys that follow | yes | yes |
 //!
 //! A key's record is any of 248, 249, 252 and 253, then the kind, the key and the value.
 //!
-//! A file may go on behind its end: so an append-only file begins with one.
+//! Bytes may follow the end: an append-only file may begin with an RDB file.
 
 mod encode;
 mod error;
@@ -64,20 +64,20 @@ mod opcode {
     pub(super) const END: u8 = 255;
 }
 
-/// What a file's header says.
+/// A file's version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {
     /// The number.
     pub number: u16,
-    /// How its bytes are to be read.
+    /// The dialect of its bytes.
     pub dialect: Dialect,
 }
 
 impl Version {
-    /// What the first bytes of a file say.
+    /// Reads the version in a header.
     ///
     /// # Errors
-    /// If they are not those of an RDB file, or its version is none that is read.
+    /// If it is not the header of an RDB file, or the version is not supported.
     pub fn of_header(header: &[u8; HEADER_BYTES]) -> Result<Self, Cause> {
         let (digits, dialect) = if let Some(digits) = header.strip_prefix(b"REDIS") {
             (digits, Dialect::Redis)

@@ -9,18 +9,18 @@ use crate::data::Limits;
 use crate::disk::File;
 use std::io;
 
-/// What is read at once, unless a record is longer.
+/// Bytes read at once, unless a record is longer.
 const WINDOW_BYTES: usize = 1 << 20;
 
-/// Where the bytes of a file come from.
+/// A source of a file's bytes.
 pub trait Source {
-    /// How many there are.
+    /// The number of bytes.
     ///
     /// # Errors
     /// Those of the disk.
     fn len_bytes(&self) -> io::Result<u64>;
 
-    /// Reads exactly `buffer.len()` of them.
+    /// Reads exactly `buffer.len()` bytes.
     ///
     /// # Errors
     /// Those of the disk.
@@ -50,22 +50,22 @@ impl Source for &[u8] {
     }
 }
 
-/// How much was passed over.
+/// What was skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// Keys with empty collections.
     pub empty_keys: u64,
     /// Keys with values of modules.
     pub module_keys: u64,
-    /// What modules keep besides values.
+    /// Auxiliary data of modules.
     pub module_aux: u64,
 }
 
 /// Reads a file from its start.
 ///
-/// It holds a window of the file: one MiB, or as much as the longest record has needed. A record that is cut by the
-/// window's end is read again once the window has grown, to what the record is known to need or to twice what was
-/// there, but never beyond the end of the file.
+/// It holds a window of the file: 1 MiB, or the longest record so far. A record cut by the window's
+/// end is read again after the window has grown: to the record's known need or twice the size, but
+/// not beyond the end of the file.
 pub struct FileReader<S> {
     source: S,
     /// Bytes of the source when it was opened.
@@ -78,7 +78,7 @@ pub struct FileReader<S> {
     start: u64,
     /// Where in the window the next record begins.
     at: usize,
-    /// How much of the window is in the checksum.
+    /// Bytes of the window that are in the checksum.
     summed: usize,
     checksum: Checksum,
     db: u32,
@@ -90,7 +90,7 @@ impl<S: Source> FileReader<S> {
     /// Reads a file's header.
     ///
     /// # Errors
-    /// If it is no RDB file, of an unknown version, or cannot be read.
+    /// If it is no RDB file, of an unsupported version, or cannot be read.
     pub fn open(source: S, limits: Limits, skip_modules: bool) -> Result<Self, FileError> {
         Self::with_window(source, limits, skip_modules, WINDOW_BYTES)
     }
@@ -135,7 +135,7 @@ impl<S: Source> FileReader<S> {
         self.version
     }
 
-    /// The file's length, with what follows the end of the RDB.
+    /// The file's length, including bytes after the RDB.
     pub fn len_bytes(&self) -> u64 {
         self.len
     }
@@ -145,21 +145,21 @@ impl<S: Source> FileReader<S> {
         self.db
     }
 
-    /// Offset in the file of the next record; at the end, of what follows the RDB.
+    /// Offset of the next record in the file; at the end, of the bytes after the RDB.
     pub fn offset(&self) -> u64 {
         self.end.unwrap_or(self.start + self.at as u64)
     }
 
-    /// How much was passed over so far.
+    /// What was skipped so far.
     pub fn skipped(&self) -> Skipped {
         self.skipped
     }
 
-    /// Hands the next record to `visit` and gives what that gives; `None` behind the last record. What comes with
-    /// the end, the checksum, has been checked by then.
+    /// Passes the next record to `visit` and returns its result; `None` after the last record. The
+    /// checksum is checked before the end is passed.
     ///
     /// # Errors
-    /// If the file is damaged or cannot be read, or holds what is not read.
+    /// If the file is damaged, cannot be read, or holds unsupported records.
     pub fn next<R>(&mut self, visit: impl FnOnce(Record<'_>) -> R) -> Result<Option<R>, FileError> {
         if self.end.is_some() {
             return Ok(None);
@@ -203,7 +203,7 @@ impl<S: Source> FileReader<S> {
         }
     }
 
-    /// The error that a key has come before in its database, which only who keeps them can know.
+    /// The error for a duplicate key, which the caller has found.
     pub fn duplicate(&self, key: &[u8]) -> FileError {
         FileError {
             cause: Cause::Duplicate,
@@ -229,7 +229,7 @@ impl<S: Source> FileReader<S> {
         }
     }
 
-    /// Brings at least `needed` bytes from the next record on into the window; the file has them.
+    /// Loads at least `needed` bytes from the next record on into the window; the file has them.
     fn fill(&mut self, needed: usize) -> Result<(), Cause> {
         self.sum();
         let present = self.window.len() - self.at;
@@ -248,13 +248,13 @@ impl<S: Source> FileReader<S> {
         Ok(self.source.read_exact_at(&mut self.window[present..], offset)?)
     }
 
-    /// Takes what was read into the checksum.
+    /// Adds the bytes read to the checksum.
     fn sum(&mut self) {
         self.checksum.update(&self.window[self.summed..self.at]);
         self.summed = self.at;
     }
 
-    /// Checks the checksum behind the last record.
+    /// Checks the checksum after the last record.
     fn finish(&mut self) -> Result<(), FileError> {
         self.sum();
         if self.version.number < CHECKSUM_VERSION {
@@ -270,7 +270,7 @@ impl<S: Source> FileReader<S> {
         let read = self.source.read_exact_at(&mut found, offset);
         read.map_err(|error| wrong(error.into()))?;
         let (found, computed) = (u64::from_le_bytes(found), self.checksum.value());
-        // A server that computes none writes zero.
+        // Zero means that no checksum was computed.
         if found != 0 && found != computed {
             return Err(wrong(Cause::Checksum { found, computed }));
         }

@@ -8,18 +8,18 @@ use std::borrow::Cow;
 /// How records are read.
 #[derive(Clone, Debug)]
 pub struct Decoding {
-    /// Whose numbers for kinds.
+    /// The dialect of value kinds.
     pub dialect: Dialect,
-    /// How big collections may grow before their encoding changes.
+    /// Limits of the small encodings.
     pub limits: Limits,
-    /// Values of modules are passed over, instead of being refused.
+    /// Whether values of modules are skipped instead of refused.
     pub skip_modules: bool,
 }
 
 /// A record.
 #[derive(Debug)]
 pub enum Record<'a> {
-    /// A field about the file. Readers pass over those that they do not know.
+    /// An auxiliary field. Unknown ones are skipped.
     Aux {
         /// Its name.
         name: Cow<'a, [u8]>,
@@ -46,13 +46,13 @@ pub enum Record<'a> {
     },
     /// The source of a function library.
     Function(Cow<'a, [u8]>),
-    /// Something that a module keeps besides values, which was passed over.
+    /// Auxiliary data of a module, which was skipped.
     ModuleAux(ModuleName),
     /// A key with its value.
     Key(KeyRecord<'a>),
-    /// A key with an empty collection, which servers of old have written, and nobody loads.
+    /// A key with an empty collection, as old servers wrote; it is not loaded.
     EmptyKey(Cow<'a, [u8]>),
-    /// A key with a value of a module, which was passed over.
+    /// A key with a value of a module, which was skipped.
     ModuleKey(Cow<'a, [u8]>, ModuleName),
     /// The end.
     End,
@@ -67,7 +67,7 @@ pub struct KeyRecord<'a> {
     pub value: NewValue<'a>,
     /// When it expires, as Unix time in ms.
     pub expiry_ms: Option<i64>,
-    /// For how many seconds nobody had used it.
+    /// Seconds since its last use.
     pub idle_s: Option<u64>,
     /// How often it was used, as LFU counts it.
     pub frequency: Option<u8>,
@@ -91,7 +91,7 @@ impl From<Error> for RecordError {
 /// Reads a record.
 ///
 /// # Errors
-/// If it is cut, damaged, or of a kind that is not read.
+/// If it is cut, damaged, or of an unsupported kind.
 pub fn decode_record<'a>(
     reader: &mut Reader<'a>,
     decoding: &Decoding,
@@ -128,7 +128,9 @@ pub fn decode_record<'a>(
                 });
             }
             _ if expiry_ms.is_some() || idle_s.is_some() || frequency.is_some() => {
-                return Err(reader.error("no key where one was announced").into());
+                return Err(reader
+                    .error("no key after its expiry time, idle time or frequency")
+                    .into());
             }
             code => return Ok(other(code, reader)?),
         }
@@ -167,7 +169,7 @@ fn key_and_value<'a>(
     }
 }
 
-/// A record that is no key's.
+/// A record other than a key.
 fn other<'a>(code: u8, reader: &mut Reader<'a>) -> Result<Record<'a>, Error> {
     Ok(match code {
         opcode::AUX => {
@@ -199,10 +201,10 @@ fn other<'a>(code: u8, reader: &mut Reader<'a>) -> Result<Record<'a>, Error> {
         }
         opcode::END => Record::End,
         opcode::FUNCTION_PRE_GA => {
-            return Err(reader.error("a function library as only release candidates wrote it"));
+            return Err(reader.error("a function library in the format of release candidates"));
         }
         opcode::SLOT_IMPORT => {
-            return Err(reader.error("an import of slots that was under way in a cluster"));
+            return Err(reader.error("an unfinished import of a cluster's slots"));
         }
         _ => return Err(reader.problem(Problem::Unknown(code))),
     })

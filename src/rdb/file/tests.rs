@@ -1,4 +1,4 @@
-//! Files that go out and come back, and files that nobody should have written.
+//! Round trips of files, and invalid files.
 
 use super::super::checksum::Checksum;
 use super::super::testing::{limits, value, view};
@@ -90,7 +90,7 @@ proptest! {
                 }
                 Err(error) => {
                     prop_assert!(target < Target::V12, "{error}");
-                    prop_assert!(error.to_string().contains("of which fields expire"));
+                    prop_assert!(error.to_string().contains("with expiring fields"));
                     prop_assert_eq!(bytes.len(), before);
                 }
             }
@@ -102,7 +102,7 @@ proptest! {
         bytes.extend_from_slice(b"*1\r\n$4\r\nPING\r\n");
         let ((keys, _), read_end) = read_with(&bytes[..], window_bytes).unwrap();
         prop_assert_eq!(keys, expected);
-        prop_assert_eq!(read_end, end, "what follows is somebody else's");
+        prop_assert_eq!(read_end, end, "bytes after the end are not read");
     }
 }
 
@@ -131,7 +131,7 @@ fn small_file() -> Vec<u8> {
     let mut records = Vec::new();
     aux("redis-ver", b"7.4.1", &mut records);
     function(b"#!lua name=l\n", Target::V12, false, &mut records).unwrap();
-    // A module's data: a number that says when, a string, an end.
+    // A module's data: when to load it, a string, an end.
     records.extend([opcode::MODULE_AUX, 0x81, 1, 2, 3, 4, 5, 6, 7, 8, 2, 1, 5, 1, b'x', 0]);
     select_database(3, &mut records);
     resize_database(9, 1, &mut records);
@@ -227,8 +227,8 @@ fn every_truncation_is_said_to_be_one() {
     let bytes = small_file();
     for len in 0..bytes.len() {
         match read(&bytes[..len]) {
-            Err(FileError { cause: Cause::Truncated { len: said }, .. }) => {
-                assert_eq!(said, len as u64);
+            Err(FileError { cause: Cause::Truncated { len: stated }, .. }) => {
+                assert_eq!(stated, len as u64);
             }
             other => panic!("{len} bytes: {other:?}"),
         }
@@ -316,7 +316,7 @@ fn errors_say_where_and_of_which_key() {
     let error = error_of(b"REDIS0011", &[opcode::FUNCTION_PRE_GA]);
     assert!(error.contains("release candidates"), "{error}");
     let error = error_of(b"REDIS0011", &[opcode::EXPIRY_S, 1, 0, 0, 0, 254, 1]);
-    assert!(error.contains("no key where one was announced"), "{error}");
+    assert!(error.contains("no key after its expiry time, idle time or frequency"), "{error}");
     let error = error_of(b"REDIS0011", &[200]);
     assert!(error.contains("unknown type 200"), "{error}");
     let duplicate = FileReader::open(&small_file()[..], limits(), false).unwrap().duplicate(b"k");
@@ -324,7 +324,7 @@ fn errors_say_where_and_of_which_key() {
 }
 
 #[test]
-fn modules_are_refused_by_name_or_passed_over() {
+fn modules_are_refused_by_name_or_skipped() {
     let value = [kind::MODULE_2, 1, b'm', 0x81, 1, 2, 3, 4, 5, 6, 7, 8, 1, 5, 0];
     let bytes = file(b"REDIS0009", &value);
     let mut reader = FileReader::open(&bytes[..], limits(), false).unwrap();
@@ -341,7 +341,7 @@ fn modules_are_refused_by_name_or_passed_over() {
 }
 
 #[test]
-fn empty_collections_are_passed_over() {
+fn empty_collections_are_skipped() {
     let empty_listpack = [7, 7, 0, 0, 0, 0, 0, 0xff];
     let empty_ziplist = [11, 11, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0xff];
     let time = [0; 8];
