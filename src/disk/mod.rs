@@ -2,7 +2,7 @@
 //!
 //! Two implementations: [`RealDisk`] uses the operating system; [`SimDisk`] lives in memory, and a
 //! simulated crash loses, tears and reorders whatever was not synced. Everything written to disk
-//! goes through this trait, so everything can be tested against such crashes.
+//! goes through this trait, so all of it can be tested against such crashes.
 
 mod real;
 pub mod sim;

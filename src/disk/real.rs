@@ -295,7 +295,7 @@ mod tests {
         let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
         drop(held);
-        // Nor is one that has a second name, as in a backup made of links.
+        // A file with a second name is not recycled either, as in a backup made of links.
         let copy = dir.path().join("copy");
         RealDisk.link(&a, &copy).unwrap();
         let refused = RealDisk.recycle(&a, &b).map(|_| ()).unwrap_err();

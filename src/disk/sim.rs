@@ -115,7 +115,7 @@ impl Inode {
         self.durable.set_len(self.cached.len);
     }
 
-    /// What a power cut leaves, `keep` deciding for each sector and for the length.
+    /// The contents after a power cut; `keep` decides for each sector and for the length.
     fn cut(&self, keep: &mut dyn FnMut() -> bool) -> Inode {
         let mut left = self.clone();
         for sector in self.unsynced.union(&self.forgotten) {
@@ -269,7 +269,7 @@ impl SimDisk {
         Self(Arc::new(Shared { state: Mutex::new(state), ..Shared::default() }))
     }
 
-    /// What the disk holds now.
+    /// A snapshot of the disk.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot(self.0.state.lock().clone())
     }
@@ -613,7 +613,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_takes_what_was_not_synced() {
+    fn a_power_cut_loses_unsynced_writes() {
         let disk = SimDisk::new();
         let file = disk.create(path()).unwrap();
         file.write_at(&[1; 1024], 0).unwrap();
@@ -638,7 +638,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kill_takes_nothing_and_proves_nothing() {
+    fn a_kill_loses_nothing_and_makes_nothing_durable() {
         let disk = SimDisk::new();
         let file = disk.create(path()).unwrap();
         file.write_at(b"x", 0).unwrap();
@@ -666,7 +666,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_may_write_before_it_is_told() {
+    fn the_kernel_may_write_before_a_sync() {
         let disk = SimDisk::new();
         let file = disk.create(path()).unwrap();
         file.allocate(1024).unwrap();
@@ -684,7 +684,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_may_have_written_a_part() {
+    fn a_failed_write_may_be_partial() {
         let disk = SimDisk::new();
         let file = disk.create(path()).unwrap();
         file.allocate(8).unwrap();
@@ -694,7 +694,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quota_refuses_and_gives_back() {
+    fn the_quota_limits_and_recovers_space() {
         let disk = SimDisk::new();
         disk.set_quota(Some(4096));
         let file = disk.create(path()).unwrap();

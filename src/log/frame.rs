@@ -17,7 +17,7 @@ const LZ4_RATIO_MAX: u64 = 255;
 /// The most bytes that a damaged payload is decompressed to.
 const DAMAGED_BYTES_MAX: u64 = 16 << 20;
 
-/// What a frame carries.
+/// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameKind {
@@ -56,7 +56,7 @@ pub struct FrameHeader {
     pub payload_checksum: u32,
     /// The database that is selected where the payload begins.
     pub db: u32,
-    /// What it carries.
+    /// The kind of its payload.
     pub kind: FrameKind,
     /// How the payload is stored.
     pub codec: Codec,
@@ -65,7 +65,7 @@ pub struct FrameHeader {
 /// Bytes of the payload of a [`FrameKind::Lost`] frame.
 pub const LOST_BYTES: usize = 24;
 
-/// What a repair could not save: the commands of a range of LSNs, or keys of a base.
+/// A loss recorded by a repair: the commands of a range of LSNs, or keys of a base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// LSN of the first lost command; for keys of a base, the LSN of the base.
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_and_every_other_segment_is_noticed() {
+    fn flipped_bits_and_frames_of_other_segments_are_found() {
         let bytes = header().encode(7);
         for bit in 0..HEADER_BYTES * 8 {
             let mut damaged = bytes;

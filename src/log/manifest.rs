@@ -609,7 +609,7 @@ mod tests {
     }
 
     #[test]
-    fn retired_files_are_forgotten_before_they_are_too_many_to_be_listed() {
+    fn retired_files_are_pruned_before_the_manifest_is_full() {
         let mut manifest = manifest();
         manifest.retired = (0..70_000).map(retired).collect();
         let pruned = manifest.prune_retired(0, u64::MAX);

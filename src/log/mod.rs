@@ -16,7 +16,7 @@
 //! This module starts no threads and takes the time from the [`Clock`](crate::env::Clock) that it
 //! is given, so that a simulation drives the same steps.
 //!
-//! | files | what |
+//! | files | purpose |
 //! |---|---|
 //! | `lsn`, `frame`, `segment`, `manifest`, `commit`, `time` | LSNs and the format of files |
 //! | `options`, `retention`, `stats`, `summary`, `room` | settings, figures, disk space |

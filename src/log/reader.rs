@@ -72,7 +72,7 @@ impl FrameReader {
     /// The header of the frame at `offset`.
     ///
     /// # Errors
-    /// What is there instead.
+    /// The damage found there.
     pub fn header(&mut self, offset: u64) -> Result<FrameHeader, FrameDamage> {
         let (seed, end) = (self.seed, self.end);
         let bytes = self.bytes(offset, HEADER_BYTES)?;
@@ -104,7 +104,7 @@ impl FrameReader {
     /// Reads the frame at `offset`: returns its header, and decodes its payload into `raw`.
     ///
     /// # Errors
-    /// What is there instead.
+    /// The damage found there.
     pub fn frame(&mut self, offset: u64, raw: &mut Vec<u8>) -> Result<FrameHeader, FrameDamage> {
         let header = self.header(offset)?;
         self.stored_payload(offset, &header)?;
@@ -115,7 +115,7 @@ impl FrameReader {
     /// As [`FrameReader::frame`], but ignores the padding.
     ///
     /// # Errors
-    /// What is there instead.
+    /// The damage found there.
     pub fn frame_ignoring_padding(
         &mut self,
         offset: u64,

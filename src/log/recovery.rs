@@ -17,7 +17,7 @@ use thiserror::Error;
 pub struct PreambleDamage {
     /// Where.
     pub offset: u64,
-    /// What is wrong.
+    /// The problem.
     pub reason: String,
     /// The bytes are sound, but cannot be loaded here.
     pub is_sound: bool,
@@ -32,7 +32,7 @@ pub struct Unreplayable {
     pub reason: String,
 }
 
-/// Receives what recovery reads.
+/// Receives the data read by a recovery.
 pub trait Replay {
     /// Loads the preamble of a base.
     ///
@@ -88,7 +88,7 @@ pub struct Cut {
     pub span_ms: u64,
     /// The file that the bytes were copied to; `None` before the log has begun to write.
     pub set_aside: Option<PathBuf>,
-    /// What was wrong at the cut.
+    /// The damage at the cut.
     pub damage: FrameDamage,
 }
 
@@ -102,7 +102,7 @@ pub struct Unclean {
     pub secured_bytes: u64,
 }
 
-/// What recovery did.
+/// The result of a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// There was no data set; an empty one was made.
@@ -117,11 +117,11 @@ pub struct Recovery {
     pub lsn: Lsn,
     /// When the last frame was written, as Unix time in ms; 0 if there is none.
     pub time_ms: u64,
-    /// What was cut off, if anything.
+    /// The bytes cut off, if there are any.
     pub cut: Option<Cut>,
     /// Set if the previous process did not close the data set.
     pub unclean: Option<Unclean>,
-    /// What a repair could not save, in order.
+    /// Losses recorded by a repair, in order.
     pub lost: Vec<Lost>,
     /// Commands that were skipped because they depend on lost data.
     pub passed_over: u64,
@@ -143,9 +143,9 @@ pub enum OpenError {
     /// The disk refused.
     #[error("{doing} {path} failed: {source}")]
     Disk {
-        /// What was being done.
+        /// The failed operation.
         doing: &'static str,
-        /// To what.
+        /// The path.
         path: PathBuf,
         /// The disk's answer.
         source: io::Error,
@@ -200,7 +200,7 @@ pub enum OpenError {
     Foreign {
         /// The file.
         path: PathBuf,
-        /// What differs.
+        /// The field that differs.
         field: &'static str,
         /// Where its data should begin.
         lsn: Lsn,
@@ -216,11 +216,11 @@ pub enum OpenError {
         path: PathBuf,
         /// Where in it.
         offset: u64,
-        /// What is wrong there.
+        /// The problem there.
         damage: FrameDamage,
         /// First LSN that is lost.
         lsn: Lsn,
-        /// LSN after what is lost.
+        /// LSN after the loss.
         lsn_end: Lsn,
         /// The database that was selected.
         db: u32,
@@ -235,7 +235,7 @@ pub enum OpenError {
         path: PathBuf,
         /// Where in it.
         offset: u64,
-        /// What is wrong there.
+        /// The problem there.
         reason: String,
         /// The LSN as of which it is.
         lsn: Lsn,

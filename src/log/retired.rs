@@ -43,7 +43,7 @@ pub enum CompressError {
     Source {
         /// The segment.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// The new file or the new manifest could not be written.
@@ -160,7 +160,7 @@ impl Log {
         }
     }
 
-    /// Checks that `file` is sound from its header to its last frame. The error states what is not.
+    /// Checks that `file` is sound from its header to its last frame. The error states the damage.
     fn verify(&self, file: &Arc<dyn File>, segment: &SegmentLine) -> Result<(), String> {
         let end = segment.end.ok_or("it is not sealed")?;
         let header =

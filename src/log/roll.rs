@@ -79,7 +79,7 @@ impl Log {
             }
             taken => taken?,
         };
-        // A compaction shortens the manifest, so it may use what is left of it.
+        // A compaction shortens the manifest, so it may use the reserved bytes.
         let room = if frame_bytes > COMPACTION_ROLL { manifest::ROOM_BYTES } else { 0 };
         self.begin_next(writer, prepared, room, |_| Ok(()))
     }

@@ -39,7 +39,7 @@ impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
-            kept => write!(f, ", the last {kept} of which are kept for the log to go on"),
+            kept => write!(f, ", of which the last {kept} are reserved for the log"),
         }
     }
 }

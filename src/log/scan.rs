@@ -44,7 +44,7 @@ pub struct Gap {
     pub offset: u64,
     /// Where they end; less than `offset` if the file ends before it should.
     pub end_offset: u64,
-    /// What is wrong at their beginning.
+    /// The damage at their beginning.
     pub damage: FrameDamage,
     /// The expected LSN.
     pub lsn: Lsn,
@@ -134,12 +134,12 @@ impl Scan {
         self.reader.stored()
     }
 
-    /// The LSN after what was found last.
+    /// The LSN after the item found last.
     pub fn lsn(&self) -> Lsn {
         self.lsn
     }
 
-    /// The offset after what was found last.
+    /// The offset after the item found last.
     pub fn offset(&self) -> u64 {
         self.offset
     }

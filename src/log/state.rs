@@ -110,7 +110,7 @@ pub struct Log {
     pub(super) stats: Mutex<SyncStats>,
     /// Released when the log is closed.
     pub(super) lock: Mutex<Option<Box<dyn Lock>>>,
-    /// What a repair could not save, as recorded in the log when it was opened.
+    /// Losses recorded by a repair, read when the log was opened.
     pub(super) lost: Vec<Lost>,
     pub(super) passed_over: u64,
     /// The directory of the data set that this one replaced, if that is kept.
@@ -212,7 +212,7 @@ impl Log {
         &self.dir
     }
 
-    /// What a repair could not save, as recorded in the log when it was opened.
+    /// Losses recorded by a repair, read when the log was opened.
     pub fn lost(&self) -> &[Lost] {
         &self.lost
     }
@@ -360,7 +360,7 @@ impl Log {
     }
 
     /// Makes `manifest` the active one; it lists the new file at `path`, and leaves `room` bytes of
-    /// what a start reads. Gives the one before.
+    /// what a start reads. Returns the previous one.
     ///
     /// # Errors
     /// Those of the disk. The new file is removed, unless the new manifest may be active: then it

@@ -28,7 +28,7 @@ pub(super) struct Segment {
     pub(super) sequence: u64,
     pub(super) identity: Identity,
     pub(super) size: u64,
-    /// Where the next frame goes.
+    /// Offset of the next frame.
     pub(super) offset: u64,
 }
 

@@ -315,7 +315,7 @@ fn follow_each_other(blocks: &[Block], index_offset: u64) -> bool {
 /// `index_offset` on.
 ///
 /// # Errors
-/// What is wrong with it.
+/// `Damaged` if it is invalid.
 pub fn read_index(tail: &[u8], index_offset: u64) -> Result<Vec<Block>, Error> {
     let mut reader = Reader::new(tail);
     if reader.byte()? != AUX || *reader.string()? != *INDEX_FIELD.as_bytes() {

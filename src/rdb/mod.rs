@@ -3,7 +3,7 @@
 //! `DUMP` returns and `RESTORE` takes a single value ([`payload`]); a data set is a file
 //! ([`mod@file`]).
 //!
-//! | file | what |
+//! | file | purpose |
 //! |---|---|
 //! | `reader.rs`, `writer.rs` | lengths, strings, numbers |
 //! | `decode.rs`, `encode.rs`, `stream.rs` | values |
@@ -109,18 +109,18 @@ pub mod kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {offset}, reading {reading}")]
 pub struct Error {
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
     /// The offset: bytes read before it.
     pub offset: usize,
-    /// What was being read.
+    /// The part being read.
     pub reading: &'static str,
 }
 
-/// What is wrong with bytes.
+/// Why bytes are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// The bytes end too early; at least so many are needed from the start of reading.
+    /// The bytes end too early.
     #[error("the bytes end too early")]
     Cut {
         /// How many bytes are needed in all.

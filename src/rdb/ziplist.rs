@@ -32,7 +32,7 @@ const COUNT_UNKNOWN: u16 = u16::MAX;
 /// In place of a length: it follows in four bytes.
 const LONG_PREVIOUS: u8 = 254;
 
-/// Visits the entries of a ziplist, every byte of which is checked. What is wrong with it may show only
+/// Visits the entries of a ziplist, and checks every byte. An error may be found only
 /// after some of them were visited.
 ///
 /// # Errors
@@ -240,7 +240,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cut_ziplist_is_refused_and_a_changed_one_never_panics(
+        fn truncated_ziplists_are_refused_and_damaged_ones_never_panic(
             all in prop::collection::vec(owned(), 1..4),
             at in any::<prop::sample::Index>(),
             mask in 1..=255u8,
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_counts_and_places_must_agree() {
+    fn lengths_counts_and_offsets_must_agree() {
         let sound = ziplist(&[Element::Bytes(b"ab"), Element::Integer(-5), Element::Integer(12)]);
         assert_eq!(sound.len(), HEADER_BYTES + 4 + 3 + 2 + 1);
         assert!(to_listpack(&sound).is_ok());

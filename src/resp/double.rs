@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_those_of_redis() {
+    fn doubles_are_printed_as_by_redis() {
         // As returned by `ZSCORE` of Redis 7.4.1.
         let cases = [
             (0.0, "0"),
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn general_texts_are_those_of_c() {
+    fn general_format_is_that_of_c() {
         let cases = [
             (0.1, "0.10000000000000001"),
             (-1.5, "-1.5"),
@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_double_is_refused() {
+    fn invalid_doubles_are_refused() {
         let bad = [
             "",
             " 1",
@@ -589,7 +589,7 @@ mod tests {
     }
 
     #[test]
-    fn as_much_as_possible_is_read_of_a_prefix() {
+    fn the_longest_prefix_is_parsed() {
         let cases = [
             ("", 0.0, 0),
             ("x", 0.0, 0),

@@ -33,7 +33,7 @@ impl<'a> Reply<'a> {
         self.protocol
     }
 
-    /// Switches the protocol for what is written from here on.
+    /// Switches the protocol of everything written from here on.
     pub fn set_protocol(&mut self, protocol: Protocol) {
         self.protocol = protocol;
     }

@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_input_is_named_as_redis_names_it() {
+    fn errors_have_the_texts_of_redis() {
         let cases: [(&[u8], &str); 8] = [
             (b"*x\r\n", "Protocol error: invalid multibulk length"),
             (b"*2147483648\r\n", "Protocol error: invalid multibulk length"),

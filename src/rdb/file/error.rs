@@ -5,20 +5,20 @@ use super::HEADER_BYTES;
 use std::fmt;
 use std::io;
 
-/// A file that was refused: what is wrong, where, and what was being read.
+/// A file that was refused: the cause, its offset, and the part being read.
 #[derive(Debug)]
 pub struct FileError {
-    /// What is wrong.
+    /// The cause.
     pub cause: Cause,
     /// How many bytes into the file.
     pub offset: u64,
-    /// What was being read.
+    /// The part being read.
     pub reading: &'static str,
     /// The key whose value it is, if that was known, and its database.
     pub key: Option<(u32, Box<[u8]>)>,
 }
 
-/// What is wrong with a file.
+/// Why a file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     /// It does not begin like an RDB file.

@@ -76,7 +76,7 @@ pub struct KeyRecord<'a> {
 /// A record that was refused, and its key if that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
-    /// What is wrong.
+    /// The error.
     pub error: Error,
     /// The key.
     pub key: Option<Box<[u8]>>,

@@ -13,7 +13,7 @@ use std::path::Path;
 /// A key as a test sees it: database, name, value, expiry time, idle seconds, frequency.
 type Key = (u32, Vec<u8>, String, Option<i64>, Option<u64>, Option<u8>);
 
-/// What a file holds: the keys, and the other records as text.
+/// The contents of a file: the keys, and the other records as text.
 type Contents = (Vec<Key>, Vec<String>);
 
 fn read_with(source: impl Source, window_bytes: usize) -> Result<(Contents, u64), FileError> {
@@ -106,7 +106,7 @@ proptest! {
     }
 }
 
-/// What an older version keeps of a stream: what is not in it is guessed by who reads it.
+/// The parts of a stream that an older version holds; its readers estimate the rest.
 fn older_stream(value: Value<'_>, target: Target) -> String {
     if target > Target::V9 {
         return describe(value);
@@ -223,7 +223,7 @@ fn values_of_old_kinds_become_those_of_today() {
 }
 
 #[test]
-fn every_truncation_is_said_to_be_one() {
+fn every_truncation_is_reported_as_one() {
     let bytes = small_file();
     for len in 0..bytes.len() {
         match read(&bytes[..len]) {
@@ -275,7 +275,7 @@ fn a_claimed_length_costs_nothing() {
 }
 
 #[test]
-fn versions_and_magics_decide() {
+fn only_known_versions_and_magics_are_read() {
     for version in [b"REDIS0001", b"REDIS0002", b"REDIS0012", b"VALKEY080"] {
         assert!(read(&file(version, &[])).is_ok(), "{}", version.escape_ascii());
     }
@@ -297,7 +297,7 @@ fn versions_and_magics_decide() {
 }
 
 #[test]
-fn type_22_is_redis_s_or_valkey_s() {
+fn type_22_depends_on_the_dialect() {
     let redis = [22, 1, b'k', 1, 0x7f, 0xff, 1, b'f', 1, b'v'];
     let valkey = [&[22, 1, b'k', 1, 1, b'f', 1, b'v'][..], &16_383i64.to_le_bytes()].concat();
     for (version, records) in [(b"REDIS0012", &redis[..]), (b"VALKEY080", &valkey)] {
@@ -308,7 +308,7 @@ fn type_22_is_redis_s_or_valkey_s() {
 }
 
 #[test]
-fn errors_say_where_and_of_which_key() {
+fn errors_name_offset_and_key() {
     let records = [254, 2, kind::HASH, 3, b'k', 0, b'y', 2, 1, b'f', 1, b'v', 1, b'f', 1, b'w'];
     let error = error_of(b"REDIS0011", &records);
     assert!(error.starts_with("a hash with a field twice (at offset 25, "), "{error}");
