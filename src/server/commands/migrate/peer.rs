@@ -1,6 +1,6 @@
 //! Connections to other servers.
 
-use crate::resp::write_command;
+use crate::resp::{Received, ReplyParser, write_command};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
@@ -19,8 +19,6 @@ pub const DESCRIPTORS_MAX: usize = PEERS_MAX + BUSY_MAX;
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// What is written under one timeout, as in Redis.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// No status or error of a server is longer.
-const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Why talking to another server failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,10 +86,9 @@ impl Peer {
     /// # Errors
     /// If none comes in time.
     pub async fn read_line(&mut self) -> Result<Result<(), String>, Failure> {
-        let line = within(self.timeout, read_line(&mut self.stream)).await?;
-        match line.split_first() {
-            Some((b'+' | b':', _)) => Ok(Ok(())),
-            Some((b'-', text)) => Ok(Err(String::from_utf8_lossy(text).into_owned())),
+        match within(self.timeout, read_reply(&mut self.stream)).await? {
+            Received::Status(_) | Received::Integer(_) => Ok(Ok(())),
+            Received::Error(text) => Ok(Err(text)),
             _ => Err(Failure::Broken),
         }
     }
@@ -115,21 +112,21 @@ async fn within<T>(
     Ok(tokio::time::timeout(timeout, work).await.map_err(|_| Failure::TimedOut)??)
 }
 
-/// A line without its end.
-async fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
+/// Reads the next reply.
+async fn read_reply(stream: &mut BufReader<TcpStream>) -> io::Result<Received> {
+    // Statuses, errors and integers only.
+    let mut parser = ReplyParser::new(0, 0);
     loop {
         let bytes = stream.fill_buf().await?;
-        let end = bytes.iter().position(|&byte| byte == b'\n');
-        let taken = end.map_or(bytes.len(), |end| end + 1);
-        if taken == 0 || line.len() + taken > LINE_BYTES_MAX {
-            return Err(io::ErrorKind::InvalidData.into());
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        line.extend_from_slice(&bytes[..taken]);
-        stream.consume(taken);
-        if end.is_some() {
-            line.truncate(line.trim_ascii_end().len());
-            return Ok(line);
+        let parsed = parser.parse(bytes);
+        let (used, reply) =
+            parsed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        stream.consume(used);
+        if let Some(reply) = reply {
+            return Ok(reply);
         }
     }
 }

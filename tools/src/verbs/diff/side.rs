@@ -1,6 +1,6 @@
 //! One of the two that are compared: each key with a digest of its value.
 
-use super::client::{Client, Reply};
+use super::client::Client;
 use super::report::Name;
 use super::url::Url;
 use crate::filter::Filter;
@@ -11,7 +11,7 @@ use mainstay::data::{KeyHasher, Limits, Value};
 use mainstay::engine::functions::Functions;
 use mainstay::keyspace::{Entry, EntryBox};
 use mainstay::rdb::payload;
-use mainstay::resp::{OwnedArgs, write_command};
+use mainstay::resp::{OwnedArgs, Received, write_command};
 use std::path::Path;
 
 /// A server is asked for so many keys at once,
@@ -136,7 +136,7 @@ fn visit_server(url: &Url, look: &Look<'_>, visit: &mut Visit<'_>) -> Result<Res
     let mut client = Client::connect(url)?;
     let mut rest = Rest::default();
     let probe = client.call(&[b"PEXPIRETIME", b""])?;
-    let has_time = !matches!(probe, Reply::Error(_));
+    let has_time = !matches!(probe, Received::Error(_));
     if !has_time {
         rest.expiry_is_guessed = true;
         let text = "has no PEXPIRETIME: expiry times are computed from PTTL";
@@ -174,7 +174,7 @@ fn unexpected(client: &Client, command: &str) -> Failure {
 
 /// The databases that hold anything.
 fn databases(client: &mut Client) -> Result<Vec<u32>, Failure> {
-    let Reply::Bulk(text) = client.expect(&[b"INFO", b"keyspace"])? else {
+    let Received::Bulk(text) = client.expect(&[b"INFO", b"keyspace"])? else {
         return Err(unexpected(client, "INFO"));
     };
     let text = String::from_utf8_lossy(&text);
@@ -196,12 +196,12 @@ fn scan(
         words.extend([&b"TYPE"[..], kind.as_bytes()]);
     }
     let reply = client.expect(&words)?;
-    let Reply::Array(parts) = reply else { return Err(unexpected(client, "SCAN")) };
-    let Ok([Reply::Bulk(next), Reply::Array(keys)]) = <[Reply; 2]>::try_from(parts) else {
+    let Received::Array(parts) = reply else { return Err(unexpected(client, "SCAN")) };
+    let Ok([Received::Bulk(next), Received::Array(keys)]) = <[Received; 2]>::try_from(parts) else {
         return Err(unexpected(client, "SCAN"));
     };
     let keys = keys.into_iter().filter_map(|key| match key {
-        Reply::Bulk(key) => Some(key),
+        Received::Bulk(key) => Some(key),
         _ => None,
     });
     Ok((next, keys.collect()))
@@ -225,8 +225,8 @@ fn dump(
     }
     client.send(&commands)?;
     let server_ms = match client.read()? {
-        Reply::Array(parts) => match &parts[..] {
-            [Reply::Bulk(s), Reply::Bulk(us)] => {
+        Received::Array(parts) => match &parts[..] {
+            [Received::Bulk(s), Received::Bulk(us)] => {
                 let number = |text: &[u8]| String::from_utf8_lossy(text).parse::<i64>().ok();
                 let time = number(s).zip(number(us)).map(|(s, us)| s * 1000 + us / 1000);
                 time.ok_or_else(|| unexpected(client, "TIME"))?
@@ -238,16 +238,16 @@ fn dump(
     let limits = Limits::new(KeyHasher::new((0, 0)));
     for key in keys {
         let expiry_ms = match client.read()? {
-            Reply::Integer(at) if at >= 0 => Some(if has_time { at } else { server_ms + at }),
-            Reply::Integer(_) => None,
-            Reply::Error(text) => return Err(failed(client, key, &text)),
+            Received::Integer(at) if at >= 0 => Some(if has_time { at } else { server_ms + at }),
+            Received::Integer(_) => None,
+            Received::Error(text) => return Err(failed(client, key, &text)),
             _ => return Err(unexpected(client, "PEXPIRETIME")),
         };
         let payload = match client.read()? {
-            Reply::Bulk(payload) => payload,
+            Received::Bulk(payload) => payload,
             // It is gone.
-            Reply::Nothing => continue,
-            Reply::Error(text) => return Err(failed(client, key, &text)),
+            Received::Null => continue,
+            Received::Error(text) => return Err(failed(client, key, &text)),
             _ => return Err(unexpected(client, "DUMP")),
         };
         let value = payload::restore(&payload, &limits)
@@ -264,7 +264,7 @@ fn failed(client: &Client, key: &[u8], what: &str) -> Failure {
 /// The libraries of functions; `None` of a server that does not show them.
 fn functions(client: &mut Client) -> Result<Option<Vec<Vec<u8>>>, Failure> {
     let payload = match client.call(&[b"FUNCTION", b"DUMP"])? {
-        Reply::Bulk(payload) => payload,
+        Received::Bulk(payload) => payload,
         _ => return Ok(None),
     };
     let mut functions = Functions::default();
