@@ -31,7 +31,7 @@ pub struct Blocks {
     pub blocks: Vec<Block>,
     /// Where the last one ends.
     pub end: u64,
-    /// When everything in them had been written, Unix time in ms; `u64::MAX` if nobody knows.
+    /// The time by which everything in them was written (Unix ms); `u64::MAX` if unknown.
     pub created_ms: u64,
 }
 

@@ -1,7 +1,7 @@
-//! Keys as the commands that make them: for a server that is to be filled through a connection.
+//! Keys as commands that create them, for a server that is filled through a connection.
 //!
-//! Whoever carries them out, in order and with nothing there before, has the same values. What no command says is
-//! not told: when consumers of streams were last seen.
+//! Run in order on an empty server, the commands give the same values, except when consumers of
+//! streams were last seen, which no command sets.
 
 use mainstay::data::stream::{Group, StreamId};
 use mainstay::data::{Hash, List, Set, SortedSet, Stream, Value};
@@ -11,11 +11,11 @@ use mainstay::resp::write_command;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-/// A command has at most so many elements: pairs, members, ids.
+/// The most elements of a command: pairs, members, ids.
 const BATCH: usize = 64;
-/// And its elements at most about so many bytes, unless a single one has more.
+/// About the most bytes of its elements, unless a single one has more.
 const BATCH_BYTES: usize = 1 << 20;
-/// What was gathered is written once it is longer.
+/// The buffer is written when it is longer than this.
 const BUFFER_BYTES: usize = 1 << 16;
 
 /// Writes commands.
@@ -386,7 +386,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
         #[test]
-        fn whoever_carries_them_out_has_the_same(
+        fn running_the_commands_gives_the_same_value(
             commands in prop::collection::vec(command(), 1..60),
         ) {
             let (engine, mut session) = (engine(), Session::default());

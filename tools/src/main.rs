@@ -30,7 +30,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 const HELP: &str = "\
 Exit codes: each verb has its own, 2 whenever it was not carried out. Besides:
   130  interrupted; what was not whole is removed
-  141  nobody read the standard output to its end, as with `| head`: what was found is not known";
+  141  the reader of the standard output closed it, as with `| head`; the result is unknown";
 
 /// Looks into the files of a Mainstay database, verifies, repairs, rewrites, replays and migrates them.
 ///

@@ -311,7 +311,7 @@ impl Victim {
         !self.manifest.retired.is_empty()
     }
 
-    /// Whether something is lost, or may be for all that anybody can tell.
+    /// Whether something is or may be lost.
     fn is_lossy(&self, name: &str, damage: &Damage) -> bool {
         let is_base = name == base_name(self.manifest.base.as_ref().unwrap().sequence);
         // What a base holds is in retired files as well.
@@ -346,7 +346,7 @@ impl Victim {
         // What the report says is what the copy says.
         let mut said: Vec<Range<Lsn>> =
             report["lost"].as_array().unwrap().iter().map(lsns_of).collect();
-        // What is missing at the end nobody can say the length of.
+        // The length of what is missing at the end is unknown.
         let open_ended = said.pop_if(|lsns| lsns.end == Lsn::MAX);
         let noted: Vec<Range<Lsn>> = copy
             .lost
@@ -384,7 +384,7 @@ impl Victim {
         assert_eq!(copy.base_lsn, self.stream.base_lsn, "{what}");
         let lost_keys = blocks.iter().sum::<u64>();
         if self.touches_index(name, damage) && !blocks.is_empty() {
-            // Without the index nobody knows what comes behind a damaged block.
+            // Without the index, the data after a damaged block cannot be found.
             assert!(keys > 0, "{what}: {report}");
         } else {
             assert_eq!(keys, lost_keys, "{what}: {report}");

@@ -237,7 +237,7 @@ fn single_files_and_damaged_ones() {
 }
 
 #[test]
-fn a_data_set_that_somebody_has_open() {
+fn a_data_set_that_a_server_has_open() {
     let home = tempfile::tempdir().unwrap();
     let mut set = DataSet::create(home.path(), START_MS);
     write_all(&mut set);
@@ -274,7 +274,7 @@ fn a_directory_with_a_base() {
 }
 
 #[test]
-fn a_repaired_directory_was_not_written_at_times_that_nobody_knows() {
+fn a_repaired_directory_has_no_unknown_times() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/v1/closed");
     let home = tempfile::tempdir().unwrap();
     let (damaged, repaired) = (home.path().join("damaged"), home.path().join("repaired"));

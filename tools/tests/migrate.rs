@@ -129,7 +129,7 @@ fn there_and_back(program: &str) {
         for (format, name) in WHOLE {
             let to = out.join(name);
             let words = ["export", text(source), "--to", text(&to), "--format", format];
-            // What an append-only file begins with is for Redis 7.0 if nobody says otherwise.
+            // The RDB at the start of an append-only file is for Redis 7.0 by default.
             let version = ["--rdb-version", version];
             let version = if format == "rdb" { &version } else { &[][..] };
             tool_says(0, &[&words, version].concat());
@@ -403,7 +403,7 @@ fn a_running_server_is_copied_at_a_moment() {
             removed.unwrap();
         }
     });
-    // While it runs nobody else writes its directory.
+    // No other process writes its directory while it runs.
     tool_says(2, &["import", text(&data), "--into", text(&data)]);
     server.stop();
 }

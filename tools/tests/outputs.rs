@@ -179,7 +179,7 @@ fn nothing_is_written_into_a_data_directory() {
     assert_eq!(files(&redis), before);
 }
 
-/// The tool with these arguments, this standard input, and a standard output that nobody reads.
+/// The tool with these arguments, this standard input, and a standard output without a reader.
 fn code_when_closed(arguments: &[&str]) -> Option<i32> {
     let mut tool = Command::new(env!("CARGO_BIN_EXE_mainstay-tool"));
     let (reader, writer) = std::io::pipe().unwrap();

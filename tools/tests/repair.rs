@@ -152,7 +152,7 @@ fn a_base_of_which_keys_are_lost_is_known_at_every_start_when_nothing_lies_behin
         server.stop();
         tool_says(0, &["verify", text(&out)]);
     }
-    // A repair of what was repaired knows it as well, without the manifest too: then nobody knows the end.
+    // A repair of what was repaired knows it as well, without the manifest too: then the end is unknown.
     fs::remove_file(out.join("mainstay").join(NAME)).unwrap();
     let again = home.path().join("again");
     tool_says(1, &["repair", text(&out), "--out", text(&again)]);
@@ -396,7 +396,7 @@ fn damage_to_what_a_running_server_has_made_durable_is_found() {
         at += if commands < 2 { header.frame_bytes() } else { 9 };
     }
     tool_says(0, &["verify", text(home.path())]);
-    // The header of the second frame of commands: what lies behind it testifies that it was durable.
+    // The header of the second frame of commands: the frame after it attests that it was durable.
     let file = fs::OpenOptions::new().write(true).open(dir.join(name)).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"x", at).unwrap();
     tool_says(1, &["verify", text(home.path())]);
@@ -514,7 +514,7 @@ fn the_lines_of_a_damaged_manifest_tell_of_files_whose_headers_are_damaged() {
 }
 
 #[test]
-fn without_a_manifest_nobody_knows_what_lay_behind_the_last_segment() {
+fn without_a_manifest_the_end_of_the_log_is_unknown() {
     let home = tempfile::tempdir().unwrap();
     let (model, segments) = long(home.path(), 22, false);
     fs::remove_file(model.dir.join(NAME)).unwrap();
@@ -599,7 +599,7 @@ fn where_the_head_of_a_base_is_lost_the_copy_says_so() {
 }
 
 #[test]
-fn blocks_that_nobody_can_verify_are_said_to_be_so() {
+fn blocks_that_cannot_be_verified_are_reported() {
     let home = tempfile::tempdir().unwrap();
     let (_, path, _) = two_blocks(home.path(), 25);
     flip_in(&path, b"later:7");
@@ -756,7 +756,8 @@ fn the_longest_history_without_a_gap_is_the_prefix() {
     assert_eq!((lsn, contents(&engine)), (lost.lsn, model.at_lsn(lost.lsn).contents.clone()));
 }
 
-/// Damages the header of the last frame of a killed server's log, so that nothing behind it testifies to anything.
+/// Damages the header of the last frame of a killed server's log, so that nothing after it attests
+/// durability.
 fn damage_the_last_header(dir: &Path, line: &SegmentLine) -> FrameHeader {
     let path = dir.join(segment_name(line.sequence));
     let mut bytes = fs::read(&path).unwrap();
@@ -772,12 +773,12 @@ fn damage_the_last_header(dir: &Path, line: &SegmentLine) -> FrameHeader {
 }
 
 #[test]
-fn how_much_is_lost_at_an_unfinished_end_nobody_knows() {
+fn the_loss_at_an_unfinished_end_is_unknown() {
     let home = tempfile::tempdir().unwrap();
     let (model, segments) = long(home.path(), 32, true);
     let header = damage_the_last_header(&model.dir, segments.last().unwrap());
     let said = tool_says(1, &["verify", text(home.path())]);
-    let words = format!("at LSN {}, nobody knows how much is lost", header.lsn);
+    let words = format!("an unknown amount is lost at LSN {}", header.lsn);
     assert!(said.contains(&words) && !said.contains("no command is lost"), "{said}");
 }
 

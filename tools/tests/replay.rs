@@ -178,7 +178,7 @@ fn whole_history(dir: &Path, seed: u64) -> DataSet {
 }
 
 #[test]
-fn whoever_carries_the_stream_out_has_the_same() {
+fn running_the_stream_gives_the_same_values() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("mainstay");
     let set = whole_history(&dir, 2);
@@ -235,7 +235,7 @@ fn what_is_damaged_is_named_and_passed_over() {
     let expected = [&ALL[..1], &ALL[3..], &["0 SET last 1"]].concat();
     assert_eq!(commands(&found), expected);
     assert!(said.contains(&name) && said.contains("cannot be read"), "{said}");
-    // What lies elsewhere is nobody's concern.
+    // Other paths are not checked.
     let lsn = found[1]["lsn"].to_string();
     assert_eq!(run_tool(1, &["replay", dir, "--to-lsn", &lsn]).0.lines().count(), 1);
     std::fs::remove_file(&path).unwrap();

@@ -32,8 +32,8 @@ pub fn now_ms() -> i64 {
     SystemClock::new().unix_ms()
 }
 
-/// The exit code if nobody reads the standard output any more, as shells have it of a process that SIGPIPE ends: 128 and the
-/// signal's number.
+/// The exit code if the reader of the standard output is gone, as shells report a process ended by
+/// SIGPIPE: 128 and the signal's number.
 const CLOSED: u8 = 141;
 
 /// Options of all verbs.
@@ -64,7 +64,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Failure {
     text: String,
-    /// Nobody reads the standard output any more, which is no failure of ours.
+    /// The reader of the standard output is gone, which is no failure of the tool.
     closed: bool,
 }
 
@@ -74,7 +74,7 @@ impl Failure {
         Self { text: temporary::with_names(text.to_string()), closed: false }
     }
 
-    /// Whether it is only that nobody reads the standard output any more.
+    /// Whether the cause is only that the reader of the standard output is gone.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -160,7 +160,7 @@ impl Output {
 
     /// Says something beside the results.
     pub fn remark(&self, text: impl fmt::Display) {
-        // If nobody can read it there is nothing to be done.
+        // If it cannot be written, nothing else can be done.
         let text = temporary::with_names(text.to_string());
         let _ = writeln!(io::stderr().lock(), "mainstay-tool: {text}");
     }

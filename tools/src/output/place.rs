@@ -6,8 +6,8 @@ use mainstay::log::Options;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory of a given name inside the one that somebody names: it appears whole or not at all, and the outer one as well
-/// if it is not there yet.
+/// A directory of a given name inside the output directory. It appears whole or not at all, and so
+/// does the output directory if it did not exist.
 pub struct Place {
     temporary: Temporary,
     path: PathBuf,
@@ -51,10 +51,11 @@ impl Place {
     }
 }
 
-/// How many databases a server has if nobody says otherwise (`databases`).
+/// The default number of databases of a server (`databases`).
 const SERVER_DATABASES: usize = 16;
 
-/// What people should know who start a server on what is in memory: how many databases it has to be told of.
+/// A remark for users who start a server on the data in memory: the number of databases to
+/// configure.
 pub fn databases_needed(engine: &Engine) -> Option<String> {
     let guard = engine.lock();
     let used = guard.keyspace().databases().filter(|(_, database)| !database.is_empty());

@@ -61,7 +61,7 @@ impl Deferred {
         REQUESTED.store(false, Ordering::SeqCst);
     }
 
-    /// Whether somebody wants this to end.
+    /// Whether an interrupt has asked the process to end.
     pub fn requested(&self) -> bool {
         REQUESTED.load(Ordering::SeqCst)
     }
@@ -132,8 +132,8 @@ impl Temporary {
         Ok((temporary, file))
     }
 
-    /// A file for the standard input, to be read in any place, by nobody but this process's user. Wherever it is named,
-    /// people see `-`.
+    /// A file with the standard input, for positioned reads, accessible to this process's user
+    /// only. Messages name it `-`.
     ///
     /// # Errors
     /// Those of the disk.
@@ -167,12 +167,12 @@ impl Temporary {
         }
         let parent = parent(&place);
         fs::create_dir_all(parent).map_err(Failure::doing("creating", parent.display()))?;
-        // Last, and not with its parents: of one that is there already somebody else is the owner.
+        // Last, and without its parents: an existing one may have another owner.
         Self::begin(&place, create_dir).map(|(temporary, ())| temporary)
     }
 
-    /// Finds a name and creates what bears it. The name cannot be guessed, so nobody who may write to the directory can put
-    /// something there first.
+    /// Finds a name and creates the file or directory. The name cannot be guessed, so that other
+    /// users of the directory cannot create it first.
     fn begin<T>(
         target: &Path,
         create: impl FnOnce(&Path) -> io::Result<T>,

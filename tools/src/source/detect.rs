@@ -1,4 +1,4 @@
-//! Which files a path leads to, told by what is in them.
+//! Detection of the files at a path, by their contents.
 
 use super::{Kind, SourceFile};
 use crate::output::{Failure, Temporary};

@@ -22,7 +22,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// More databases than anybody configures; they cost little as long as they are empty.
+/// More databases than any server has; empty ones cost little.
 pub const DATABASES: usize = 4096;
 
 /// Progress is noted after so many records.

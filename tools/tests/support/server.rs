@@ -21,7 +21,7 @@ pub struct Server {
 impl Server {
     /// Starts one with its data in `dir`, and waits until it is ready.
     pub fn start(dir: &Path, directives: &[&str]) -> Self {
-        // Somebody else may take the port before the server does.
+        // Another process may take the port before the server does.
         for _ in 0..10 {
             let port = free_port();
             let mut command = Command::new(program());

@@ -52,8 +52,8 @@ impl Peer {
     /// Connects.
     ///
     /// # Errors
-    /// If nobody answers in time. A connection that is refused is [`Failure::Broken`]: to a Redis,
-    /// which learns of it when it writes, it is one that broke.
+    /// If there is no answer in time. A refused connection is [`Failure::Broken`], because Redis
+    /// learns of it when it writes.
     pub async fn connect((host, port): &Place, timeout: Duration) -> Result<Self, Failure> {
         let host = std::str::from_utf8(host).map_err(|_| Failure::Unreachable)?;
         let port = std::str::from_utf8(port).ok().and_then(|port| port.parse::<u16>().ok());
@@ -173,8 +173,8 @@ impl Peers {
         Some(Peer { stream, db, timeout })
     }
 
-    /// Keeps a connection to which nobody owes anything. It leaves its runtime, so that every I/O thread can
-    /// take it.
+    /// Keeps an idle connection without outstanding replies. It leaves its runtime, so that every
+    /// I/O thread can take it.
     pub(super) fn keep(&self, place: &Place, peer: Peer) {
         if !peer.stream.buffer().is_empty() {
             return;

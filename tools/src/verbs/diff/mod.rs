@@ -29,7 +29,7 @@ use std::collections::{BTreeSet, HashMap};
 ///
 /// Of each key of A its name and a digest of 128 bits are held in memory. A path that is not an RDB file or a base needs memory
 /// for its whole data set while it is read. From a server keys are read with SCAN, DUMP and PEXPIRETIME (PTTL before Redis 7.0) in
-/// small portions; what somebody writes meanwhile may show as a difference. Functions are
+/// small portions; concurrent writes may show as differences. Functions are
 /// compared if all keys are, except those of servers without FUNCTION DUMP.
 #[derive(Args)]
 #[command(after_help = HELP)]

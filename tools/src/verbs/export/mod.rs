@@ -30,8 +30,8 @@ use sink::Sink;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// The directory of a Redis's append-only file in several parts, and the names of the parts (`appenddirname` and
-/// `appendfilename` as Redis has them if nobody says otherwise).
+/// The directory of a multi-part append-only file of Redis, and the names of its parts (the
+/// defaults of `appenddirname` and `appendfilename`).
 const AOF_DIR: &str = "appendonlydir";
 const AOF_BASE: &str = "appendonly.aof.1.base.rdb";
 const AOF_INCREMENT: &str = "appendonly.aof.1.incr.aof";

@@ -13,8 +13,7 @@ use std::io::Write;
 /// What was encoded is written once it is longer.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// For which servers a file is to be that holds these keys, if nobody says so: those from `oldest` on, but only the
-/// newest if there is a hash of which fields expire.
+/// The default RDB version for these keys: `oldest`, or the newest if a hash has expiring fields.
 pub(super) fn target_for(keys: &mut Keys<'_>, oldest: Target) -> Result<Target, Failure> {
     let expires = keys.any(&mut |entry| match entry.value() {
         Value::Hash(hash) => hash.next_expiry_ms().is_some(),

@@ -103,7 +103,7 @@ impl Stored {
 pub struct Counts {
     /// Frames with commands.
     pub frames: u64,
-    /// Frames that only testify to what was durable.
+    /// Frames that only record the durable LSN.
     pub markers: u64,
     /// Frames that say what a repair could not save.
     pub lost: u64,
@@ -124,7 +124,7 @@ pub struct Counts {
 pub struct Log {
     /// Frames with commands, in all files.
     pub frames: u64,
-    /// Frames that only testify to what was durable.
+    /// Frames that only record the durable LSN.
     pub markers: u64,
     /// Frames that say what a repair could not save.
     pub lost: u64,
@@ -156,7 +156,8 @@ impl Log {
         (sum(|stored| stored.stored_bytes), sum(|stored| stored.raw_bytes))
     }
 
-    /// Adds the frames that `scan` finds. Files come in the order of their LSNs. `advance` is told about bytes that were read.
+    /// Adds the frames that `scan` finds. Files come in the order of their LSNs. `advance` is
+    /// called with the number of bytes read.
     fn add(&mut self, scan: &mut Scan, advance: &mut dyn FnMut(u64)) -> Counts {
         let mut frames = Counts::default();
         while let Some(found) = scan.next() {

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 
-/// So many databases are told apart; the keys of others count for everything else.
+/// The most databases that are counted separately; keys of others count in the totals only.
 const DATABASES_MAX: usize = 4096;
 /// Names of the biggest keys are kept up to so many bytes.
 const NAME_BYTES_MAX: usize = 1024;
@@ -228,7 +228,7 @@ pub struct Gatherer {
 }
 
 impl Gatherer {
-    /// One that has seen nothing. It keeps the `top` biggest keys, and is told what time it is.
+    /// An empty one. It keeps the `top` biggest keys; the time is passed in.
     pub fn new(now_ms: i64, top: usize) -> Self {
         Self {
             now_ms,

@@ -32,7 +32,7 @@ struct Base {
     line: BaseLine,
     file: Arc<dyn File>,
     blocks: Blocks,
-    /// Which of them are sound; without an index nobody knows.
+    /// Which of them are sound; unknown without an index.
     sound: Vec<bool>,
     /// What is lost, so far as there is more to say than which blocks are not sound.
     lost: Vec<LostBlock>,
@@ -139,7 +139,7 @@ impl Base {
         Ok((tail.index_offset, tail.checksum))
     }
 
-    /// Says how it was told which blocks are sound, if not as it should be.
+    /// Reports how sound blocks were identified, if not by the index.
     fn remark(&self, report: &mut Report) {
         let name = &self.blocks.name;
         let end = self.blocks.end;
@@ -317,7 +317,7 @@ impl Begin {
                 && report.is_lossy()
                 && !is_prefix
             {
-                // How many keys there were nobody knows.
+                // The number of keys is unknown.
                 let lost = Lost { lsn: 0, end_lsn: 0, from_ms: 0, to_ms: u64::MAX, keys: 1 };
                 writer.lost(&lost).map_err(Failure::doing("writing", "the copy"))?;
             }

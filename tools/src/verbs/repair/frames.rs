@@ -81,7 +81,7 @@ pub fn save(
 }
 
 impl Saver<'_> {
-    /// Without a manifest more may have come behind the last file than anybody knows.
+    /// Without a manifest, commands after the last file may be missing.
     fn behind_the_last_file(&mut self) -> Result<(), Failure> {
         let Some(rebuilt) = self.view.rebuild_report() else { return Ok(()) };
         let last = self.begin.history.segments.last().map_or(0, |line| line.sequence);
@@ -101,7 +101,7 @@ impl Saver<'_> {
             self.report.remark(format!("nothing shows that there was more behind LSN {lsn}"));
             return Ok(());
         }
-        let place = format!("without the manifest nobody knows what lay behind LSN {lsn}");
+        let place = format!("without the manifest it is unknown what followed LSN {lsn}");
         self.unknown_end(place, 0, false)
     }
 
@@ -181,7 +181,7 @@ impl Saver<'_> {
         }
     }
 
-    /// Something is missing at the end, and nobody knows how much.
+    /// An unknown amount is missing at the end.
     fn unknown_end(
         &mut self,
         place: String,

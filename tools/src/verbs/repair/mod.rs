@@ -185,7 +185,7 @@ fn open(dir: &Path, is_locked: bool, report: &mut Report) -> Result<Option<View>
         }
         Err(OpenError::Manifest { source, path }) => {
             verify::refuse_manifest(&path, &source)?;
-            report.remark(format!("{source}: what there is was told by the headers of the files"));
+            report.remark(format!("{source}: the list of files was rebuilt from their headers"));
             match View::rebuilt(&RealDisk, dir) {
                 Ok(view) => {
                     report.is_rebuilt = true;
@@ -234,7 +234,7 @@ fn without_a_base(view: &View, report: &mut Report) {
         }
     }
     if report.lost_blocks.is_empty() {
-        report.remark("there is no base; whether there was one nobody knows".to_owned());
+        report.remark("there is no base; it is unknown whether there was one".to_owned());
     }
 }
 
@@ -276,7 +276,7 @@ enum Target {
     Nowhere,
     /// To a new directory.
     Out(Place),
-    /// In the place of what was damaged, which nobody else may have open meanwhile.
+    /// In place of the damaged data set, which no process may have open.
     InPlace { temporary: Temporary, dir: PathBuf, _lock: Box<dyn Lock> },
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct LostRange {
     /// LSN of the first.
     pub lsn: Lsn,
-    /// LSN behind the last; `null` if nobody knows.
+    /// LSN after the last; `null` if unknown.
     pub end_lsn: Option<Lsn>,
     /// Not written before this Unix time in ms.
     pub from_ms: Option<u64>,
@@ -32,7 +32,7 @@ pub struct LostBlock {
     pub bytes: u64,
     /// The database of its keys.
     pub db: u32,
-    /// How many of its keys are lost; `null` if nobody knows.
+    /// How many of its keys are lost; `null` if unknown.
     pub keys: Option<u64>,
     /// Those that can be made out, a hundred at most; escaped.
     pub names: Vec<String>,
@@ -80,9 +80,9 @@ pub struct Report {
     pub unverified_blocks: Vec<UnverifiedBlock>,
     /// Nothing could be read at all.
     pub is_unreadable: bool,
-    /// Blocks were saved of which nobody can say whether they are sound.
+    /// Blocks were saved that cannot be verified.
     pub is_unverified: bool,
-    /// There was no manifest that could be used: what is missing without a trace nobody knows.
+    /// There was no usable manifest: files may be missing without a trace.
     pub is_rebuilt: bool,
     /// What people should know.
     pub remarks: Vec<String>,

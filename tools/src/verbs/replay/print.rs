@@ -388,7 +388,7 @@ fn print_part<'a>(
         let time_ms = reader.time_s().map(|time_s| time_s.saturating_mul(1000));
         let wanted = match time_ms {
             Some(time_ms) => (from_ms..=to_ms).contains(&time_ms),
-            // Nobody knows, so it is shown only to those who do not care.
+            // Unknown, so it is shown only without a filter.
             None => !stream.selection.by_time,
         };
         stream.command(Place::File { file: name, offset }, time_ms, reader.args(), wanted)?;

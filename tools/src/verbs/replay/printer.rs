@@ -130,7 +130,7 @@ impl Printer {
         }
     }
 
-    /// A transaction has no end: whoever carries the commands out is to carry out none of it.
+    /// A transaction has no end: none of its commands must be run.
     ///
     /// # Errors
     /// Those of the output.

@@ -95,7 +95,7 @@ pub fn restore(
             return Err(Failure::new(text));
         }
     };
-    // Looked at first, so that nobody waits for a refusal.
+    // Checked first, to refuse early.
     let place = data_set_in(out)?;
     let Loaded { engine, mut contents, history, mut remarks } = load(view, moment, output)?;
     let lsn = contents.lsn.unwrap_or(0);
@@ -118,7 +118,7 @@ pub fn restore(
     }
     let now_ms = now_ms();
     let at_ms = match moment {
-        // Nobody knows what will be left at a time to come.
+        // The state at a later time is unknown.
         Moment::Time(until_ms) => Some(until_ms.min(now_ms.max(0) as u64)),
         Moment::Lsn(_) => contents.time_ms,
     };
@@ -260,7 +260,7 @@ fn up_to(view: &View, history: Manifest, moment: Moment) -> Manifest {
         Moment::Time(until_ms) => begins_behind(view, line, until_ms),
     };
     let mut history = history;
-    // One by one: of a segment that cannot be read nobody knows, but the first that is later says it of those behind it.
+    // One by one: the time of an unreadable segment is unknown, but the first later one bounds it.
     if let Some(count) = history.segments.iter().position(is_later) {
         history.segments.truncate(count);
     }

@@ -97,7 +97,7 @@ impl Selection {
         in_database && self.takes_name(args) && self.takes_keys(args)
     }
 
-    /// Whether somebody has asked for commands of this name.
+    /// Whether commands of this name are selected.
     pub fn names(&self, args: resp::Args<'_>) -> bool {
         !self.commands.is_empty() && self.takes_name(args)
     }

@@ -51,7 +51,8 @@ pub fn check_block(blocks: &Blocks, index: usize, findings: &mut Vec<Finding>) -
     None
 }
 
-/// Checks the blocks of a base whose index cannot be used: the checksum of the RDB may testify for all of them together.
+/// Checks the blocks of a base whose index cannot be used: the checksum of the RDB may verify all
+/// of them together.
 pub fn check_unindexed(
     name: &str,
     file: &Arc<dyn File>,

@@ -129,7 +129,7 @@ pub fn check_view(view: &View, kind: &str, output: &Output) -> Result<Report, Fa
     }
     let mut lsn = manifest.base.as_ref().map_or(0, |base| base.end_lsn);
     for segment in &manifest.segments {
-        // Only where the manifest was told by headers, or one segment is looked at by itself.
+        // Only if the manifest was rebuilt from headers, or a single segment is checked.
         if segment.first_lsn > lsn && manifest.segments.len() + manifest.retired.len() > 1 {
             let mut finding =
                 Finding::at(&segment_name(segment.sequence), 0, "the segment before it is missing");
@@ -167,7 +167,7 @@ fn rebuilt(view: &View, report: &mut Report) {
     if !rebuilt.is_end_known {
         report
             .remarks
-            .push("whether the log went on behind the last segment nobody knows".to_owned());
+            .push("it is unknown whether the log continued after the last segment".to_owned());
     }
 }
 

@@ -20,10 +20,11 @@ pub struct Finding {
     /// The commands that it holds or held: first LSN, and the LSN behind the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lsn: Option<(Lsn, Lsn)>,
-    /// Nobody knows how many commands behind the first LSN are lost: what would say so is damaged.
+    /// The number of commands lost after the first LSN is unknown, because the evidence is damaged.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unknown_end: bool,
-    /// When they were written, Unix times in ms: not before the first, not after the second; `null` where nobody knows.
+    /// When they were written (Unix ms): not before the first, not after the second; `null` if
+    /// unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_ms: Option<(Option<u64>, Option<u64>)>,
     /// The database of the keys, or that was selected.
@@ -71,7 +72,7 @@ impl fmt::Display for Finding {
         }
         match self.lsn {
             Some((lsn, _)) if self.unknown_end => {
-                write!(f, "; at LSN {lsn}, nobody knows how much is lost")?;
+                write!(f, "; an unknown amount is lost at LSN {lsn}")?;
             }
             Some((lsn, end)) if lsn == end => write!(f, "; at LSN {lsn}, no command is lost")?,
             Some((lsn, end)) => write!(f, "; LSN {lsn} to {end}")?,

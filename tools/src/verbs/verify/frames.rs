@@ -30,7 +30,7 @@ impl From<(usize, String)> for Unknown {
     }
 }
 
-/// Checks frames; `progress` is told of bytes.
+/// Checks frames; calls `progress` with the bytes checked.
 pub fn check(
     frames: &Frames,
     findings: &mut Vec<Finding>,

@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments, output: &Output) -> Result<End, Failure> {
             Ok(report) => report,
             Err(failure) if failure.is_closed() => return Err(failure),
             Err(failure) => {
-                // The others may well be readable, and whoever asked for them wants to know.
+                // The others may be readable: check them, too.
                 end = End::Worst;
                 unreadable(path, &failure, output)?;
                 continue;
