@@ -1,6 +1,6 @@
 //! The lists in `README.md` are those of the code.
 
-use mainstay::commands::table;
+use mainstay::server::commands::TABLE;
 use mainstay::server::config::{DIRECTIVES, Status, accepted_directives_markdown};
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn check(name: &str, expected: &str) {
 #[test]
 fn the_commands_are_those_of_the_table() {
     let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for spec in table::all() {
+    for spec in TABLE.directory().all() {
         let group = groups.entry(spec.group).or_default();
         let mut names: Vec<_> = spec.subcommands.iter().map(|sub| sub.name).collect();
         names.sort_unstable();

@@ -4,7 +4,8 @@
 use libfuzzer_sys::{Corpus, fuzz_target};
 use mainstay::commands::{Settings, resolve};
 use mainstay::data::digest::digest;
-use mainstay::engine::{Engine, Machine, NoServer, Session};
+use mainstay::engine::{Engine, Machine};
+use mainstay::session::Client;
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::rdb::checksum::checksum;
 use mainstay::resp::OwnedArgs;
@@ -133,9 +134,8 @@ const WRITES: &[&str] = &[
 
 fn call(engine: &Engine, args: &[&[u8]]) -> Vec<u8> {
     let args = OwnedArgs::from_slices(args);
-    let (mut session, mut reply) = (Session::default(), Vec::new());
-    let resolved = resolve(args.as_args());
-    engine.lock().execute(&mut session, resolved, args.as_args(), &mut reply, &mut NoServer);
+    let mut reply = Vec::new();
+    Client::default().execute(&mut engine.lock(), args.as_args(), &mut reply);
     assert!(!reply.is_empty());
     reply
 }

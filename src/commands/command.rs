@@ -2,7 +2,7 @@
 
 use super::glob::{self, Case};
 use super::spec::{Begin, Find, Flags, Handler, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context, docs, keys, lookup, reply_help, table};
+use super::{CommandError, CommandResult, Context, Directory, docs, keys, reply_help};
 use crate::resp::{Args, Reply};
 
 const FLAGS: Flags = Flags::LOADING.with(Flags::STALE);
@@ -59,25 +59,25 @@ static SUBCOMMANDS: [Spec; 7] = [
 ];
 
 /// All commands that a client can send.
-fn visible() -> impl Iterator<Item = &'static Spec> {
-    table::all().filter(|spec| !spec.flags.has(Flags::INTERNAL))
+fn visible(directory: &Directory) -> impl Iterator<Item = &'static Spec> + use<> {
+    directory.all().filter(|spec| !spec.flags.has(Flags::INTERNAL))
 }
 
 /// The command that a client calls `name`, subcommands as `container|name`.
-fn visible_by_name(name: &[u8]) -> Option<&'static Spec> {
-    table::by_full_name(name).filter(|spec| !spec.flags.has(Flags::INTERNAL))
+fn visible_by_name(directory: &Directory, name: &[u8]) -> Option<&'static Spec> {
+    directory.by_full_name(name).filter(|spec| !spec.flags.has(Flags::INTERNAL))
 }
 
 /// `COMMAND`
 fn info_of_all(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.reply.array(visible().count());
-    visible().for_each(|spec| write_info(&mut ctx.reply, spec));
+    ctx.reply.array(visible(ctx.settings.directory).count());
+    visible(ctx.settings.directory).for_each(|spec| write_info(&mut ctx.reply, spec));
     Ok(())
 }
 
 /// `COMMAND COUNT`
 fn count(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
-    ctx.reply.integer(visible().count() as i64);
+    ctx.reply.integer(visible(ctx.settings.directory).count() as i64);
     Ok(())
 }
 
@@ -88,7 +88,7 @@ fn info(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     }
     ctx.reply.array(args.len() - 2);
     for name in args.from(2).iter() {
-        match visible_by_name(name) {
+        match visible_by_name(ctx.settings.directory, name) {
             Some(spec) => write_info(&mut ctx.reply, spec),
             None => ctx.reply.null(),
         }
@@ -105,9 +105,12 @@ fn describe(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         found += 1;
     };
     if args.len() == 2 {
-        visible().for_each(&mut write);
+        visible(ctx.settings.directory).for_each(&mut write);
     } else {
-        args.from(2).iter().filter_map(visible_by_name).for_each(&mut write);
+        args.from(2)
+            .iter()
+            .filter_map(|name| visible_by_name(ctx.settings.directory, name))
+            .for_each(&mut write);
     }
     ctx.reply.finish_map(deferred, found);
     Ok(())
@@ -135,7 +138,9 @@ fn list(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     };
     let deferred = ctx.reply.deferred();
     let mut found = 0;
-    for spec in visible().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)) {
+    for spec in visible(ctx.settings.directory)
+        .flat_map(|spec| std::iter::once(spec).chain(spec.subcommands))
+    {
         if passes(spec) {
             ctx.reply.bulk(spec.full_name.as_bytes());
             found += 1;
@@ -148,7 +153,7 @@ fn list(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 /// `COMMAND GETKEYS name [arg …]`
 fn get_keys(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let request = args.from(2);
-    let keys = keys_of(request)?;
+    let keys = keys_of(ctx.settings.directory, request)?;
     ctx.reply.array(keys.count());
     keys.iter().for_each(|key| ctx.reply.bulk(&request[key.index]));
     Ok(())
@@ -157,7 +162,7 @@ fn get_keys(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 /// `COMMAND GETKEYSANDFLAGS name [arg …]`
 fn get_keys_and_flags(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let request = args.from(2);
-    let keys = keys_of(request)?;
+    let keys = keys_of(ctx.settings.directory, request)?;
     ctx.reply.array(keys.count());
     for key in keys.iter() {
         ctx.reply.array(2);
@@ -185,9 +190,9 @@ const fn script(name: &'static str, key_specs: &'static [KeySpec]) -> Spec {
     Spec::new(name, -3, Handler::Container).flags(Flags::NO_MANDATORY_KEYS, "").keys(key_specs)
 }
 
-fn keys_of(request: Args<'_>) -> Result<super::Keys, CommandError> {
+fn keys_of(directory: &Directory, request: Args<'_>) -> Result<super::Keys, CommandError> {
     const NO_COMMAND: CommandError = CommandError::fixed("ERR Invalid command specified");
-    let spec = lookup(request).filter(|spec| !spec.flags.has(Flags::INTERNAL));
+    let spec = directory.lookup(request).filter(|spec| !spec.flags.has(Flags::INTERNAL));
     let is_named = |spec: &&Spec| request.at(0).eq_ignore_ascii_case(spec.name.as_bytes());
     let spec = spec.or_else(|| SCRIPTS.iter().find(is_named));
     keys(spec.ok_or(NO_COMMAND)?, request)
@@ -196,7 +201,7 @@ fn keys_of(request: Args<'_>) -> Result<super::Keys, CommandError> {
 /// `COMMAND HELP`
 fn help(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
     reply_help(
-        ctx,
+        &mut ctx.reply,
         "COMMAND",
         &[
             "(no subcommand)",
@@ -305,10 +310,12 @@ fn write_search(reply: &mut Reply<'_>, kind: &str, fields: &[(&str, i64)]) {
 mod tests {
     use crate::commands::testing::Bench;
     use crate::resp::Protocol;
+    use crate::server::commands::TABLE;
 
     #[test]
     fn info_has_the_shape_that_redis_gives_it() {
         let mut bench = Bench::new();
+        bench.settings.directory = TABLE.directory();
         bench.replies(
             "COMMAND INFO get none",
             "*2 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 *1 *6 \
@@ -334,6 +341,7 @@ mod tests {
     #[test]
     fn lists_can_be_filtered() {
         let mut bench = Bench::new();
+        bench.settings.directory = TABLE.directory();
         bench.replies("COMMAND LIST FILTERBY PATTERN SET", "*1 $3 set");
         bench.replies("COMMAND LIST FILTERBY PATTERN cl*|H*", "*1 $11 client|help");
         bench.replies("COMMAND LIST FILTERBY aclcat none", "*0");

@@ -1,8 +1,8 @@
 //! What a command sees while it runs.
 
-use super::CommandError;
 use super::numbers::int32;
 use super::store::{Access, BlockRequest, Store, Wants};
+use super::{CommandError, DATA, Directory};
 use crate::data::{KeyHasher, Limits};
 use crate::resp::{Args, OwnedArgs, Reply};
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub slow_from_us: Option<u64>,
     /// Thresholds of encodings.
     pub limits: Limits,
+    /// The commands that there are, for `COMMAND`. The engine keeps its first one.
+    pub directory: &'static Directory,
 }
 
 impl Default for Settings {
@@ -38,6 +40,7 @@ impl Default for Settings {
             latency_tracking: true,
             slow_from_us: None,
             limits: Limits::new(KeyHasher::new((0, 0))),
+            directory: &DATA,
         }
     }
 }

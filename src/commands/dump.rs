@@ -1,16 +1,14 @@
-//! `DUMP` and `RESTORE`: a value as bytes, and back. `MIGRATE`, which takes it to another server, is the
-//! server's; here is how it is declared.
+//! `DUMP` and `RESTORE`: a value as bytes, and back.
 
-use super::keys::Keys;
 use super::numbers::integer;
-use super::spec::{Begin, Find, Flags, KeySpec, ServerCommand, Spec};
+use super::spec::{Flags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::keyspace::EntryBox;
 use crate::rdb::payload::{PayloadError, dump as dump_value, restore as restore_value};
 use crate::resp::Args;
 
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 3] = [
+pub static COMMANDS: [Spec; 2] = [
     Spec::data("dump", 2, dump)
         .syntax("key")
         .flags(Flags::READONLY, "keyspace")
@@ -30,53 +28,7 @@ pub static COMMANDS: [Spec; 3] = [
             "O(N) in the bytes of the value, O(N*log(N)) for sorted sets",
             "Sets a key to a value that `DUMP` has given.",
         ),
-    Spec::server("migrate", -6, ServerCommand::Migrate)
-        .syntax(
-            "host port:integer key_or_empty_string<key|empty_string=''> \
-             destination-db:integer timeout:integer [COPY@3.0.0] [REPLACE@3.0.0] \
-             [authentication<[AUTH password@4.0.7]|[AUTH2 username_password(username \
-             password)@6.0.0]>] [KEYS key#1...@3.0.6]",
-        )
-        .flags(Flags::WRITE, "keyspace dangerous")
-        .keys(&[
-            KeySpec::at(3, "RW access delete"),
-            KeySpec {
-                begin: Begin::Keyword { keyword: "KEYS", from: -2 },
-                find: Find::Range { last: -1, step: 1, limit: 0 },
-                flags: "RW access delete incomplete",
-            },
-        ])
-        .key_function(migrate_keys)
-        .doc(
-            "generic",
-            "2.6.0",
-            "As `DUMP` and `DEL` here and `RESTORE` there, and O(N) in the bytes that travel",
-            "Takes keys to another server.",
-        )
-        .tips(&["nondeterministic_output"]),
 ];
-
-/// The keys of `MIGRATE`: one, or those behind `KEYS`, which is no keyword where it is a password.
-fn migrate_keys(args: Args<'_>) -> Option<Keys> {
-    const FLAGS: &str = "RW access delete";
-    let mut keys = Keys::default();
-    let mut at = 6;
-    while let Some(option) = args.get(at) {
-        at += match &option.to_ascii_lowercase()[..] {
-            b"keys" => {
-                if args.at(3).is_empty() && at + 1 < args.len() {
-                    keys.push(at + 1, args.len() - 1, 1, FLAGS);
-                }
-                return Some(keys);
-            }
-            b"auth" => 2,
-            b"auth2" => 3,
-            _ => 1,
-        };
-    }
-    keys.push(3, 3, 1, FLAGS);
-    Some(keys)
-}
 
 /// `DUMP key`
 fn dump(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {

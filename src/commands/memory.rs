@@ -35,7 +35,7 @@ static MEMORY: [Spec; 2] = [
 
 fn help(ctx: &mut Context<'_>, _: Args<'_>) -> CommandResult {
     reply_help(
-        ctx,
+        &mut ctx.reply,
         "MEMORY",
         &["USAGE <key> [SAMPLES <count>]", "    Bytes of memory that a key and its value take."],
     );

@@ -27,7 +27,6 @@ pub mod long_double;
 pub mod memory;
 pub mod numbers;
 pub mod object;
-mod observe;
 #[cfg(test)]
 pub(crate) mod replay_tests;
 pub mod scan;
@@ -43,23 +42,24 @@ pub mod syntax;
 pub mod table;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod transactions;
 
 pub use context::{Context, Settings};
 pub use error::CommandError;
 pub use keys::{FoundKey, Keys, keys};
 pub use spec::{Arity, Flags, Handler, KeySpec, Spec};
 pub use store::{ExpiryMode, Key, Store, Unit};
-pub use table::{lookup, resolve};
+pub use table::{DATA, Directory};
+
+use crate::resp::Reply;
 
 /// What a command's function gives back; an error replaces whatever it has replied so far.
 pub type CommandResult = Result<(), CommandError>;
 
 /// Writes what `<name> HELP` gives: `lines` in pairs of a subcommand and what it does.
-pub fn reply_help(ctx: &mut Context<'_>, name: &str, lines: &[&str]) {
-    ctx.reply.array(lines.len() + 3);
-    ctx.reply.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+pub fn reply_help(reply: &mut Reply<'_>, name: &str, lines: &[&str]) {
+    reply.array(lines.len() + 3);
+    reply.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     for line in lines.iter().chain(&["HELP", "    Print this help."]) {
-        ctx.reply.simple(line);
+        reply.simple(line);
     }
 }

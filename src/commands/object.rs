@@ -127,7 +127,7 @@ fn freq(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 /// `OBJECT HELP`
 fn help(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
     reply_help(
-        ctx,
+        &mut ctx.reply,
         "OBJECT",
         &[
             "ENCODING <key>",

@@ -143,7 +143,7 @@ proptest! {
 
     #[test]
     fn no_arguments_make_a_command_panic(
-        name in prop::sample::select(super::table::all()
+        name in prop::sample::select(super::DATA.all()
             .flat_map(|spec| std::iter::once(spec).chain(spec.subcommands))
             .filter(|spec| matches!(spec.handler, super::Handler::Data(_)))
             .map(|spec| spec.full_name.replace('|', " "))

@@ -1,82 +1,20 @@
-//! Commands about the server itself. Most belong to the server; here is how they are declared.
+//! `TIME`, `MODULE`, `LOLWUT`.
 
-use super::spec::{Flags, ServerCommand, Spec};
+use super::spec::{Flags, Spec};
 use super::{CommandResult, Context, numbers, reply_help};
 use crate::resp::Args;
 
 /// Allowed whatever state the data is in.
-pub(super) const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
+const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
 /// The version of Redis whose behaviour this is.
 pub const REDIS_VERSION: &str = "7.4.1";
 
-pub(super) const ADMIN: Flags = ALWAYS.with(Flags::ADMIN).with(Flags::NOSCRIPT);
-
-const SAVING: Flags = Flags::NO_ASYNC_LOADING.with(Flags::ADMIN).with(Flags::NOSCRIPT);
-
-const REPLICATION: Flags =
-    Flags::ADMIN.with(Flags::NOSCRIPT).with(Flags::STALE).with(Flags::NO_ASYNC_LOADING);
-
-pub(super) const ALL_NODES: &[&str] =
-    &["request_policy:all_nodes", "response_policy:all_succeeded"];
-const SLOWEST_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:agg_min"];
-
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 16] = [
-    Spec::server("bgrewriteaof", 1, ServerCommand::BgRewriteAof).flags(SAVING, "").doc(
-        "server",
-        "1.0.0",
-        "O(1)",
-        "Writes a new base of the log in the background.",
-    ),
-    Spec::server("bgsave", -1, ServerCommand::BgSave)
-        .syntax("[SCHEDULE@3.2.2]")
-        .flags(SAVING, "")
-        .doc("server", "1.0.0", "O(1)", "Writes an RDB file in the background."),
+pub static COMMANDS: [Spec; 3] = [
     Spec::data("time", 1, time)
         .flags(ALWAYS.with(Flags::FAST), "")
         .doc("server", "2.6.0", "O(1)", "The server's clock: seconds and microseconds.")
         .tips(&["nondeterministic_output"]),
-    Spec::server("info", -1, ServerCommand::Info)
-        .syntax("[section...]")
-        .changes(&[("7.0.0", "Takes several sections.")])
-        .flags(ALWAYS, "dangerous")
-        .doc("server", "1.0.0", "O(1)", "State and statistics of the server.")
-        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
-    Spec::container("config", &CONFIG).doc(
-        "server",
-        "2.0.0",
-        "Depends on the subcommand.",
-        "Looks after the configuration.",
-    ),
-    Spec::server("lastsave", 1, ServerCommand::LastSave)
-        .flags(ALWAYS.with(Flags::FAST), "admin dangerous")
-        .doc("server", "1.0.0", "O(1)", "When the last RDB file was written, as Unix time.")
-        .tips(&["nondeterministic_output"]),
-    Spec::server("save", 1, ServerCommand::Save).flags(SAVING.with(Flags::NO_MULTI), "").doc(
-        "server",
-        "1.0.0",
-        "O(N) in all keys",
-        "Writes the RDB file; all others wait.",
-    ),
-    Spec::server("shutdown", -1, ServerCommand::Shutdown)
-        .syntax("[nosave_save<NOSAVE|SAVE>] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
-        .flags(ADMIN.with(Flags::NO_MULTI).with(Flags::ALLOW_BUSY), "")
-        .doc("server", "1.0.0", "O(1)", "Closes the database and ends the server."),
-    Spec::server("debug", -2, ServerCommand::Debug)
-        .flags(ADMIN.with(Flags::PROTECTED).with(Flags::SYSCMD), "")
-        .doc("server", "1.0.0", "Depends on the subcommand.", "For debugging and tests."),
-    Spec::server("role", 1, ServerCommand::Role)
-        .flags(ALWAYS.with(Flags::NOSCRIPT).with(Flags::FAST), "admin dangerous")
-        .doc("server", "2.8.12", "O(1)", "The server's role in replication."),
-    Spec::server("replicaof", 3, ServerCommand::ReplicaOf)
-        .syntax("args<host-port(host port:integer)|no-one(NO ONE)>")
-        .flags(REPLICATION, "")
-        .doc("server", "5.0.0", "O(1)", "Makes the server a primary, which it is."),
-    Spec::server("slaveof", 3, ServerCommand::ReplicaOf)
-        .syntax("args<host-port(host port:integer)|no-one(NO ONE)>")
-        .flags(REPLICATION, "")
-        .doc("server", "1.0.0", "O(1)", "Makes the server a primary, which it is.")
-        .deprecated("5.0.0", "`REPLICAOF`"),
     Spec::container("module", &MODULE).doc(
         "server",
         "4.0.0",
@@ -87,44 +25,6 @@ pub static COMMANDS: [Spec; 16] = [
         .syntax("[VERSION version:integer]")
         .flags(Flags::READONLY.with(Flags::FAST), "")
         .doc("server", "5.0.0", "O(1)", "A picture, and the version."),
-    Spec::server("wait", 3, ServerCommand::Wait)
-        .syntax("numreplicas:integer timeout:integer")
-        .flags(Flags::BLOCKING, "connection")
-        .doc("generic", "3.0.0", "O(1)", "Waits until replicas have this connection's writes.")
-        .tips(SLOWEST_SHARD),
-    Spec::server("waitaof", 4, ServerCommand::WaitAof)
-        .syntax("numlocal:integer numreplicas:integer timeout:integer")
-        .flags(Flags::BLOCKING, "connection")
-        .doc("generic", "7.2.0", "O(1)", "Waits until this connection's writes are durable.")
-        .tips(SLOWEST_SHARD),
-];
-
-static CONFIG: [Spec; 5] = [
-    Spec::server("config|get", -3, ServerCommand::ConfigGet)
-        .syntax("parameter(parameter)...")
-        .changes(&[("7.0.0", "Takes several patterns.")])
-        .flags(ADMIN, "")
-        .doc("server", "2.0.0", "O(N) in the number of patterns", "The values of directives."),
-    Spec::server("config|set", -4, ServerCommand::ConfigSet)
-        .syntax("parameter_value(parameter value)...")
-        .changes(&[("7.0.0", "Takes several directives.")])
-        .flags(ADMIN, "")
-        .doc("server", "2.0.0", "O(N) in the number of directives", "Changes directives.")
-        .tips(ALL_NODES),
-    Spec::server("config|resetstat", 2, ServerCommand::ConfigResetStat)
-        .flags(ADMIN, "")
-        .doc("server", "2.0.0", "O(1)", "Sets the statistics back to zero.")
-        .tips(ALL_NODES),
-    Spec::server("config|rewrite", 2, ServerCommand::ConfigRewrite)
-        .flags(ADMIN, "")
-        .doc("server", "2.8.0", "O(1)", "Writes the directives in force to the file.")
-        .tips(ALL_NODES),
-    Spec::server("config|help", 2, ServerCommand::ConfigHelp).flags(ALWAYS, "").doc(
-        "server",
-        "5.0.0",
-        "O(1)",
-        "Lists the subcommands.",
-    ),
 ];
 
 static MODULE: [Spec; 2] = [
@@ -148,7 +48,11 @@ fn module_list(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
 
 /// `MODULE HELP`
 fn module_help(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
-    reply_help(ctx, "MODULE", &["LIST", "    The modules that are loaded: there are none."]);
+    reply_help(
+        &mut ctx.reply,
+        "MODULE",
+        &["LIST", "    The modules that are loaded: there are none."],
+    );
     Ok(())
 }
 

@@ -62,6 +62,10 @@ impl Flags {
     pub const TOUCHES_ARBITRARY_KEYS: Self = Self(1 << 22);
     /// Documented as a command for internal use only.
     pub const SYSCMD: Self = Self(1 << 23);
+    /// Runs at once although a transaction is open.
+    pub const RUNS_IN_MULTI: Self = Self(1 << 24);
+    /// Refused in a transaction, though Redis does not flag it so.
+    pub const REFUSED_IN_MULTI: Self = Self(1 << 25);
     /// Only in the log: a client that sends it gets the error for an unknown command.
     pub const INTERNAL: Self = Self(1 << 20);
 
@@ -190,78 +194,15 @@ pub enum Find {
 /// A function that carries out a command on data.
 pub type DataHandler = fn(&mut Context<'_>, Args<'_>) -> CommandResult;
 
-/// Who carries a command out.
+/// How a command is carried out.
 #[derive(Clone, Copy)]
 pub enum Handler {
-    /// A function of the keyspace and the arguments.
+    /// By a function of the keyspace and the arguments.
     Data(DataHandler),
-    /// The engine: transactions.
-    Engine(EngineCommand),
-    /// The server: what concerns connections, configuration and the process.
-    Server(ServerCommand),
-    /// Nobody: it is only a name for its subcommands.
+    /// By the host of the table: the session or the server, whose row holds the function.
+    Host,
+    /// Not by itself: it is only a name for its subcommands.
     Container,
-}
-
-/// Commands that the engine carries out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Named after the commands.
-pub enum EngineCommand {
-    Multi,
-    Exec,
-    Discard,
-    Watch,
-    Unwatch,
-}
-
-/// Commands that the server carries out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Named after the commands.
-pub enum ServerCommand {
-    Auth,
-    BgRewriteAof,
-    BgSave,
-    ClientGetName,
-    ClientHelp,
-    ClientId,
-    ClientInfo,
-    ClientKill,
-    ClientList,
-    ClientNoEvict,
-    ClientNoTouch,
-    ClientPause,
-    ClientReply,
-    ClientSetInfo,
-    ClientSetName,
-    ClientUnblock,
-    ClientUnpause,
-    ConfigGet,
-    ConfigHelp,
-    ConfigResetStat,
-    ConfigRewrite,
-    ConfigSet,
-    Debug,
-    Hello,
-    Info,
-    LastSave,
-    LatencyHelp,
-    LatencyHistogram,
-    LatencyHistory,
-    LatencyLatest,
-    LatencyReset,
-    Migrate,
-    Quit,
-    ReplicaOf,
-    Reset,
-    Role,
-    Save,
-    Shutdown,
-    SlowlogGet,
-    SlowlogHelp,
-    SlowlogLen,
-    SlowlogReset,
-    Wait,
-    WaitAof,
 }
 
 /// Finds the keys of a command whose [`KeySpec`]s do not tell the whole story.
@@ -272,6 +213,8 @@ pub type KeyFunction = fn(Args<'_>) -> Option<Keys>;
 /// Made by [`Spec::new`] and the setters, all of them `const`, so that a family is a `static` slice.
 #[derive(Clone, Copy)]
 pub struct Spec {
+    /// Its number in its [`Directory`](super::Directory), dense from 0.
+    pub number: u16,
     /// The name in lower case; of a subcommand, only its own.
     pub name: &'static str,
     /// The full name in lower case: `client|kill`, or the same as `name`.
@@ -321,6 +264,7 @@ impl Spec {
             _ => Arity::AtLeast(arity.unsigned_abs()),
         };
         Self {
+            number: 0,
             name: full_name.split_at(at).1,
             full_name,
             handler,
@@ -350,9 +294,9 @@ impl Spec {
         Self::new(full_name, arity, Handler::Data(run))
     }
 
-    /// A command that the server carries out.
-    pub const fn server(full_name: &'static str, arity: i16, command: ServerCommand) -> Self {
-        Self::new(full_name, arity, Handler::Server(command))
+    /// A command that the host of the table carries out.
+    pub const fn host(full_name: &'static str, arity: i16) -> Self {
+        Self::new(full_name, arity, Handler::Host)
     }
 
     /// A name for `subcommands`, nothing by itself.

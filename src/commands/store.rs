@@ -53,6 +53,8 @@ pub struct Unit {
     pub(crate) touched: Vec<u32>,
     /// Whether keys were written that nobody named (`FLUSHALL`, `SWAPDB`).
     pub(crate) touched_all: bool,
+    /// A bit for each database that was changed; the last bit stands for all from there on.
+    pub(crate) touched_databases: u64,
     /// The highest LSN of anything that was looked at.
     pub(crate) depends_on_lsn: u64,
     /// Whether a reply says something about all keys.
@@ -211,6 +213,7 @@ impl<'a> Store<'a> {
         self.keyspace.watches.touch(key.db, key.bytes);
         self.keyspace.waited.touch(key.db, key.bytes);
         self.unit.touched.push(key.slot());
+        self.unit.touched_databases |= 1 << key.db.min(63);
     }
 
     /// Whether the command at hand may wait for a key: not in a transaction.
@@ -269,6 +272,7 @@ impl<'a> Store<'a> {
         self.keyspace.watches.expired(key.db, key.bytes);
         self.keyspace.waited.touch(key.db, key.bytes);
         self.unit.touched.push(key.slot());
+        self.unit.touched_databases |= 1 << key.db.min(63);
         self.effect_in(key.db, &[b"DEL", key.bytes]);
     }
 
@@ -597,6 +601,7 @@ impl<'a> Store<'a> {
     /// states the effect.
     pub fn flush(&mut self, db: usize, waits: bool) {
         self.unit.touched_all = true;
+        self.unit.touched_databases = u64::MAX;
         let database = self.keyspace.database(db);
         let hasher = self.keyspace.hasher();
         self.keyspace.watches.touch_where(db, |key| database.find(hasher.hash(key), key).is_some());
@@ -608,6 +613,7 @@ impl<'a> Store<'a> {
     /// Exchanges two databases. The caller states the effect.
     pub fn swap(&mut self, a: usize, b: usize) {
         self.unit.touched_all = true;
+        self.unit.touched_databases = u64::MAX;
         let hasher = self.keyspace.hasher();
         for (watched, other) in [(a, b), (b, a)] {
             let (here, there) = (self.keyspace.database(watched), self.keyspace.database(other));

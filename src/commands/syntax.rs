@@ -318,7 +318,7 @@ fn pure_token(name: Cow<'static, str>, token: &'static str, is_multiple: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::{Arity, Handler, Spec, table};
+    use crate::commands::{Arity, Handler, Spec};
 
     fn parse_one(text: &'static str) -> Argument {
         let mut arguments = parse(text).expect("the notation");
@@ -444,8 +444,10 @@ mod tests {
 
     #[test]
     fn every_row_is_in_the_notation_and_agrees_with_its_arity() {
-        let rows: Vec<&Spec> =
-            table::all().flat_map(|spec| std::iter::once(spec).chain(spec.subcommands)).collect();
+        let rows: Vec<&Spec> = super::super::DATA
+            .all()
+            .flat_map(|spec| std::iter::once(spec).chain(spec.subcommands))
+            .collect();
         let mut wrong = Vec::new();
         for spec in rows {
             let arguments =

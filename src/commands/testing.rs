@@ -2,7 +2,7 @@
 
 use super::spec::Handler;
 use super::store::Access;
-use super::{Context, ExpiryMode, Settings, Store, Unit, resolve};
+use super::{Context, DATA, ExpiryMode, Settings, Store, Unit};
 use crate::keyspace::Keyspace;
 use crate::resp::request::Parsed;
 use crate::resp::{Args, OwnedArgs, Protocol, Reply, RequestLimits, RequestParser};
@@ -43,7 +43,7 @@ impl Bench {
     pub fn run(&mut self, args: Args<'_>) -> Outcome {
         let mut unit = Unit::default();
         let mut reply = Vec::new();
-        let spec = match resolve(args) {
+        let spec = match DATA.resolve(args) {
             Ok(spec) => spec,
             Err(error) => {
                 Reply::new(&mut reply, self.protocol).error(error.bytes());

@@ -1,6 +1,6 @@
 //! Deleting keys whose time has come, though nobody asks for them.
 
-use super::{EFFECTS_BYTES_MAX, Guard};
+use super::Guard;
 use crate::commands::store::{ExpiryMode, Store};
 
 /// Keys with an expiry time that one slice looks at, about.
@@ -13,12 +13,12 @@ impl Guard<'_> {
     /// Deletes some keys whose time has come, in one database, and states that
     /// in the log. True if there may be more; the caller lets others run before it goes on.
     pub fn expire_slice(&mut self) -> bool {
-        let start = self.begin_unit();
-        if self.expiry_mode() != ExpiryMode::Delete {
+        let mut unit = self.unit();
+        if unit.expiry_mode() != ExpiryMode::Delete {
             return false;
         }
-        let now_ms = self.now_ms;
-        let state = &mut *self.state;
+        let now_ms = unit.now_ms;
+        let state = &mut *unit.state;
         let (db, cursor) = state.expire_at;
         let database = state.keyspace.database_mut(db);
         let (mut due, mut hashes) = (Vec::new(), Vec::new());
@@ -52,11 +52,7 @@ impl Guard<'_> {
         state.expire_at =
             if next == 0 && fields_left > 0 { ((db + 1) % databases, 0) } else { (db, next) };
         let at_end = state.expire_at == (0, 0) && fields_left > 0;
-        self.end_unit(start);
-        self.serve_blocked_clients();
-        if self.state.unit.effects.len() >= EFFECTS_BYTES_MAX {
-            self.flush_effects();
-        }
+        unit.end();
         !at_end
     }
 }

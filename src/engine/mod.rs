@@ -6,15 +6,15 @@
 
 mod blocking;
 pub mod compact;
-mod execute;
+mod conditions;
 mod expire;
 mod fill;
 pub mod functions;
 pub mod import;
 mod load;
-mod pause;
 mod populate;
 mod progress;
+pub mod published;
 mod read;
 mod read_back;
 #[cfg(test)]
@@ -24,32 +24,26 @@ mod refusal_tests;
 mod reload;
 mod replay;
 mod save;
-mod session;
 mod shift;
-mod slow;
 pub mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
-mod stats;
-mod transaction;
 mod transfer;
+mod unit;
 
-pub use blocking::{BlockedClient, UNBLOCKED, Unserved, WaitReply};
-pub use execute::{LOADING, NoServer, Outcome, ServerCommands};
+pub use blocking::{BlockedClient, Resumed, UNBLOCKED, Unserved, WaitReply};
+pub use conditions::{Conditions, Pause};
 pub use progress::Progress;
 pub use reload::{Reload, ReloadError};
-pub use session::Session;
-pub use slow::Slow;
-pub use stats::{CommandStat, Latency, Stats};
 pub use transfer::{Export, ExportedKey};
+pub use unit::{Caller, LOADING, Outcome, Ran, Unit};
 
 use functions::Functions;
-use pause::Pause;
 use read_back::ReadBack;
 
 use crate::commands::CommandError;
 use crate::commands::context::Settings;
-use crate::commands::store::Unit;
+use crate::commands::store::Unit as Effects;
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
 use crate::keyspace::{Garbage, Keyspace};
@@ -92,6 +86,8 @@ impl Machine {
 /// A keyspace with its log.
 pub struct Engine {
     state: Mutex<State>,
+    conditions: Conditions,
+    published: Mutex<published::Counts>,
     /// The log; also in the state, for whoever does not hold the lock. `None` in memory-only mode.
     log: Mutex<Option<Arc<Log>>>,
     machine: Machine,
@@ -110,20 +106,15 @@ struct State {
     logs: u64,
     /// The LSN behind the last command executed, those in `unit` that are not yet in the log included.
     lsn: Lsn,
-    unit: Unit,
+    unit: Effects,
     /// Where the next expiry cycle goes on: database and cursor.
     expire_at: (usize, u64),
     /// Commands executed.
     commands: u64,
-    stats: Stats,
     /// Effects stated since the start.
     changes: u64,
-    /// `CLIENT PAUSE`.
-    pause: Option<Pause>,
     /// Why writes are refused though the log takes them.
     write_refusal: Option<CommandError>,
-    /// The data are still being loaded, elsewhere: only some commands run.
-    loading: bool,
     /// Clients that wait for keys.
     blocked: HashMap<u64, Arc<BlockedClient>>,
     /// The number of the last one.
@@ -139,14 +130,14 @@ impl Engine {
     /// An engine without a log: what it holds is gone when it is dropped.
     pub fn in_memory(machine: Machine, databases: usize, settings: Settings) -> Self {
         let state = State::new(&machine, databases, settings);
-        Self { state: Mutex::new(state), log: Mutex::new(None), machine }
+        Self::new(state, None, machine)
     }
 
     /// An engine that stands for another one while that is being loaded: it refuses the commands that Redis
     /// refuses meanwhile, until [`Engine::adopt`].
     pub fn loading(machine: Machine, databases: usize, settings: Settings) -> Self {
         let engine = Self::in_memory(machine, databases, settings);
-        engine.state.lock().loading = true;
+        engine.conditions.set_loading(true);
         engine
     }
 
@@ -158,7 +149,7 @@ impl Engine {
     pub fn adopt(&self, loaded: Engine) {
         let loaded = loaded.state.into_inner();
         let mut state = self.state.lock();
-        assert!(state.loading, "only an engine without data takes some over");
+        assert!(self.conditions.is_loading(), "only an engine without data takes some over");
         let before = std::mem::replace(&mut state.keyspace, loaded.keyspace);
         state.keyspace.watches = before.watches;
         state.keyspace.waited = before.waited;
@@ -167,9 +158,13 @@ impl Engine {
         state.logs = loaded.logs;
         state.lsn = loaded.lsn;
         state.unit = loaded.unit;
-        state.loading = false;
+        state.unit.touched_databases = u64::MAX;
         *self.log.lock() = loaded.log.clone();
         state.log = loaded.log;
+        drop(state);
+        // This publishes its counts.
+        drop(self.lock());
+        self.conditions.set_loading(false);
     }
 
     /// Opens the data set in `dir`, or makes an empty one there.
@@ -216,7 +211,41 @@ impl Engine {
         state.lsn = recovery.lsn;
         state.unit.stream_db = selected;
         state.log = Some(log.clone());
-        Ok((Self { state: Mutex::new(state), log: Mutex::new(Some(log)), machine }, recovery))
+        Ok((Self::new(state, Some(log), machine), recovery))
+    }
+
+    fn new(state: State, log: Option<Arc<Log>>, machine: Machine) -> Self {
+        let engine = Self {
+            state: Mutex::new(state),
+            conditions: Conditions::default(),
+            published: Mutex::default(),
+            log: Mutex::new(log),
+            machine,
+        };
+        drop(engine.lock());
+        engine
+    }
+
+    /// What decides whether a command may run now.
+    pub fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
+    /// Counts as of when the engine was last released. It is not taken.
+    pub fn counts(&self) -> published::Counts {
+        self.published.lock().clone()
+    }
+
+    /// The log, and the LSN after the last command that was executed when the engine was last
+    /// released. It is not taken.
+    pub fn published_lsn(&self) -> (Option<Arc<Log>>, Lsn) {
+        let published = self.published.lock();
+        (published.log.clone(), published.lsn)
+    }
+
+    /// The machine's clock.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.machine.clock
     }
 
     /// The log, unless in memory-only mode.
@@ -235,16 +264,14 @@ impl Engine {
         assert!(!state.poisoned, "the engine is poisoned: a panic left a unit half done");
         state.poisoned = true;
         let now_ms = self.machine.clock.unix_ms();
-        let mark_us = self.machine.clock.monotonic_us();
         Guard {
             engine: self,
             state,
             now_ms,
-            mark_us,
             refusing: false,
             in_exec: false,
+            is_serving: false,
             paused: false,
-            slow: Vec::new(),
             garbage: Garbage::default(),
         }
     }
@@ -265,14 +292,11 @@ impl State {
             leftover: log::LeftoverData::default(),
             logs: 0,
             lsn: 0,
-            unit: Unit::default(),
+            unit: Effects::default(),
             expire_at: (0, 0),
             commands: 0,
-            stats: Stats::default(),
             changes: 0,
-            pause: None,
             write_refusal: None,
-            loading: false,
             blocked: HashMap::new(),
             last_blocked: 0,
             poisoned: false,
@@ -287,15 +311,13 @@ pub struct Guard<'a> {
     engine: &'a Engine,
     state: MutexGuard<'a, State>,
     now_ms: i64,
-    /// When the command at hand began, on the monotonic clock.
-    mark_us: u64,
     /// Whether the log refused writes when the unit at hand began: that holds for all of it.
     refusing: bool,
     in_exec: bool,
+    /// Blocked clients are being served.
+    is_serving: bool,
     /// Whether clients were paused when the unit at hand began.
     paused: bool,
-    /// Commands that took long.
-    slow: Vec<Slow>,
     /// What was taken out of the keyspace. It is freed last: the engine is free by then.
     garbage: Garbage,
 }
@@ -305,6 +327,22 @@ impl Guard<'_> {
     /// [`Guard::lsn`].
     pub fn keyspace(&self) -> &Keyspace {
         &self.state.keyspace
+    }
+
+    /// As [`Guard::keyspace`], to change what is no data.
+    pub(crate) fn keyspace_mut(&mut self) -> &mut Keyspace {
+        &mut self.state.keyspace
+    }
+
+    /// What decides whether a command may run now.
+    pub fn conditions(&self) -> &Conditions {
+        &self.engine.conditions
+    }
+
+    /// Notes that the reply depends on what ends at `lsn`.
+    pub fn depend_on(&mut self, lsn: Lsn) {
+        let unit = &mut self.state.unit;
+        unit.depends_on_lsn = unit.depends_on_lsn.max(lsn);
     }
 
     /// The libraries of functions.
@@ -320,6 +358,7 @@ impl Guard<'_> {
     /// Changes directives that commands look at. The hash function stays what it is.
     pub fn set_settings(&mut self, mut settings: Settings) {
         settings.limits.hasher = self.state.keyspace.hasher();
+        settings.directory = self.state.settings.directory;
         self.state.settings = settings;
     }
 
@@ -333,25 +372,8 @@ impl Guard<'_> {
         self.state.lsn
     }
 
-    /// Counts per command and per error code.
-    pub fn command_stats(&self) -> &Stats {
-        &self.state.stats
-    }
-
-    /// How many commands took long since this guard was taken.
-    pub fn slow_count(&self) -> usize {
-        self.slow.len()
-    }
-
-    /// Takes which commands took long since this guard was taken, but for those that had waited for
-    /// keys.
-    pub fn take_slow(&mut self) -> Vec<Slow> {
-        std::mem::take(&mut self.slow)
-    }
-
-    /// Forgets counts: keyspace, commands, errors.
+    /// Sets hits, misses and expired keys back to zero.
     pub fn reset_stats(&mut self) {
-        self.state.stats = Stats::default();
         self.state.keyspace.stats = Default::default();
     }
 
@@ -360,9 +382,14 @@ impl Guard<'_> {
         self.state.changes
     }
 
-    /// Commands executed so far.
-    pub fn commands(&self) -> u64 {
-        self.state.commands
+    /// Notes that a request runs, for the pace of snapshots.
+    pub fn note_request(&mut self) {
+        self.state.commands += 1;
+    }
+
+    /// Microseconds since some moment in the past.
+    pub fn monotonic_us(&self) -> u64 {
+        self.engine.machine.clock.monotonic_us()
     }
 
     /// The time at which this batch executes, as Unix time in ms.
@@ -377,7 +404,7 @@ impl Guard<'_> {
 
     /// Whether the data are still being loaded.
     pub fn is_loading(&self) -> bool {
-        self.state.loading
+        self.engine.conditions.is_loading()
     }
 
     /// Notes that the reply at hand says something about all keys.
@@ -492,6 +519,7 @@ impl Drop for Guard<'_> {
             return;
         }
         self.flush_effects();
+        self.publish();
         self.garbage = std::mem::take(&mut self.state.unit.garbage);
         self.state.poisoned = false;
     }

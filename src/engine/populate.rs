@@ -1,8 +1,8 @@
 //! Many keys at once, for tests: `DEBUG POPULATE`.
 
-use super::Guard;
-use crate::commands::{CommandError, CommandResult, Handler, table};
-use crate::resp::{OwnedArgs, Protocol};
+use super::{Caller, Guard};
+use crate::commands::{CommandError, CommandResult, DATA, Handler};
+use crate::resp::OwnedArgs;
 
 /// So many bytes of keys and values are put in by one command, which is one unit of the log.
 const BYTES_MAX: u64 = 512 << 20;
@@ -31,10 +31,10 @@ impl Guard<'_> {
             ));
         }
         self.check_writable()?;
-        let Some(Handler::Data(handler)) = table::by_name(b"setnx").map(|spec| spec.handler) else {
+        let Some(Handler::Data(handler)) = DATA.by_name(b"setnx").map(|spec| spec.handler) else {
             unreachable!("SETNX is a command on data")
         };
-        let mut reply = Vec::new();
+        let (caller, mut reply) = (Caller { db, ..Caller::default() }, Vec::new());
         for number in 0..count {
             let key = [prefix, b":", itoa::Buffer::new().format(number).as_bytes()].concat();
             let mut value = format!("value:{number}").into_bytes();
@@ -43,7 +43,7 @@ impl Guard<'_> {
             }
             let args = OwnedArgs::from_slices(&[b"SETNX", &key, &value]);
             reply.clear();
-            self.run_data(handler, db, Protocol::Resp2, false, args.as_args(), &mut reply).0?;
+            self.run_data(handler, caller, args.as_args(), &mut reply).result?;
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use crate::commands::Settings;
 use crate::log::manifest::Manifest;
 use crate::log::segment::segment_name;
 use crate::log::{OpenError, Recovery, Until, View};
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 impl Engine {
@@ -39,6 +38,6 @@ impl Engine {
         }
         // Replay counts hits and misses, which are not a client's.
         state.keyspace.stats = Default::default();
-        Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, recovery))
+        Ok((Self::new(state, None, machine), recovery))
     }
 }

@@ -1,15 +1,16 @@
 //! Whatever commands of all families have done, a start finds it again: from the log, from a base and the
 //! log behind it, after a close, a kill and a power cut.
 
-use super::{Engine, Machine, NoServer, Session};
+use super::{Engine, Machine};
+use crate::commands::Settings;
 use crate::commands::replay_tests::command;
 use crate::commands::testing::words;
-use crate::commands::{Settings, resolve};
 use crate::data::digest::digest;
 use crate::data::testing::describe;
 use crate::disk::{Disk, SimDisk};
 use crate::env::{SimClock, seeded_random};
 use crate::log::{Durability, Log, Lsn, Options, Until, View};
+use crate::session::Client;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::io;
@@ -90,7 +91,7 @@ pub(super) struct World {
     pub(super) disk: SimDisk,
     clock: Arc<SimClock>,
     pub(super) engine: Engine,
-    session: Session,
+    client: Client,
     /// What was there at each LSN.
     states: BTreeMap<Lsn, Vec<String>>,
     /// A base was begun since the last start: it does not tell all encodings.
@@ -102,9 +103,9 @@ impl World {
     pub(super) fn new() -> Self {
         let (disk, clock) = (SimDisk::new(), SimClock::new(1_700_000_000_000));
         let engine = open(&disk, &clock, 0).0;
-        let (session, states) = (Session::default(), BTreeMap::new());
+        let (client, states) = (Client::default(), BTreeMap::new());
         let mut world =
-            Self { disk, clock, engine, session, states, has_new_base: false, starts: 0 };
+            Self { disk, clock, engine, client, states, has_new_base: false, starts: 0 };
         world.note();
         world
     }
@@ -126,11 +127,10 @@ impl World {
 
     fn line(&mut self, line: &str) {
         let args = words(line);
-        let (resolved, mut reply) = (resolve(args.as_args()), Vec::new());
         let mut guard = self.engine.lock();
-        guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
-        if let Some(waiter) = self.session.blocked.take() {
-            guard.take_wait_reply(&waiter);
+        self.client.execute(&mut guard, args.as_args(), &mut Vec::new());
+        if let Some(blocked) = self.client.session.blocked.take() {
+            guard.take_wait_reply(&blocked);
         }
     }
 
@@ -188,7 +188,7 @@ impl World {
         }
         let expected = self.states.get(&lsn).expect("the end of a unit");
         prop_assert_eq!(&contents(&engine, !self.has_new_base), expected);
-        (self.disk, self.engine, self.session) = (disk, engine, Session::default());
+        (self.disk, self.engine, self.client) = (disk, engine, Client::default());
         self.has_new_base = false;
         self.states.clear();
         self.note();

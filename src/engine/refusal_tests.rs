@@ -2,36 +2,28 @@
 //! holds for all of it.
 
 use super::recovery_tests::{close, contents, open};
-use super::{Engine, Guard, Outcome, ServerCommands, Session};
-use crate::commands::spec::ServerCommand;
+use super::{Engine, Outcome};
+use crate::commands::Spec;
 use crate::commands::testing::words;
-use crate::commands::{CommandResult, resolve};
 use crate::disk::SimDisk;
 use crate::env::SimClock;
 use crate::log::Log;
-use crate::resp::{Args, Reply};
+use crate::session::{Later, Observed, Request, Row, Session, Table, Way};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-/// A server for which `LASTSAVE` is the moment at which something happens to the log.
+/// What happens to the log at the moment of `LASTSAVE`.
 struct Moment(fn(&Log));
 
-impl ServerCommands for Moment {
-    fn run(
-        &mut self,
-        command: ServerCommand,
-        engine: &mut Guard<'_>,
-        session: &mut Session,
-        _: Args<'_>,
-        reply: &mut Vec<u8>,
-    ) -> CommandResult {
-        assert!(matches!(command, ServerCommand::LastSave) && engine.in_exec());
-        (self.0)(engine.log().expect("there is one"));
-        Reply::new(reply, session.protocol).ok();
-        Ok(())
-    }
-}
+static ROWS: [Row<Moment>; 1] = [Row::engine(Spec::host("lastsave", 1), |call, _| {
+    assert!(call.unit.in_exec());
+    (call.host.0)(call.unit.log().expect("there is one"));
+    call.reply.ok();
+    Ok(())
+})];
+
+static TABLE: LazyLock<Table<Moment>> = LazyLock::new(|| Table::new(&[&ROWS]));
 
 fn fail(log: &Log) {
     let ticket = log.begin_sync();
@@ -51,8 +43,16 @@ fn run(engine: &Engine, moment: fn(&Log), lines: &[&str]) -> (Outcome, String) {
     let (mut session, mut last) = (Session::default(), None);
     for line in lines {
         let (args, mut reply) = (words(line), Vec::new());
-        let (args, server) = (args.as_args(), &mut Moment(moment));
-        let outcome = engine.lock().execute(&mut session, resolve(args), args, &mut reply, server);
+        let mut way = Way {
+            table: &*TABLE,
+            session: &mut session,
+            host: &mut Moment(moment),
+            observed: &mut Observed::default(),
+            later: &mut Later::default(),
+        };
+        let args = args.as_args();
+        let request = Request { resolved: TABLE.directory().resolve(args), args };
+        let outcome = way.request(&mut engine.lock(), &request, &mut reply);
         last = Some((outcome, String::from_utf8(reply).expect("text")));
     }
     last.expect("a command")

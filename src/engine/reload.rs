@@ -91,6 +91,7 @@ impl Guard<'_> {
         for index in 0..count {
             state.keyspace.waited.touch_all(index);
         }
+        state.unit.touched_databases = u64::MAX;
         if loaded.is_ok() {
             self.log_full_state();
         }
@@ -157,6 +158,7 @@ impl Guard<'_> {
         // Not a count of keys: it says that the parts belong together.
         state.unit.effect_count += 2;
         state.unit.touched_all = true;
+        state.unit.touched_databases = u64::MAX;
     }
 
     /// Throws away what is in memory and replays the log. Without one, nothing happens.
@@ -190,6 +192,7 @@ impl Guard<'_> {
             }
             state.keyspace.waited.touch_all(index);
         }
+        state.unit.touched_databases = u64::MAX;
         if result.is_err() {
             state.functions = functions;
         }

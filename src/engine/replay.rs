@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use super::{State, load};
 use crate::commands::store::{ExpiryMode, Store, Unit};
-use crate::commands::{CommandError, Context, Handler, Settings, table};
+use crate::commands::{CommandError, Context, DATA, Handler, Settings};
 use crate::disk::File;
 use crate::log::frame::FrameHeader;
 use crate::log::segment::Preamble;
@@ -126,7 +126,7 @@ impl<'a> Replayer<'a> {
             let changed = self.state.functions.command(args);
             return changed.map_err(|error| Refusal::Failed(name(), error));
         }
-        let spec = table::resolve(args).map_err(Refusal::Unknown)?;
+        let spec = DATA.resolve(args).map_err(Refusal::Unknown)?;
         let Handler::Data(handler) = spec.handler else {
             return Err(Refusal::Misplaced(name()));
         };

@@ -65,9 +65,9 @@ fn shift_database(keyspace: &mut Keyspace, db: usize, delta_ms: i64) {
 #[cfg(test)]
 mod tests {
     use super::super::recovery_tests::settings;
-    use super::super::{Engine, Machine, NoServer, Session};
+    use super::super::{Engine, Machine};
     use super::*;
-    use crate::commands::resolve;
+    use crate::session::Client;
 
     use crate::commands::testing::words;
     use crate::disk::SimDisk;
@@ -136,12 +136,10 @@ mod tests {
             commands.push(format!("{command} {key} {elements}"));
             commands.push(format!("PEXPIREAT {key} {}", NOW_MS + 4000));
         }
-        let mut session = Session::default();
+        let mut client = Client::default();
         for line in &commands {
             let (args, mut reply) = (words(line), Vec::new());
-            let resolved = resolve(args.as_args());
-            let mut guard = engine.lock();
-            guard.execute(&mut session, resolved, args.as_args(), &mut reply, &mut NoServer);
+            client.execute(&mut engine.lock(), args.as_args(), &mut reply);
             assert_ne!(reply[0], b'-', "{line}: {}", String::from_utf8_lossy(&reply));
         }
         let before = lines(&engine);

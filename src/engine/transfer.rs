@@ -5,8 +5,8 @@
 //! consumer group's progress). Keys share its slots, so now and then one seems changed that was not.
 
 use super::{Guard, Outcome};
+use crate::commands::CommandError;
 use crate::commands::store::{ExpiryMode, Store};
-use crate::commands::{CommandError, Spec};
 use crate::keyspace::LastWrites;
 use crate::log::Lsn;
 use crate::rdb::payload::dump;
@@ -48,9 +48,9 @@ impl Guard<'_> {
         bytes_max: usize,
         out: &mut Vec<u8>,
     ) -> Result<Export, CommandError> {
-        let start = self.begin_unit();
-        let (now_ms, mode) = (self.now_ms, self.expiry_mode());
-        let state = &mut *self.state;
+        let mut unit = self.unit();
+        let (now_ms, mode) = (unit.now_ms, unit.expiry_mode());
+        let state = &mut *unit.state;
         let compress = state.settings.rdb_compression;
         let access = (!no_touch && !again).then(|| state.access(now_ms));
         let mut store = Store::new(&mut state.keyspace, &mut state.unit, db, now_ms, mode, access);
@@ -78,20 +78,16 @@ impl Guard<'_> {
                 break;
             }
         }
-        let lsn = self.end_unit(start);
-        self.serve_blocked_clients();
+        let lsn = unit.end().lsn;
         let written = |hash| self.last_write(db, hash);
         let keys = sent
             .into_iter()
             .map(|(name, key)| ExportedKey { key: name.clone(), written: written(key.hash) })
             .collect();
-        if let Some(log) = &self.state.log
-            && log.has_failed()
-            && lsn > log.durable_lsn()
-        {
-            return Err(super::execute::misconf(&log.refusal().unwrap_or_default()));
+        match self.undurable(lsn) {
+            Some(error) => Err(error),
+            None => Ok(Export { keys, asked, lsn }),
         }
-        Ok(Export { keys, asked, lsn })
     }
 
     /// Deletes keys that have arrived elsewhere, unless they were changed since they departed: those
@@ -105,16 +101,16 @@ impl Guard<'_> {
         keys: Vec<ExportedKey>,
         changed: &mut Vec<Box<[u8]>>,
     ) -> Result<Outcome, CommandError> {
-        let start = self.begin_unit();
-        self.check_writable()?;
-        let hasher = self.state.keyspace.hasher();
+        let mut unit = self.unit();
+        unit.check_writable()?;
+        let hasher = unit.state.keyspace.hasher();
         let (unchanged, others): (Vec<_>, Vec<_>) = keys
             .into_iter()
-            .partition(|sent| self.last_write(db, hasher.hash(&sent.key)) == sent.written);
+            .partition(|sent| unit.last_write(db, hasher.hash(&sent.key)) == sent.written);
         changed.extend(others.into_iter().map(|sent| sent.key));
-        let (now_ms, mode) = (self.now_ms, self.expiry_mode());
+        let (now_ms, mode) = (unit.now_ms, unit.expiry_mode());
         debug_assert_ne!(mode, ExpiryMode::Hide, "the caller waits for the end of a pause");
-        let state = &mut *self.state;
+        let state = &mut *unit.state;
         let mut store = Store::new(&mut state.keyspace, &mut state.unit, db, now_ms, mode, None);
         let mut effect: Vec<&[u8]> = vec![b"DEL"];
         for sent in &unchanged {
@@ -126,21 +122,12 @@ impl Guard<'_> {
         if effect.len() > 1 {
             store.effect(&effect);
         }
-        let lsn = self.end_unit(start);
-        let wrote = self.state.unit.effects.len() > start;
-        self.serve_blocked_clients();
-        Ok(Outcome { lsn, wrote, failed: false })
-    }
-
-    /// Counts an error with which a command ended after it had let go of the engine.
-    pub fn count_late_error(&mut self, spec: &'static Spec, error: &CommandError) {
-        self.state.stats.error(error.code());
-        self.state.stats.failed(spec);
+        Ok(unit.end())
     }
 
     /// When a pause of writes ends, as Unix time in ms, if there is one.
     pub fn writes_paused_until_ms(&self) -> Option<i64> {
-        self.current_pause().map(|pause| pause.until_ms)
+        self.engine.conditions.pause(self.now_ms).map(|pause| pause.until_ms)
     }
 
     fn last_write(&self, db: usize, hash: u64) -> (u64, Lsn) {
@@ -150,19 +137,17 @@ impl Guard<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::commands::resolve;
     use crate::commands::testing::words;
     use crate::disk::SimDisk;
-    use crate::engine::NoServer;
+    use crate::engine::Engine;
     use crate::engine::recovery_tests::{close, open, options};
-    use crate::engine::{Engine, Session};
     use crate::env::SimClock;
+    use crate::session::Client;
     use std::path::Path;
 
     fn run(engine: &Engine, line: &str) {
         let args = words(line);
-        let (args, mut session) = (args.as_args(), Session::default());
-        engine.lock().execute(&mut session, resolve(args), args, &mut Vec::new(), &mut NoServer);
+        Client::default().execute(&mut engine.lock(), args.as_args(), &mut Vec::new());
     }
 
     #[test]

@@ -32,6 +32,8 @@ struct Queue {
 pub struct Waited {
     by_db: BTreeMap<usize, HashMap<Box<[u8]>, Queue>>,
     ready: VecDeque<(usize, Box<[u8]>)>,
+    /// Keys that clients wait for, and those of them whose clients also wait for their deletion.
+    counts: (usize, usize),
 }
 
 impl Waited {
@@ -40,24 +42,33 @@ impl Waited {
         self.by_db.is_empty()
     }
 
-    /// How many keys are waited for.
-    pub fn keys(&self) -> usize {
-        self.by_db.values().map(HashMap::len).sum()
+    /// How many keys clients wait for, and how many of them as a stream with a consumer group.
+    pub fn counts(&self) -> (usize, usize) {
+        self.counts
     }
 
     /// Registers a client for a key. Who comes later has a higher number.
     pub fn wait(&mut self, db: usize, key: &[u8], wants: Wants, client: u64) {
-        let queue = self.by_db.entry(db).or_default().entry(key.into()).or_default();
+        let keys = self.by_db.entry(db).or_default();
+        let (before, groups) = (keys.len(), Wants::StreamGroup as usize);
+        let queue = keys.entry(key.into()).or_default();
+        let had_groups = !queue.clients[groups].is_empty();
         queue.clients[wants as usize].insert(client);
+        self.counts.1 += usize::from(!had_groups && !queue.clients[groups].is_empty());
+        self.counts.0 += keys.len() - before;
     }
 
     /// Takes a client off a key.
     pub fn forget(&mut self, db: usize, key: &[u8], wants: Wants, client: u64) {
         let Some(keys) = self.by_db.get_mut(&db) else { return };
         let Some(queue) = keys.get_mut(key) else { return };
+        let groups = Wants::StreamGroup as usize;
+        let had_groups = !queue.clients[groups].is_empty();
         queue.clients[wants as usize].remove(&client);
+        self.counts.1 -= usize::from(had_groups && queue.clients[groups].is_empty());
         if queue.clients.iter().all(BTreeSet::is_empty) {
             keys.remove(key);
+            self.counts.0 -= 1;
             if keys.is_empty() {
                 self.by_db.remove(&db);
             }
@@ -102,12 +113,6 @@ impl Waited {
         };
         wants.iter().filter_map(later).min()
     }
-
-    /// How many keys somebody waits for who wants this.
-    pub fn keys_wanted_as(&self, wants: Wants) -> usize {
-        let queues = self.by_db.values().flat_map(HashMap::values);
-        queues.filter(|queue| !queue.clients[wants as usize].is_empty()).count()
-    }
 }
 
 #[cfg(test)]
@@ -125,7 +130,7 @@ mod tests {
             waited.wait(0, key, wants, client);
         }
         waited.wait(1, b"a", list, 9);
-        assert_eq!(waited.keys(), 3);
+        assert_eq!(waited.counts(), (3, 1));
         waited.touch(0, b"b");
         waited.touch(0, b"a");
         waited.touch(0, b"b");
@@ -140,7 +145,6 @@ mod tests {
         ] {
             assert_eq!(waited.next_client(0, b"a", wants, after), next);
         }
-        assert_eq!(waited.keys_wanted_as(group), 1);
         assert_eq!(waited.next_ready(), Some((0, Box::from(&b"a"[..]))));
         assert_eq!(waited.next_ready(), Some((0, Box::from(&b"b"[..]))));
         assert_eq!(waited.next_ready(), None);
@@ -153,5 +157,6 @@ mod tests {
         }
         waited.forget(1, b"a", list, 9);
         assert!(waited.is_empty());
+        assert_eq!(waited.counts(), (0, 0));
     }
 }

@@ -5,13 +5,14 @@ use super::world::{Config, Model, World, clock, digest, dir, execute, open};
 use super::{in_parallel, scaled};
 use mainstay::commands::Settings;
 use mainstay::disk::{Disk, SimDisk};
-use mainstay::engine::{Engine, Machine, Session};
+use mainstay::engine::{Engine, Machine};
 use mainstay::env::seeded_random;
 use mainstay::log::frame::{FrameHeader, FrameKind};
 use mainstay::log::manifest::{self, Manifest};
 use mainstay::log::reader::FrameReader;
 use mainstay::log::{Durability, OpenError, Options, segment};
 use mainstay::rdb::blocks::{Block, read_index};
+use mainstay::session::Client;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -348,7 +349,7 @@ fn with_base() -> (Config, SimDisk, Manifest) {
     let config = Config::new(22, Durability::Always);
     let databases = super::world::DATABASES;
     let engine = Engine::in_memory(machine, databases, Settings::default());
-    let mut session = Session::default();
+    let mut session = Client::default();
     for number in 0..40 {
         let mut guard = engine.lock();
         execute(&mut guard, &mut session, &["SELECT", &(number % 3).to_string()]);

@@ -3,15 +3,15 @@
 use super::crash::{Crash, History, record};
 use super::world::{Batch, Came, Config, Request, World, digest, dir, execute, open};
 use super::{in_parallel, scaled};
-use mainstay::commands::spec::ServerCommand;
-use mainstay::commands::{CommandResult, table};
+use mainstay::commands::Spec;
 use mainstay::disk::sim::Operation;
 use mainstay::disk::{Disk, SimDisk};
-use mainstay::engine::{Guard, ServerCommands, Session};
 use mainstay::log::{Action, Durability, Gate, Passage, manifest};
-use mainstay::resp::{Args, OwnedArgs};
+use mainstay::resp::OwnedArgs;
+use mainstay::session::{self, Client, Later, Observed, Row, Session, Table, Way};
 use std::io;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -436,29 +436,20 @@ fn a_reply_is_settled_under_its_own_condition_after_a_change_to_a_laxer_one() {
     assert!(world.log.durable_lsn() >= gate.lsn);
 }
 
-/// A server whose `CONFIG` changes the mode.
-struct Switcher;
+/// A host whose `CONFIG` changes the mode.
+static ROWS: [Row<()>; 1] = [Row::engine(Spec::host("config", -2), |call, _| {
+    call.unit.set_durability(Durability::EverySec);
+    Ok(())
+})];
 
-impl ServerCommands for Switcher {
-    fn run(
-        &mut self,
-        _: ServerCommand,
-        engine: &mut Guard<'_>,
-        _: &mut Session,
-        _: Args<'_>,
-        _: &mut Vec<u8>,
-    ) -> CommandResult {
-        engine.set_durability(Durability::EverySec);
-        Ok(())
-    }
-}
+static TABLE: LazyLock<Table<()>> = LazyLock::new(|| Table::new(&[&ROWS]));
 
 #[test]
 fn a_change_of_mode_inside_a_transaction_does_not_divide_it() {
     let world = World::new(Config::new(15, Durability::No));
     let mut session = Session::default();
     let mut guard = world.engine.lock();
-    execute(&mut guard, &mut session, &["SET", "before", "1"]);
+    execute(&mut guard, &mut Client::default(), &["SET", "before", "1"]);
     let lines: [&[&str]; 5] = [
         &["MULTI"],
         &["SET", "a", "1"],
@@ -469,9 +460,16 @@ fn a_change_of_mode_inside_a_transaction_does_not_divide_it() {
     for words in lines {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         let args = OwnedArgs::from_slices(&words);
-        let resolved = table::resolve(args.as_args());
-        let mut reply = Vec::new();
-        guard.execute(&mut session, resolved, args.as_args(), &mut reply, &mut Switcher);
+        let args = args.as_args();
+        let mut way = Way {
+            table: &*TABLE,
+            session: &mut session,
+            host: &mut (),
+            observed: &mut Observed::default(),
+            later: &mut Later::default(),
+        };
+        let request = session::Request { resolved: TABLE.directory().resolve(args), args };
+        way.request(&mut guard, &request, &mut Vec::new());
     }
     drop(guard);
     assert_eq!(world.log.durability(), Durability::EverySec);

@@ -5,13 +5,14 @@ use super::failures::{fail_some, injected};
 use super::world::{Config, Model, World, check_no_strays, clock, digest, dir, execute, open};
 use mainstay::disk::sim::{Operation, Snapshot};
 use mainstay::disk::{Disk, SimDisk};
-use mainstay::engine::{Engine, Session};
+use mainstay::engine::Engine;
 use mainstay::env::seeded_random;
 use mainstay::log::manifest::{
     Manifest, NAME, RetiredFile, RetiredLine, SegmentEnd, SegmentLine, TEMPORARY_NAME,
 };
 use mainstay::log::segment::{Identity, segment_name};
 use mainstay::log::{Durability, Lost, Lsn, Retention, SalvageWriter, Timeline, TimelineId, View};
+use mainstay::session::Client;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -161,7 +162,7 @@ fn a_start_on_a_full_disk_takes_no_room() {
 
 /// What a key's value is answered with.
 fn get(engine: &Engine, db: usize, key: &str) -> String {
-    let (mut guard, mut session) = (engine.lock(), Session::default());
+    let (mut guard, mut session) = (engine.lock(), Client::default());
     execute(&mut guard, &mut session, &["SELECT", &db.to_string()]);
     let (_, reply) = execute(&mut guard, &mut session, &["GET", key]);
     String::from_utf8(reply).unwrap()
@@ -241,7 +242,7 @@ fn a_start_on_a_full_disk_serves_what_is_durable_and_begins_once_there_is_room()
             World::with(before.config.clone(), disk.clone(), before.clock.clone(), engine, model);
         for _ in 0..10 {
             world.pass(1_000_000);
-            let mut session = Session::default();
+            let mut session = Client::default();
             let (_, reply) = execute(&mut world.engine.lock(), &mut session, &["SET", "k", "v"]);
             assert!(reply.starts_with(b"-MISCONF"), "{what}");
         }

@@ -1,11 +1,11 @@
 //! A simulated world: an engine with clients, its log thread and its background thread, on a simulated
 //! disk and a simulated clock; beside it a model of what the data must be. One seed decides all of it.
 
-use mainstay::commands::{Settings, table};
+use mainstay::commands::Settings;
 use mainstay::disk::{Disk, SimDisk};
 use mainstay::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use mainstay::engine::snapshot::Begun;
-use mainstay::engine::{Engine, Guard, Machine, NoServer, Outcome, Session};
+use mainstay::engine::{Engine, Guard, Machine, Outcome};
 use mainstay::env::{Random, SimClock, seeded_random};
 use mainstay::keyspace::{Keyspace, Value};
 use mainstay::log::manifest::{Manifest, NAME, TEMPORARY_NAME};
@@ -14,6 +14,7 @@ use mainstay::log::{
     SyncTicket, segment,
 };
 use mainstay::resp::OwnedArgs;
+use mainstay::session;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
@@ -329,14 +330,13 @@ struct Applied {
 /// Executes one command line.
 pub fn execute(
     guard: &mut Guard<'_>,
-    session: &mut Session,
+    client: &mut session::Client,
     words: &[impl AsRef<[u8]>],
 ) -> (Outcome, Vec<u8>) {
     let words: Vec<&[u8]> = words.iter().map(AsRef::as_ref).collect();
     let args = OwnedArgs::from_slices(&words);
     let mut reply = Vec::new();
-    let resolved = table::resolve(args.as_args());
-    let outcome = guard.execute(session, resolved, args.as_args(), &mut reply, &mut NoServer);
+    let outcome = client.execute(guard, args.as_args(), &mut reply);
     (outcome, reply)
 }
 
@@ -379,7 +379,7 @@ struct Held {
 
 #[derive(Default)]
 struct Client {
-    session: Session,
+    session: session::Client,
     held: VecDeque<Held>,
 }
 
@@ -643,7 +643,7 @@ impl World {
         let durability = self.log.durability();
         let session = &mut self.clients[client].session;
         let mut guard = self.engine.lock();
-        if session.db != batch.db {
+        if session.session.db() != batch.db {
             execute(&mut guard, session, &["SELECT", &batch.db.to_string()]);
         }
         if batch.is_transaction {
@@ -721,7 +721,7 @@ impl World {
         let model = self.model.lock();
         let mut guard = self.engine.lock();
         let durable = self.log.durable_lsn();
-        let mut session = Session::default();
+        let mut session = session::Client::default();
         for ((db, key), (value, _)) in model.values.iter().take(20) {
             let changed = model.changed[&(*db, key.clone())];
             execute(&mut guard, &mut session, &["SELECT", &db.to_string()]);

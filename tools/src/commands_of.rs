@@ -261,13 +261,14 @@ impl<W: Write> CommandWriter<W> {
 mod tests {
     use super::*;
 
-    use mainstay::commands::{Settings, resolve};
+    use mainstay::commands::Settings;
     use mainstay::data::digest::digest;
     use mainstay::disk::SimDisk;
-    use mainstay::engine::{Engine, Machine, NoServer, Session};
+    use mainstay::engine::{Engine, Machine};
     use mainstay::env::{SimClock, seeded_random};
     use mainstay::resp::request::Parsed;
     use mainstay::resp::{Args, OwnedArgs, RequestLimits, RequestParser};
+    use mainstay::session::Client;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -283,9 +284,9 @@ mod tests {
         Engine::in_memory(machine, 4, Settings::default())
     }
 
-    fn run(engine: &Engine, session: &mut Session, args: Args<'_>) -> Vec<u8> {
+    fn run(engine: &Engine, client: &mut Client, args: Args<'_>) -> Vec<u8> {
         let mut reply = Vec::new();
-        engine.lock().execute(session, resolve(args), args, &mut reply, &mut NoServer);
+        client.execute(&mut engine.lock(), args, &mut reply);
         reply
     }
 
@@ -314,7 +315,7 @@ mod tests {
 
     /// Carries out commands, none of which may fail.
     fn carried_out(mut commands: &mut [u8]) -> Engine {
-        let (engine, mut session) = (engine(), Session::default());
+        let (engine, mut session) = (engine(), Client::default());
         while !commands.is_empty() {
             let mut ranges = Vec::new();
             let limits = RequestLimits::default();
@@ -389,7 +390,7 @@ mod tests {
         fn running_the_commands_gives_the_same_value(
             commands in prop::collection::vec(command(), 1..60),
         ) {
-            let (engine, mut session) = (engine(), Session::default());
+            let (engine, mut session) = (engine(), Client::default());
             for line in &commands {
                 let word = |word| if word == "''" { "" } else { word }.as_bytes();
                 let words: Vec<&[u8]> = line.split_ascii_whitespace().map(word).collect();

@@ -1,6 +1,6 @@
 //! The commands in the payload of a frame, sound or damaged.
 
-use mainstay::commands::{keys, table};
+use mainstay::commands::{DATA, keys};
 use mainstay::resp::request::Parsed;
 use mainstay::resp::{Args, RequestLimits, RequestParser};
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ pub fn each<E: From<(usize, String)>>(
 
 /// The keys of a command, those that its specifications find.
 pub fn keys_of<'a>(args: Args<'a>) -> Vec<&'a [u8]> {
-    let Some(spec) = table::lookup(args) else { return Vec::new() };
+    let Some(spec) = DATA.lookup(args) else { return Vec::new() };
     let Ok(found) = keys(spec, args) else { return Vec::new() };
     found.iter().filter_map(|key| args.get(key.index)).collect()
 }

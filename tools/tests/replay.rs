@@ -4,15 +4,16 @@
 mod data_set;
 
 use data_set::*;
-use mainstay::commands::{Settings, resolve};
+use mainstay::commands::Settings;
 use mainstay::disk::RealDisk;
-use mainstay::engine::{Engine, Machine, Session};
+use mainstay::engine::{Engine, Machine};
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::log::manifest::Manifest;
 use mainstay::log::segment::segment_name;
 use mainstay::log::{Retention, View};
 use mainstay::resp::request::Parsed;
 use mainstay::resp::{Args, RequestLimits, RequestParser, write_command};
+use mainstay::session::Client;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -141,21 +142,14 @@ fn carried_out(stream: &[u8]) -> Contents {
         random: Arc::new(|| seeded_random(7)),
     };
     let engine = Engine::in_memory(machine, 16, Settings::default());
-    let (mut session, mut stream, mut at) = (Session::default(), stream.to_vec(), 0);
+    let (mut client, mut stream, mut at) = (Client::default(), stream.to_vec(), 0);
     while at < stream.len() {
         let (mut ranges, mut reply) = (Vec::new(), Vec::new());
         let limits = RequestLimits::default();
         let parsed = RequestParser::default().parse(&mut stream[at..], 0, &limits, &mut ranges);
         let Ok(Parsed::Request { consumed }) = parsed else { panic!("the stream is cut") };
         let args = Args::new(&stream[at..], &ranges);
-        let mut guard = engine.lock();
-        guard.execute(
-            &mut session,
-            resolve(args),
-            args,
-            &mut reply,
-            &mut mainstay::engine::NoServer,
-        );
+        client.execute(&mut engine.lock(), args, &mut reply);
         assert!(!reply.starts_with(b"-"), "{}", reply.escape_ascii());
         at += consumed;
     }

@@ -194,7 +194,7 @@ fn with_group(
 
 fn help(ctx: &mut Context<'_>, _: Args<'_>) -> CommandResult {
     reply_help(
-        ctx,
+        &mut ctx.reply,
         "XGROUP",
         &[
             "CREATE <key> <groupname> <id|$> [MKSTREAM] [ENTRIESREAD <entries-read>]",

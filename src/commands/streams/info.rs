@@ -47,7 +47,7 @@ pub(super) static SUBCOMMANDS: [Spec; 4] = [
 
 fn help(ctx: &mut Context<'_>, _: Args<'_>) -> CommandResult {
     reply_help(
-        ctx,
+        &mut ctx.reply,
         "XINFO",
         &[
             "CONSUMERS <key> <groupname>",

@@ -10,7 +10,6 @@ use crate::data::digest::Digester;
 use crate::engine::progress::Progress;
 use crate::engine::{Engine, Machine, State};
 use crate::keyspace::{Entry, Keyspace};
-use parking_lot::Mutex;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -84,7 +83,7 @@ impl Engine {
         report.twin = Some(rdb);
         // Replay counts hits and misses, which are not a client's.
         state.keyspace.stats = Default::default();
-        Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, report))
+        Ok((Self::new(state, None, machine), report))
     }
 }
 

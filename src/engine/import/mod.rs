@@ -30,9 +30,8 @@ pub use report::{Cut, CutCause, ImportError, Report};
 use super::progress::Progress;
 use super::replay;
 use super::{Engine, Machine, State};
-use crate::commands::{Settings, table};
+use crate::commands::{DATA, Settings};
 use crate::disk::{Disk, File};
-use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -176,7 +175,7 @@ pub fn check_commands(
                 // What an import would refuse.
                 let is_known =
                     replay::is_one_of(args, &KNOWN) || replay::is_one_of(args, &aof::IGNORED);
-                if let Err(error) = table::resolve(args)
+                if let Err(error) = DATA.resolve(args)
                     && !is_known
                 {
                     return Ok(Some((offset, error.to_string(), false)));
@@ -211,6 +210,6 @@ impl Engine {
         let report = load_into(&mut state, &*machine.disk, source, options, now_ms, progress)?;
         // Replay counts hits and misses, which are not a client's.
         state.keyspace.stats = Default::default();
-        Ok((Self { state: Mutex::new(state), log: Mutex::new(None), machine }, report))
+        Ok((Self::new(state, None, machine), report))
     }
 }

@@ -3,6 +3,7 @@ use crate::data::Value;
 use crate::data::testing::describe;
 use crate::disk::SimDisk;
 use crate::env::{SimClock, seeded_random};
+use parking_lot::Mutex;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -128,7 +129,7 @@ fn what_is_not_known_is_refused_where_it_is() {
         ("NOSUCH x", "unknown command 'NOSUCH'"),
         ("GET", "wrong number of arguments"),
         ("EVAL return 0", "unknown command 'EVAL'"),
-        ("SHUTDOWN", "does not belong"),
+        ("SHUTDOWN", "unknown command 'SHUTDOWN'"),
         ("SELECT 16", "the database cannot be selected"),
     ] {
         let error = import(&[&commands(&["SET a 1", line])], Options::default()).unwrap_err();

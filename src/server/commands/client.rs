@@ -1,17 +1,148 @@
-//! Commands about connections: `CLIENT`, `HELLO`, `AUTH`, `RESET`, `QUIT`.
+//! `CLIENT`.
 
-use crate::commands::numbers;
-use crate::commands::spec::ServerCommand;
-use crate::commands::{CommandError, CommandResult};
-use crate::engine::{Guard, Session, Unserved};
-use crate::resp::{Args, Protocol, Reply};
-use crate::server::commands::admin::{ConnectionState, ReplyMode, help};
+use super::connection_state::ReplyMode;
+use super::{ConnectionState, Free};
+use crate::commands::{CommandError, CommandResult, Flags, Spec};
+use crate::commands::{numbers, reply_help};
+use crate::engine::Unserved;
+use crate::resp::{Args, Reply};
 use crate::server::state::clients::ClientInfo;
+use crate::session::Row;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// The version of Redis whose behaviour clients may expect.
-pub use crate::commands::server::REDIS_VERSION;
+/// Allowed in any state of the data.
+const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
+/// Also, of no use to a script.
+const SESSION: Flags = ALWAYS.with(Flags::NOSCRIPT);
+const ADMIN: Flags = SESSION.with(Flags::ADMIN);
+
+/// This family's part of the table.
+pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::container(
+    Spec::container("client", &[]).doc(
+        "connection",
+        "2.4.0",
+        "Depends on the subcommand.",
+        "Looks after connections.",
+    ),
+    &CLIENT,
+)];
+
+static CLIENT: [Row<ConnectionState>; 14] = [
+    Row::free(client("client|id", 2, "5.0.0", "The connection's number."), id),
+    Row::free(
+        client("client|info", 2, "6.2.0", "All about this connection.")
+            .tips(&["nondeterministic_output"]),
+        info,
+    ),
+    Row::outside(
+        client("client|list", -2, "2.4.0", "All about every connection.")
+            .syntax(
+                "[TYPE normal_master_replica_pubsub<NORMAL|MASTER|REPLICA|PUBSUB>@5.0.0] \
+             [ID id(client-id:integer...)@6.2.0]",
+            )
+            .changes(&[
+                ("2.8.12", "The reply has `id`."),
+                ("6.0.0", "The reply has `user`."),
+                ("6.2.0", "The reply has `argv-mem`, `tot-mem`, `laddr` and `redir`."),
+                ("7.0.0", "The reply has `resp`, `multi-mem`, `rbs` and `rbp`."),
+                ("7.0.3", "The reply has `ssub`."),
+            ])
+            .flags(ADMIN, "connection")
+            .tips(&["nondeterministic_output"]),
+        list,
+    ),
+    Row::free(client("client|getname", 2, "2.6.9", "The connection's name."), get_name),
+    Row::free(
+        client("client|setname", 3, "2.6.9", "Names the connection.")
+            .syntax("connection-name")
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        set_name,
+    ),
+    Row::free(
+        client("client|setinfo", 4, "7.2.0", "Notes which library the client uses.")
+            .syntax("attr<LIB-NAME libname|LIB-VER libver>")
+            .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
+        set_info,
+    ),
+    Row::outside(
+        client("client|kill", -3, "2.4.0", "Closes connections.")
+            .syntax(
+                "filter<ip-port|new-format<[ID client-id:integer@2.8.12]\
+             |[TYPE normal_master_slave_pubsub<NORMAL|MASTER@3.2.0|SLAVE|\
+             REPLICA@5.0.0|PUBSUB>@2.8.12]\
+             |[USER username]|[ADDR ip-port@2.8.12]|[LADDR ip-port@6.2.0]\
+             |[SKIPME yes/no@2.8.12]|[MAXAGE maxage:integer@7.4.0]>...>",
+            )
+            .flags(ADMIN, "connection"),
+        kill,
+    ),
+    Row::free(
+        client("client|reply", 3, "3.2.0", "Turns replies to this connection on and off.")
+            .syntax("on_off_skip<ON|OFF|SKIP>"),
+        reply,
+    ),
+    Row::free(
+        client("client|pause", -3, "3.0.0", "Makes commands wait for a while.")
+            .syntax("timeout:integer [mode<WRITE|ALL>@6.2.0]")
+            .flags(ADMIN, "connection"),
+        pause,
+    ),
+    Row::free(
+        client(
+            "client|unblock",
+            -3,
+            "5.0.0",
+            "Ends another connection's wait in a blocking command.",
+        )
+        .syntax("client-id:integer [timeout_error<TIMEOUT|ERROR>]")
+        .flags(ADMIN, "connection"),
+        unblock,
+    ),
+    Row::free(
+        client("client|unpause", 2, "6.2.0", "Ends a pause.").flags(ADMIN, "connection"),
+        unpause,
+    ),
+    Row::free(
+        client(
+            "client|no-evict",
+            3,
+            "7.0.0",
+            "Spares the connection when clients use too much memory.",
+        )
+        .syntax("enabled<ON|OFF>")
+        .flags(ADMIN, "connection"),
+        no_evict,
+    ),
+    Row::free(
+        client(
+            "client|no-touch",
+            3,
+            "7.2.0",
+            "Keeps this connection's accesses from counting as use of keys.",
+        )
+        .syntax("enabled<ON|OFF>"),
+        no_touch,
+    ),
+    Row::free(
+        client("client|help", 2, "5.0.0", "Lists the subcommands.").flags(ALWAYS, "connection"),
+        help,
+    ),
+];
+
+const fn client(
+    full_name: &'static str,
+    arity: i16,
+    since: &'static str,
+    summary: &'static str,
+) -> Spec {
+    Spec::host(full_name, arity).flags(SESSION, "connection").doc(
+        "connection",
+        since,
+        "O(1), O(N) in connections to list or close them",
+        summary,
+    )
+}
 
 const HELP: &[&str] = &[
     "GETNAME",
@@ -51,154 +182,124 @@ const HELP: &[&str] = &[
     "    End a pause.",
 ];
 
-/// Carries one of them out.
-///
-/// # Errors
-/// The error reply.
-pub(super) fn run(
-    state: &mut ConnectionState,
-    command: ServerCommand,
-    engine: &mut Guard<'_>,
-    session: &mut Session,
-    args: Args<'_>,
-    reply: &mut Vec<u8>,
-) -> CommandResult {
-    use ServerCommand as C;
-    let mut out = Reply::new(reply, session.protocol);
-    match command {
-        C::Auth => {
-            authenticate(args.from(1))?;
-            out.ok();
-        }
-        C::Hello => hello(state, session, args, reply)?,
-        C::Quit => {
-            state.close = true;
-            out.ok();
-        }
-        C::Reset => {
-            engine.forget_transaction(session);
-            session.db = 0;
-            session.protocol = Protocol::Resp2;
-            session.no_touch = false;
-            state.reply_mode = ReplyMode::On;
-            let mut shown = state.client.state.lock();
-            shown.name.clear();
-            shown.no_evict = false;
-            drop(shown);
-            Reply::new(reply, Protocol::Resp2).simple("RESET");
-        }
-        C::ClientId => out.integer(state.client.id as i64),
-        C::ClientInfo => {
-            publish(state, session);
-            let line = state.client.line();
-            out.verbatim("txt", format!("{line}\n").as_bytes());
-        }
-        C::ClientList => {
-            publish(state, session);
-            let listed = Listed::parse(args.from(2))?;
-            let list = move |state: &mut ConnectionState, out: &mut Reply<'_>| {
-                let clients = listed.select(state.shared.clients.list());
-                let text: String = clients.iter().map(|client| client.line() + "\n").collect();
-                out.verbatim("txt", text.as_bytes());
-                Ok(())
-            };
-            state.late.add("client|list", out.position(), session.protocol, list);
-        }
-        C::ClientGetName => match state.client.state.lock().name.as_str() {
-            "" => out.null(),
-            name => out.bulk(name.as_bytes()),
-        },
-        C::ClientSetName => {
-            state.client.state.lock().name = valid_name(args.at(2))?;
-            out.ok();
-        }
-        C::ClientSetInfo => {
-            set_info(state, args)?;
-            out.ok();
-        }
-        C::ClientKill => {
-            let (at, killed) = (out.position(), Killed::parse(args.from(2))?);
-            let kill =
-                move |state: &mut ConnectionState, out: &mut Reply<'_>| killed.kill(state, out);
-            state.late.add("client|kill", at, session.protocol, kill);
-        }
-        C::ClientPause => {
-            let all = match args.get(3) {
-                None => true,
-                Some(mode) if mode.eq_ignore_ascii_case(b"ALL") => true,
-                Some(mode) if mode.eq_ignore_ascii_case(b"WRITE") => false,
-                Some(_) => {
-                    return Err(CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL"));
-                }
-            };
-            if args.len() > 4 {
-                return Err(CommandError::SYNTAX);
-            }
-            let now_ms = engine.now_ms();
-            let wait_ms = numbers::timeout_ms(args.at(2), now_ms)?;
-            engine.pause(now_ms.saturating_add_unsigned(wait_ms), all);
-            out.ok();
-        }
-        C::ClientUnpause => {
-            engine.unpause();
-            state.shared.unpaused.notify_waiters();
-            out.ok();
-        }
-        C::ClientUnblock => unblock(state, engine, args, &mut out)?,
-        C::ClientReply => match &args.at(2).to_ascii_lowercase()[..] {
-            // Within a transaction this divides the reply to `EXEC`: only a part of it is sent, as by Redis.
-            b"on" => {
-                if let Some(muted_from) = state.muted_from.take() {
-                    out.truncate(muted_from);
-                }
-                // What a `SKIP` in the same transaction skips is the command behind that all the same.
-                if state.reply_mode != ReplyMode::SkipNext {
-                    state.reply_mode = ReplyMode::On;
-                }
-                out.ok();
-            }
-            b"off" => {
-                state.muted_from.get_or_insert(out.position());
-                state.reply_mode = ReplyMode::Off;
-            }
-            b"skip" if state.reply_mode != ReplyMode::Off => {
-                state.reply_mode = ReplyMode::SkipNext;
-            }
-            b"skip" => {}
-            _ => return Err(CommandError::SYNTAX),
-        },
-        C::ClientNoEvict => {
-            state.client.state.lock().no_evict = on_off(args.at(2))?;
-            out.ok();
-        }
-        C::ClientNoTouch => {
-            session.no_touch = on_off(args.at(2))?;
-            out.ok();
-        }
-        C::ClientHelp => help(&mut out, "CLIENT", HELP),
-        other => unreachable!("{other:?} is not a command about connections"),
+/// `CLIENT ID`
+fn id(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    call.reply.integer(call.host.client.id as i64);
+    Ok(())
+}
+
+/// `CLIENT INFO`
+fn info(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    let line = call.host.client.line(super::TABLE.directory());
+    call.reply.verbatim("txt", format!("{line}\n").as_bytes());
+    Ok(())
+}
+
+/// `CLIENT LIST [TYPE type | ID id …]`
+fn list(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    let clients = Listed::parse(args.from(2))?.select(call.host.shared.clients.list());
+    let directory = super::TABLE.directory();
+    let text: String = clients.iter().map(|client| client.line(directory) + "\n").collect();
+    call.reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+/// `CLIENT GETNAME`
+fn get_name(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    match call.host.client.state.lock().name.as_str() {
+        "" => call.reply.null(),
+        name => call.reply.bulk(name.as_bytes()),
     }
     Ok(())
 }
 
-/// Brings what the commands here show of this connection up to date.
-fn publish(state: &ConnectionState, session: &Session) {
-    let mut shown = state.client.state.lock();
-    shown.db = session.db;
-    shown.command = state.command;
-    shown.no_touch = session.no_touch;
-    shown.protocol = number_of(session.protocol);
-    shown.queued = session.queued();
-    shown.watched = session.watched();
-    shown.last = std::time::Instant::now();
+/// `CLIENT SETNAME name`
+fn set_name(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    call.host.client.state.lock().name = valid_name(args.at(2))?;
+    call.reply.ok();
+    Ok(())
 }
 
-/// The protocol's version.
-pub fn number_of(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Resp2 => 2,
-        Protocol::Resp3 => 3,
+/// `CLIENT KILL address | option value …`
+fn kill(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    Killed::parse(args.from(2))?.kill(call.host, &mut call.reply)
+}
+
+/// `CLIENT PAUSE timeout [WRITE|ALL]`
+fn pause(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    let all = match args.get(3) {
+        None => true,
+        Some(mode) if mode.eq_ignore_ascii_case(b"ALL") => true,
+        Some(mode) if mode.eq_ignore_ascii_case(b"WRITE") => false,
+        Some(_) => {
+            return Err(CommandError::fixed("ERR CLIENT PAUSE mode must be WRITE or ALL"));
+        }
+    };
+    if args.len() > 4 {
+        return Err(CommandError::SYNTAX);
     }
+    let engine = &call.host.shared.engine;
+    let now_ms = engine.clock().unix_ms();
+    let wait_ms = numbers::timeout_ms(args.at(2), now_ms)?;
+    engine.conditions().begin_pause(now_ms, now_ms.saturating_add_unsigned(wait_ms), all);
+    call.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT UNPAUSE`
+fn unpause(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    call.host.shared.engine.conditions().end_pause();
+    call.host.shared.unpaused.notify_waiters();
+    call.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT REPLY ON|OFF|SKIP`
+fn reply(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    let (state, out) = (&mut *call.host, &mut call.reply);
+    match &args.at(2).to_ascii_lowercase()[..] {
+        // Within a transaction this divides the reply to `EXEC`: only a part of it is sent, as by Redis.
+        b"on" => {
+            if let Some(muted_from) = state.muted_from.take() {
+                out.truncate(muted_from);
+            }
+            // What a `SKIP` in the same transaction skips is the command after that all the same.
+            if state.reply_mode != ReplyMode::SkipNext {
+                state.reply_mode = ReplyMode::On;
+            }
+            out.ok();
+        }
+        b"off" => {
+            state.muted_from.get_or_insert(out.position());
+            state.reply_mode = ReplyMode::Off;
+        }
+        b"skip" if state.reply_mode != ReplyMode::Off => {
+            state.reply_mode = ReplyMode::SkipNext;
+        }
+        b"skip" => {}
+        _ => return Err(CommandError::SYNTAX),
+    }
+    Ok(())
+}
+
+/// `CLIENT NO-EVICT ON|OFF`
+fn no_evict(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    call.host.client.state.lock().no_evict = on_off(args.at(2))?;
+    call.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT NO-TOUCH ON|OFF`
+fn no_touch(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    call.session.set_no_touch(on_off(args.at(2))?);
+    call.reply.ok();
+    Ok(())
+}
+
+/// `CLIENT HELP`
+fn help(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    reply_help(&mut call.reply, "CLIENT", HELP);
+    Ok(())
 }
 
 fn on_off(arg: &[u8]) -> Result<bool, CommandError> {
@@ -209,33 +310,19 @@ fn on_off(arg: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-/// There is one user, `default`, and it needs no password.
-fn authenticate(args: Args<'_>) -> CommandResult {
-    match (args.get(0), args.len()) {
-        (Some(_), 1) => Err(CommandError::fixed(
-            "ERR AUTH <password> called without any password configured for the default user. \
-             Are you sure your configuration is correct?",
-        )),
-        (Some(b"default"), 2) => Ok(()),
-        (_, 2) => Err(CommandError::fixed(
-            "WRONGPASS invalid username-password pair or user is disabled.",
-        )),
-        _ => Err(CommandError::SYNTAX),
-    }
-}
-
 fn printable(text: &[u8]) -> Option<String> {
     let fits = text.iter().all(|&byte| (b'!'..=b'~').contains(&byte));
     fits.then(|| String::from_utf8_lossy(text).into_owned())
 }
 
-fn valid_name(name: &[u8]) -> Result<String, CommandError> {
+pub(super) fn valid_name(name: &[u8]) -> Result<String, CommandError> {
     printable(name).ok_or(CommandError::fixed(
         "ERR Client names cannot contain spaces, newlines or special characters.",
     ))
 }
 
-fn set_info(state: &ConnectionState, args: Args<'_>) -> CommandResult {
+/// `CLIENT SETINFO LIB-NAME|LIB-VER value`
+fn set_info(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
     let name = args.at(2).to_ascii_lowercase();
     if name != b"lib-name" && name != b"lib-ver" {
         return Err(CommandError::quoting("ERR Unrecognized option '", args.at(2), "'"));
@@ -246,80 +333,35 @@ fn set_info(state: &ConnectionState, args: Args<'_>) -> CommandResult {
             "ERR {name} cannot contain spaces, newlines or special characters."
         ))
     })?;
-    let mut shown = state.client.state.lock();
+    let mut shown = call.host.client.state.lock();
     match name.as_str() {
         "lib-name" => shown.lib_name = value,
         _ => shown.lib_ver = value,
     }
+    drop(shown);
+    call.reply.ok();
     Ok(())
 }
 
-/// `HELLO [protover [AUTH username password] [SETNAME clientname]]`
-fn hello(
-    state: &ConnectionState,
-    session: &mut Session,
-    args: Args<'_>,
-    reply: &mut Vec<u8>,
-) -> CommandResult {
-    let mut protocol = session.protocol;
-    let mut name = None;
-    if let Some(version) = args.get(1) {
-        protocol = match numbers::integer(version) {
-            Ok(2) => Protocol::Resp2,
-            Ok(3) => Protocol::Resp3,
-            Ok(_) => return Err(CommandError::fixed("NOPROTO unsupported protocol version")),
-            Err(_) => {
-                return Err(CommandError::fixed(
-                    "ERR Protocol version is not an integer or out of range",
-                ));
-            }
-        };
-        let mut at = 2;
-        while let Some(option) = args.get(at) {
-            match (&option.to_ascii_lowercase()[..], args.len() - at) {
-                (b"auth", 3..) => {
-                    authenticate_pair(args.at(at + 1))?;
-                    at += 3;
-                }
-                (b"setname", 2..) => {
-                    name = Some(valid_name(args.at(at + 1))?);
-                    at += 2;
-                }
-                _ => {
-                    let before = "ERR Syntax error in HELLO option '";
-                    return Err(CommandError::quoting(before, option, "'"));
-                }
-            }
+/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
+fn unblock(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    let why = match args.get(3) {
+        None => Unserved::TimedOut,
+        Some(why) if why.eq_ignore_ascii_case(b"TIMEOUT") => Unserved::TimedOut,
+        Some(why) if why.eq_ignore_ascii_case(b"ERROR") => Unserved::Unblocked,
+        Some(_) => {
+            return Err(CommandError::fixed(
+                "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+            ));
         }
-    }
-    if let Some(name) = name {
-        state.client.state.lock().name = name;
-    }
-    session.protocol = protocol;
-    let mut out = Reply::new(reply, protocol);
-    out.map(7);
-    out.bulk(b"server");
-    out.bulk(b"redis");
-    out.bulk(b"version");
-    out.bulk(REDIS_VERSION.as_bytes());
-    out.bulk(b"proto");
-    out.integer(if protocol == Protocol::Resp3 { 3 } else { 2 });
-    out.bulk(b"id");
-    out.integer(state.client.id as i64);
-    out.bulk(b"mode");
-    out.bulk(b"standalone");
-    out.bulk(b"role");
-    out.bulk(b"master");
-    out.bulk(b"modules");
-    out.array(0);
+    };
+    let id = numbers::integer(args.at(2))?;
+    let client = u64::try_from(id).ok().and_then(|id| call.host.shared.clients.get(id));
+    let blocked = client.and_then(|client| client.state.lock().blocked.clone());
+    call.reply.integer(i64::from(
+        blocked.is_some_and(|blocked| blocked.end(&call.host.shared.engine, why)),
+    ));
     Ok(())
-}
-
-fn authenticate_pair(user: &[u8]) -> CommandResult {
-    if user == b"default" {
-        return Ok(());
-    }
-    Err(CommandError::fixed("WRONGPASS invalid username-password pair or user is disabled."))
 }
 
 /// Whether clients of this type exist here: all are normal.
@@ -361,30 +403,6 @@ impl Listed {
         }
         clients
     }
-}
-
-/// `CLIENT UNBLOCK id [TIMEOUT|ERROR]`
-fn unblock(
-    state: &ConnectionState,
-    engine: &mut Guard<'_>,
-    args: Args<'_>,
-    out: &mut Reply<'_>,
-) -> CommandResult {
-    let why = match args.get(3) {
-        None => Unserved::TimedOut,
-        Some(why) if why.eq_ignore_ascii_case(b"TIMEOUT") => Unserved::TimedOut,
-        Some(why) if why.eq_ignore_ascii_case(b"ERROR") => Unserved::Unblocked,
-        Some(_) => {
-            return Err(CommandError::fixed(
-                "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
-            ));
-        }
-    };
-    let id = numbers::integer(args.at(2))?;
-    let client = u64::try_from(id).ok().and_then(|id| state.shared.clients.get(id));
-    let blocked = client.and_then(|client| client.state.lock().blocked.clone());
-    out.integer(i64::from(blocked.is_some_and(|blocked| blocked.end(engine, why))));
-    Ok(())
 }
 
 /// Which connections `CLIENT KILL` closes: those that every filter fits.

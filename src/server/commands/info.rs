@@ -1,13 +1,14 @@
 //! `INFO`: sections and fields as Redis names them, and our own about the log.
 
-use crate::engine::Guard;
-use crate::resp::{Args, Protocol, Reply};
-use crate::server::commands::admin::ConnectionState;
-use crate::server::commands::client::REDIS_VERSION;
-use crate::server::commands::facts::{Facts, Wanted};
+use super::facts::Facts;
+use super::{ALWAYS, ConnectionState, Free, TABLE};
+use crate::commands::server::REDIS_VERSION;
+use crate::commands::{CommandResult, Spec};
+use crate::resp::Args;
 use crate::server::state::clock::unix_s;
 use crate::server::state::shared::Shared;
 use crate::server::tasks::background::{self, Outcome, Task};
+use crate::session::Row;
 use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
@@ -93,81 +94,47 @@ pub(super) fn zeros(out: &mut String, names: &[&str]) {
     names.iter().for_each(|name| field(out, name, 0));
 }
 
+/// This family's part of the table.
+pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::outside(
+    Spec::host("info", -1)
+        .syntax("[section...]")
+        .changes(&[("7.0.0", "Takes several sections.")])
+        .flags(ALWAYS, "dangerous")
+        .doc("server", "1.0.0", "O(1)", "State and statistics of the server.")
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
+    info,
+)];
+
 /// `INFO [section …]`
-///
-/// Of the engine it takes [`Facts`]; the text is made once the engine is free.
-pub(super) fn info(
-    state: &mut ConnectionState,
-    engine: &mut Guard<'_>,
-    args: Args<'_>,
-    at: usize,
-    protocol: Protocol,
-) {
+fn info(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
     let asked: Vec<Vec<u8>> = args.from(1).iter().map(<[u8]>::to_ascii_lowercase).collect();
     let asked = |name: &str| asked.iter().any(|asked| asked == name.as_bytes());
     let all = asked("all") || asked("everything");
     let default = args.len() == 1 || asked("default");
-    // Numbers of keys tell what was written. While the log has failed that may be taken back, so
-    // they are shown only to who asks for them, and all the rest to everybody.
-    let failed = engine.log().is_some_and(|log| log.has_failed());
+    let shared = &*call.host.shared;
+    let facts = Facts::take(shared);
+    // Counts of keys show what was written. While the log has failed that may be taken back, so
+    // they are shown only where they are asked for, and all the rest always.
+    let failed = facts.counts.log.as_ref().is_some_and(|log| log.has_failed());
     let is_shown = |name: &str| match name {
         "keyspace" if failed => asked(name),
-        // As in Redis, what is counted of every command is shown only to who asks for it.
+        // As in Redis, what is counted of every command is shown only where it is asked for.
         "commandstats" | "latencystats" => all || asked(name),
         _ => all || default || asked(name),
     };
-    let shown: Vec<Section> = SECTIONS.into_iter().filter(|(name, ..)| is_shown(name)).collect();
-    if is_shown("keyspace") {
-        engine.depend_on_all_keys();
-    }
-    let facts = {
-        let config = state.shared.config.read();
-        let is_timed = config.latency_tracking && is_shown("latencystats");
-        let wanted = Wanted {
-            command_stats: is_shown("commandstats"),
-            percentiles: is_timed.then_some(&config.latency_tracking_info_percentiles.0[..]),
-            error_codes: is_shown("errorstats"),
-        };
-        Facts::take(engine, wanted)
-    };
-    let make = move |state: &mut ConnectionState, out: &mut Reply<'_>| {
-        let mut text = String::new();
-        for (_, title, write) in shown {
-            if !text.is_empty() {
-                text.push_str("\r\n");
-            }
-            let _ = write!(text, "# {title}\r\n");
-            write(&state.shared, &facts, &mut text);
+    let mut text = String::new();
+    for (_, title, write) in SECTIONS.into_iter().filter(|(name, ..)| is_shown(name)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
         }
-        out.verbatim("txt", text.as_bytes());
-        Ok(())
-    };
-    state.late.add("info", at, protocol, make);
-}
-
-/// `CONFIG RESETSTAT`
-pub fn reset(shared: &Shared, engine: &mut Guard<'_>) {
-    engine.reset_stats();
-    crate::keyspace::garbage::reset_counts();
-    let counters = &shared.counters;
-    for counter in [
-        &counters.connections,
-        &counters.rejected,
-        &counters.input_bytes,
-        &counters.output_bytes,
-        &counters.reads,
-        &counters.writes,
-        &counters.input_limits,
-        &counters.output_limits,
-        &counters.errors,
-        &counters.expire_us,
-    ] {
-        counter.store(0, Ordering::Relaxed);
+        let _ = write!(text, "# {title}\r\n");
+        write(shared, &facts, &mut text);
     }
-    counters.commands_at_reset.store(engine.commands(), Ordering::Relaxed);
-    if let Some(log) = engine.log() {
-        log.reset_stats();
+    if is_shown("keyspace") {
+        call.depends_on = facts.counts.log.map(|log| (log, facts.counts.lsn));
     }
+    call.reply.verbatim("txt", text.as_bytes());
+    Ok(())
 }
 
 fn server(shared: &Shared, _: &Facts, out: &mut String) {
@@ -215,12 +182,11 @@ fn clients(shared: &Shared, facts: &Facts, out: &mut String) {
     let clients = shared.clients.list();
     let (mut input_max, mut output_max, mut blocked, mut watching, mut watched) = (0, 0, 0, 0, 0);
     for client in &clients {
-        let state = client.state.lock();
-        input_max = input_max.max(state.input_bytes);
-        output_max = output_max.max(state.output_bytes);
-        blocked += usize::from(state.blocked.is_some());
-        watching += usize::from(state.watched > 0);
-        watched += state.watched;
+        input_max = input_max.max(client.activity.input_bytes());
+        output_max = output_max.max(client.activity.output_bytes());
+        blocked += usize::from(client.state.lock().blocked.is_some());
+        watching += usize::from(client.session.watched() > 0);
+        watched += client.session.watched();
     }
     field(out, "connected_clients", clients.len());
     field(out, "cluster_connections", 0);
@@ -233,7 +199,7 @@ fn clients(shared: &Shared, facts: &Facts, out: &mut String) {
     field(out, "watching_clients", watching);
     field(out, "clients_in_timeout_table", 0);
     field(out, "total_watched_keys", watched);
-    let (waited, told) = facts.waited_keys;
+    let (waited, told) = facts.counts.waited_keys;
     field(out, "total_blocking_keys", waited);
     field(out, "total_blocking_keys_on_nokey", told);
 }
@@ -243,7 +209,7 @@ fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
     field(out, "loading", u8::from(is_loading));
     field(out, "async_loading", 0);
     let saves = shared.saves.status();
-    let unsaved = saves.unsaved_changes(facts.changes);
+    let unsaved = saves.unsaved_changes(facts.counts.changes);
     field(out, "rdb_changes_since_last_save", unsaved);
     let status = shared.background.status();
     let seconds = |task| status.running.filter(|&(running, _)| running == task).map(|(_, s)| s);
@@ -258,7 +224,7 @@ fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
     zeros(out, &PERSISTENCE_ZEROS);
     field(out, "rdb_last_load_keys_expired", shared.loading.expired.load(Ordering::Relaxed));
     field(out, "rdb_last_load_keys_loaded", shared.loading.keys.load(Ordering::Relaxed));
-    let is_enabled = facts.log.is_some() || is_loading && shared.config.read().appendonly;
+    let is_enabled = facts.counts.log.is_some() || is_loading && shared.config.read().appendonly;
     field(out, "aof_enabled", u8::from(is_enabled));
     field(out, "aof_rewrite_in_progress", u8::from(rewrite_s.is_some()));
     field(out, "aof_rewrite_scheduled", u8::from(status.rewrite_scheduled));
@@ -266,7 +232,7 @@ fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
     field(out, "aof_current_rewrite_time_sec", rewrite_s.unwrap_or(-1));
     field(out, "aof_last_bgrewrite_status", word(status.last_rewrite));
     field(out, "background_suspended", u8::from(shared.background.is_suspended()));
-    for (name, value) in background::fields(&facts.snapshot) {
+    for (name, value) in background::fields(&facts.counts.snapshot) {
         field(out, name, value);
     }
     if is_loading {
@@ -278,7 +244,7 @@ fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
         field(out, "loading_loaded_perc", format_args!("{:.2}", loading.percent()));
         field(out, "loading_eta_seconds", loading.eta_s());
     }
-    let Some(log) = &facts.log else { return };
+    let Some(log) = &facts.counts.log else { return };
     let failure = log.refusal();
     let (segments, bytes) = log.sizes();
     let stats = log.stats();
@@ -316,8 +282,8 @@ fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
 fn stats(shared: &Shared, facts: &Facts, out: &mut String) {
     let counters = &shared.counters;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let commands = facts.commands - read(&counters.commands_at_reset);
-    let keyspace = &facts.keyspace;
+    let commands = facts.stats.requests();
+    let keyspace = &facts.counts.keyspace;
     field(out, "total_connections_received", read(&counters.connections));
     field(out, "total_commands_processed", commands);
     field(out, "instantaneous_ops_per_sec", read(&counters.commands_per_s));
@@ -337,7 +303,7 @@ fn stats(shared: &Shared, facts: &Facts, out: &mut String) {
     field(out, "keyspace_hits", keyspace.hits);
     field(out, "keyspace_misses", keyspace.misses);
     field(out, "migrate_cached_sockets", shared.peers.len());
-    field(out, "total_error_replies", facts.errors + read(&counters.errors));
+    field(out, "total_error_replies", facts.stats.error_count() + read(&counters.errors));
     let expire_us = read(&counters.expire_us);
     field(out, "expire_cycle_cpu_milliseconds", expire_us / 1000);
     zeros(out, &STATS_ZEROS);
@@ -348,10 +314,10 @@ fn replication(_: &Shared, facts: &Facts, out: &mut String) {
     field(out, "connected_slaves", 0);
     field(out, "master_failover_state", "no-failover");
     let zeros = "0".repeat(40);
-    let id = facts.log.as_ref().map_or(zeros.clone(), |log| log.timeline().id.to_string());
+    let id = facts.counts.log.as_ref().map_or(zeros.clone(), |log| log.timeline().id.to_string());
     field(out, "master_replid", id);
     field(out, "master_replid2", zeros);
-    field(out, "master_repl_offset", facts.lsn);
+    field(out, "master_repl_offset", facts.counts.lsn);
     field(out, "second_repl_offset", -1);
     field(out, "repl_backlog_active", 0);
     field(out, "repl_backlog_size", 0);
@@ -374,21 +340,21 @@ fn cpu(_: &Shared, _: &Facts, out: &mut String) {
 }
 
 fn keyspace(_: &Shared, facts: &Facts, out: &mut String) {
-    for database in &facts.databases {
+    for (db, counts) in facts.counts.databases.iter().enumerate().filter(|(_, it)| it.keys > 0) {
+        let ttl_ms = |at_ms: i64| at_ms.saturating_sub(facts.now_ms).max(0);
         let _ = write!(
             out,
-            "db{}:keys={},expires={},avg_ttl={},subexpiry={}\r\n",
-            database.db,
-            database.keys,
-            database.expiring,
-            database.ttl_ms,
-            database.hashes_expiring
+            "db{db}:keys={},expires={},avg_ttl={},subexpiry={}\r\n",
+            counts.keys,
+            counts.expiring,
+            counts.expiry_average_ms.map_or(0, ttl_ms),
+            counts.hashes_expiring
         );
     }
 }
 
 fn commandstats(_: &Shared, facts: &Facts, out: &mut String) {
-    for (name, stat) in &facts.command_stats {
+    for (name, stat) in facts.stats.commands(TABLE.directory()) {
         let per_call = if stat.calls > 0 { stat.us as f64 / stat.calls as f64 } else { 0.0 };
         let _ = write!(
             out,
@@ -400,19 +366,25 @@ fn commandstats(_: &Shared, facts: &Facts, out: &mut String) {
 }
 
 fn latencystats(shared: &Shared, facts: &Facts, out: &mut String) {
-    let percentiles = shared.config.read().latency_tracking_info_percentiles.clone();
-    for (name, latencies_us) in &facts.latencies_us {
+    let (is_timed, percentiles) = {
+        let config = shared.config.read();
+        (config.latency_tracking, config.latency_tracking_info_percentiles.clone())
+    };
+    if !is_timed {
+        return;
+    }
+    for (name, latency) in facts.stats.latencies(TABLE.directory()) {
         let _ = write!(out, "latency_percentiles_usec_{name}:");
-        for (index, (percent, us)) in percentiles.0.iter().zip(latencies_us).enumerate() {
+        for (index, &percent) in percentiles.0.iter().enumerate() {
             let separator = if index > 0 { "," } else { "" };
-            let _ = write!(out, "{separator}p{percent}={us:.3}");
+            let _ = write!(out, "{separator}p{percent}={:.3}", latency.percentile_us(percent));
         }
         out.push_str("\r\n");
     }
 }
 
 fn errorstats(_: &Shared, facts: &Facts, out: &mut String) {
-    for (code, count) in &facts.error_codes {
+    for (code, count) in facts.stats.errors() {
         let _ = write!(out, "errorstat_{code}:count={count}\r\n");
     }
 }

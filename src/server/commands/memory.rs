@@ -63,11 +63,13 @@ pub fn info(shared: &Shared, facts: &Facts, out: &mut String) {
         .clients
         .list()
         .iter()
-        .map(|client| client.state.lock())
-        .map(|state| state.input_bytes + state.output_bytes)
+        .map(|client| client.activity.input_bytes() + client.activity.output_bytes())
         .sum();
-    let log_bytes =
-        facts.log.as_ref().map_or(0, |log| log.appended_lsn().saturating_sub(log.durable_lsn()));
+    let log_bytes = facts
+        .counts
+        .log
+        .as_ref()
+        .map_or(0, |log| log.appended_lsn().saturating_sub(log.durable_lsn()));
     let overhead = at_start + clients + log_bytes as usize;
     let data = used.saturating_sub(overhead);
     field(out, "used_memory_overhead", overhead);
@@ -94,7 +96,7 @@ pub fn info(shared: &Shared, facts: &Facts, out: &mut String) {
     field(out, "mem_clients_normal", clients);
     field(out, "mem_aof_buffer", log_bytes);
     field(out, "mem_allocator", "jemalloc");
-    field(out, "number_of_libraries", facts.libraries);
+    field(out, "number_of_libraries", facts.counts.libraries);
     for name in ["used_memory_lua_human", "used_memory_vm_total_human", "used_memory_scripts_human"]
     {
         field(out, name, human(0));

@@ -1,14 +1,70 @@
 //! `SLOWLOG`: the last commands that took long, with who sent them.
 
-use crate::commands::spec::ServerCommand;
-use crate::commands::{CommandError, CommandResult, numbers};
-use crate::engine::{Guard, Slow};
-use crate::resp::{Args, Protocol, Reply};
-use crate::server::commands::admin::{ConnectionState, help};
+use super::{ALL_NODES, ALWAYS, ALWAYS_ADMIN as ADMIN, ConnectionState, Free};
+use crate::commands::{CommandError, CommandResult, Spec};
+use crate::commands::{numbers, reply_help};
+use crate::resp::{Args, Reply};
 use crate::server::config::command as config_command;
 use crate::server::state::clients::ClientInfo;
+use crate::session::Row;
+use crate::session::Slow;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+
+/// This family's part of the table.
+pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::container(
+    Spec::container("slowlog", &[]).doc(
+        "server",
+        "2.2.12",
+        "Depends on the subcommand.",
+        "Tells which commands took long.",
+    ),
+    &SLOWLOG,
+)];
+
+static SLOWLOG: [Row<ConnectionState>; 4] = [
+    Row::free(
+        Spec::host("slowlog|get", -2)
+            .syntax("[count:integer]")
+            .changes(&[("4.0.0", "An entry has the client's address and name.")])
+            .flags(ADMIN, "")
+            .doc(
+                "server",
+                "2.2.12",
+                "O(N) in the entries shown",
+                "The last commands that took long.",
+            )
+            .tips(&["request_policy:all_nodes", "nondeterministic_output"]),
+        get,
+    ),
+    Row::free(
+        Spec::host("slowlog|len", 2)
+            .flags(ADMIN, "")
+            .doc("server", "2.2.12", "O(1)", "How many entries there are.")
+            .tips(&[
+                "request_policy:all_nodes",
+                "response_policy:agg_sum",
+                "nondeterministic_output",
+            ]),
+        len,
+    ),
+    Row::free(
+        Spec::host("slowlog|reset", 2)
+            .flags(ADMIN, "")
+            .doc("server", "2.2.12", "O(N) in the entries", "Forgets all entries.")
+            .tips(ALL_NODES),
+        reset,
+    ),
+    Row::free(
+        Spec::host("slowlog|help", 2).flags(ALWAYS, "").doc(
+            "server",
+            "6.2.0",
+            "O(1)",
+            "Lists the subcommands.",
+        ),
+        help,
+    ),
+];
 
 /// Entries that are shown if the command does not tell how many.
 const SHOWN: usize = 10;
@@ -98,49 +154,40 @@ fn redact(args: &mut [Vec<u8>]) {
     }
 }
 
-/// Carries `SLOWLOG` out.
-///
-/// # Errors
-/// The error reply.
-pub(super) fn run(
-    state: &mut ConnectionState,
-    command: ServerCommand,
-    engine: &Guard<'_>,
-    args: Args<'_>,
-    protocol: Protocol,
-    out: &mut Reply<'_>,
-) -> CommandResult {
-    match command {
-        ServerCommand::SlowlogGet => {
-            if args.len() > 3 {
-                return Err(CommandError::SYNTAX);
-            }
-            let range = CommandError::fixed("ERR count should be greater than or equal to -1");
-            let count = match args.get(2) {
-                Some(count) => match numbers::integer(count)? {
-                    -1 => usize::MAX,
-                    count => usize::try_from(count).map_err(|_| range)?,
-                },
-                None => SHOWN,
-            };
-            // What this batch has done so far is shown, and not the command itself.
-            state.slow_shown = Some(engine.slow_count());
-            let show = move |state: &mut ConnectionState, out: &mut Reply<'_>| {
-                state.shared.slowlog.show(count, out);
-                Ok(())
-            };
-            state.late.add("slowlog|get", out.position(), protocol, show);
-        }
-        ServerCommand::SlowlogLen => {
-            out.integer(state.shared.slowlog.0.lock().entries.len() as i64);
-        }
-        ServerCommand::SlowlogReset => {
-            let entries = std::mem::take(&mut state.shared.slowlog.0.lock().entries);
-            drop(entries);
-            out.ok();
-        }
-        _ => help(out, "SLOWLOG", HELP),
+/// `SLOWLOG GET [count]`
+fn get(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    if args.len() > 3 {
+        return Err(CommandError::SYNTAX);
     }
+    let range = CommandError::fixed("ERR count should be greater than or equal to -1");
+    let count = match args.get(2) {
+        Some(count) => match numbers::integer(count)? {
+            -1 => usize::MAX,
+            count => usize::try_from(count).map_err(|_| range)?,
+        },
+        None => SHOWN,
+    };
+    call.host.shared.slowlog.show(count, &mut call.reply);
+    Ok(())
+}
+
+/// `SLOWLOG LEN`
+fn len(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    call.reply.integer(call.host.shared.slowlog.0.lock().entries.len() as i64);
+    Ok(())
+}
+
+/// `SLOWLOG RESET`
+fn reset(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    let entries = std::mem::take(&mut call.host.shared.slowlog.0.lock().entries);
+    drop(entries);
+    call.reply.ok();
+    Ok(())
+}
+
+/// `SLOWLOG HELP`
+fn help(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
+    reply_help(&mut call.reply, "SLOWLOG", HELP);
     Ok(())
 }
 

@@ -58,5 +58,6 @@ pub fn settings(config: &Config) -> Settings {
         latency_tracking: config.latency_tracking,
         slow_from_us: u64::try_from(config.slowlog_log_slower_than).ok(),
         limits,
+        ..Settings::default()
     }
 }

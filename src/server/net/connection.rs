@@ -3,20 +3,22 @@
 //! Reading goes on while replies wait or a slow client does not take them, so that neither a deep
 //! pipeline nor a client that writes everything before it reads anything comes to a standstill.
 
-use crate::commands::spec::ServerCommand;
-use crate::commands::{CommandError, Handler, Spec, table};
-use crate::engine::{BlockedClient, Session, Slow, UNBLOCKED, Unserved, WaitReply};
+use super::cross_protocol;
+use super::names;
+use super::reply_gates::{Registration, ReplyGates};
+use crate::commands::{CommandError, Spec};
+use crate::engine::{BlockedClient, UNBLOCKED, Unserved, WaitReply};
 use crate::log::{Durability, Gate, Log, Lsn, Passage};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, ProtocolError, Reply, RequestLimits, RequestParser};
-use crate::server::commands::admin::{Block, ConnectionState, LogBlock};
-use crate::server::commands::client;
-use crate::server::commands::migrate;
-use crate::server::net::cross_protocol;
-use crate::server::net::names;
-use crate::server::net::reply_gates::{Registration, ReplyGates};
+use crate::server::commands::connection_state::{Block, ConnectionState, LogBlock};
+use crate::server::commands::{TABLE, migrate};
 use crate::server::state::clients::{Blocked, Registered};
 use crate::server::state::shared::Shared;
+use crate::server::state::thread::Thread;
+use crate::session::{
+    self, Later, Observed, Observing, Request, Run, Session, Way, paused_until_ms,
+};
 use bytes::{Buf, BytesMut};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -64,13 +66,17 @@ struct Held {
 pub struct Connection<S> {
     stream: S,
     shared: Arc<Shared>,
-    gates: Arc<ReplyGates>,
+    thread: Arc<Thread>,
     client: Registered,
     session: Session,
     state: ConnectionState,
+    /// What is noted of commands.
+    observed: Observed,
+    /// Replies that are made once the engine is free.
+    later: Later,
     parser: RequestParser,
     ranges: Vec<(usize, usize)>,
-    requests: Vec<Request>,
+    requests: Vec<ParsedRequest>,
     /// The first of `requests` that was not executed yet.
     next_request: usize,
     /// Names that are looked up before they are executed.
@@ -105,7 +111,7 @@ pub struct Connection<S> {
 }
 
 /// A parsed request of the batch: where its arguments are in `ranges`.
-struct Request {
+struct ParsedRequest {
     resolved: Result<&'static Spec, CommandError>,
     first: usize,
     count: usize,
@@ -137,18 +143,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub fn new(
         stream: S,
         shared: Arc<Shared>,
-        gates: Arc<ReplyGates>,
+        thread: Arc<Thread>,
         client: Registered,
+        session: Session,
         is_local: bool,
     ) -> Self {
         let state = ConnectionState::new(shared.clone(), client.info.clone(), is_local);
         Self {
             stream,
             shared,
-            gates,
+            thread,
             client,
-            session: Session::default(),
+            session,
             state,
+            observed: Observed::default(),
+            later: Later::default(),
             parser: RequestParser::default(),
             ranges: Vec::new(),
             requests: Vec::new(),
@@ -233,8 +242,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
             }
             if let Some(held) = self.held.front_mut()
-                && let Poll::Ready(passage) =
-                    self.gates.poll_passage(context, &held.log, held.gate, &mut held.registered)
+                && let Poll::Ready(passage) = self.thread.gates.poll_passage(
+                    context,
+                    &held.log,
+                    held.gate,
+                    &mut held.registered,
+                )
             {
                 return Poll::Ready(Event::Settled(passage));
             }
@@ -253,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if let Some((log, gate)) = &self.room {
                 let registered = &mut self.room_registered;
-                return match self.gates.poll_passage(context, log, *gate, registered) {
+                return match self.thread.gates.poll_passage(context, log, *gate, registered) {
                     Poll::Ready(_) => Poll::Ready(Event::More),
                     Poll::Pending => Poll::Pending,
                 };
@@ -330,7 +343,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Broken::Malformed(error) => {
                         self.state.count_error();
                         if !self.state.is_muted() {
-                            let mut reply = Reply::new(&mut self.output, self.session.protocol);
+                            let mut reply = Reply::new(&mut self.output, self.session.protocol());
                             reply.error(format!("ERR {error}"));
                             self.release(1);
                         }
@@ -359,11 +372,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Whether one of the requests at hand may write.
     fn writes(&self) -> bool {
-        let writes = |request: &Request| {
+        let writes = |request: &ParsedRequest| {
             request
                 .resolved
                 .as_ref()
-                .is_ok_and(|spec| spec.is_write() || matches!(spec.handler, Handler::Engine(_)))
+                .is_ok_and(|spec| spec.is_write() || matches!(TABLE.run(spec), Run::Transaction(_)))
         };
         self.requests[self.next_request..].iter().any(writes)
     }
@@ -392,18 +405,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let count = self.ranges.len() - first;
                     if count > 0 {
                         let args = Args::new(&self.input, &self.ranges[first..]);
-                        let resolved = table::resolve(args);
+                        let resolved = TABLE.directory().resolve(args);
                         // Only what no command is called can be HTTP: others are not looked at.
                         if resolved.is_err() && cross_protocol::is_http(args.at(0)) {
                             self.broken = Some(Broken::Http);
                             return;
                         }
                         if let Ok(spec) = &resolved
-                            && matches!(spec.handler, Handler::Server(ServerCommand::ConfigSet))
+                            && spec.full_name == "config|set"
                         {
                             self.names.extend(names::in_config_set(args));
                         }
-                        self.requests.push(Request { resolved, first, count });
+                        self.requests.push(ParsedRequest { resolved, first, count });
                     }
                 }
                 Ok(Parsed::Incomplete { needed }) => {
@@ -421,93 +434,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.more = true;
     }
 
+    /// Executes what was parsed: one request that needs no engine, or those before the next one that
+    /// needs none.
     fn execute_parsed(&mut self) {
-        let started = Instant::now();
-        let start = self.output.len();
-        let (mut lsn, mut wrote, mut replies) = (0, false, 0);
-        let mut done = 0;
-        let mut engine = self.shared.engine.lock();
         if self.shared.ending.load(Ordering::Acquire) {
-            // The log is being closed: nothing more is executed, only replies still leave.
-            self.next_request = self.requests.len();
-            self.closing = true;
-            return;
+            self.end_unexecuted();
+        } else if self.is_free(self.next_request) {
+            self.execute_free();
+        } else {
+            self.execute_locked();
         }
-        // A batch belongs to one log: it ends with a command that begins or ends one.
-        let log = engine.log().cloned();
-        let durability = engine.durability();
-        for request in &self.requests[self.next_request..] {
-            let ranges = &self.ranges[request.first..request.first + request.count];
-            let args = Args::new(&self.input, ranges);
-            let before = self.output.len();
-            if let Ok(spec) = request.resolved {
-                if let Some(until_ms) = engine.paused_until_ms(&self.session, spec) {
-                    let wait_ms = until_ms.saturating_sub(engine.now_ms());
-                    self.paused = Some(paused(&self.shared, wait_ms.max(1) as u64));
-                    break;
-                }
-                self.state.command = spec.full_name;
-            }
-            self.state.begin_reply(before);
-            let outcome = engine.execute(
-                &mut self.session,
-                request.resolved.clone(),
-                args,
-                &mut self.output,
-                &mut self.state,
-            );
-            done += 1;
-            if let Some(waiter) = self.session.blocked.take() {
-                self.waiting = Some(waiter.clone());
-                self.state.block = Some(Block::Key(waiter));
-            }
-            if let Some(block) = &self.state.block {
-                // Before the engine is free again, so that whoever comes next can unblock it.
-                self.client.info.state.lock().blocked = Some(match block {
-                    Block::Key(waiter) => Blocked::Key(waiter.clone()),
-                    Block::Log(_) => Blocked::Log(Arc::default()),
-                    Block::Migrate(_) => Blocked::Migrate,
-                });
-            }
-            lsn = lsn.max(outcome.lsn);
-            wrote |= outcome.wrote;
-            self.state.end_reply();
-            // An error stands in the place of the whole reply, of which nothing is left then.
-            let muted_from = self.state.muted_from;
-            if outcome.failed {
-                self.state.late.mute(before);
-            }
-            if let Some(muted_from) =
-                muted_from.map(|from| if outcome.failed { before } else { from })
-            {
-                self.output.truncate(muted_from);
-                self.state.late.mute(muted_from);
-            }
-            replies += usize::from(self.output.len() > before || self.state.late.is_sent());
-            let same_log = engine.log().map(Arc::as_ptr) == log.as_ref().map(Arc::as_ptr);
-            let is_late = !self.state.late.is_empty();
-            if self.state.close || self.state.block.is_some() || is_late || !same_log {
-                break;
-            }
-            // A look at the clock costs as much as a small command: only now and then.
-            let long = done % 8 == 0 && started.elapsed() > BATCH_TIME_MAX;
-            if long || self.output.len() - start > BATCH_REPLY_BYTES_MAX {
-                break;
-            }
-        }
-        // `CONFIG SET appendfsync always` waits under the condition that it brings about.
-        let durability = durability.stricter(engine.durability());
-        self.shared.background.save_slice(&mut engine);
-        let mut slow = engine.take_slow();
-        drop(engine);
-        let shown = self.state.slow_shown.take().unwrap_or(slow.len());
-        let behind = slow.split_off(shown.min(slow.len()));
-        self.note_slow(slow);
-        self.make_late();
-        self.note_slow(behind);
-        self.next_request += done;
-        self.closing |= self.state.close;
-        self.settle(log, lsn, durability, wrote, replies);
+        self.note_observed();
         if self.output.len() - self.written > OUTPUT_BYTES_MAX {
             self.shared.counters.output_limits.fetch_add(1, Ordering::Relaxed);
             let id = self.client.info.id;
@@ -518,27 +455,181 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn note_slow(&self, slow: Vec<Slow>) {
-        if !slow.is_empty() {
-            let max = self.shared.config.read().slowlog_max_len as usize;
-            self.shared.slowlog.add(slow, &self.client.info, max);
+    /// The log is being closed: nothing more is executed, only replies still leave.
+    fn end_unexecuted(&mut self) {
+        self.next_request = self.requests.len();
+        self.closing = true;
+    }
+
+    /// Whether a request needs no engine.
+    fn is_free(&self, index: usize) -> bool {
+        let resolved = self.requests[index].resolved.as_ref();
+        resolved.is_ok_and(|spec| TABLE.is_free(spec, &self.session))
+    }
+
+    /// Executes the next request, which needs no engine.
+    fn execute_free(&mut self) {
+        let shared = self.shared.clone();
+        let (engine, before) = (&shared.engine, self.output.len());
+        let parsed = &self.requests[self.next_request];
+        let ranges = &self.ranges[parsed.first..parsed.first + parsed.count];
+        let request =
+            Request { resolved: parsed.resolved.clone(), args: Args::new(&self.input, ranges) };
+        if let Ok(spec) = request.resolved {
+            let now_ms = engine.clock().unix_ms();
+            let pause = paused_until_ms(engine.conditions(), now_ms, &self.session, spec);
+            if let Some(until_ms) = pause {
+                self.paused = Some(paused(&shared, until_ms.saturating_sub(now_ms).max(1) as u64));
+                return;
+            }
+            self.client.info.activity.note_command(spec.number);
+        }
+        let observing = {
+            let config = shared.config.read();
+            let slow_from_us = u64::try_from(config.slowlog_log_slower_than).ok();
+            Observing { latency: config.latency_tracking, slow_from_us }
+        };
+        self.observed.begin(engine.clock().monotonic_us());
+        self.state.begin_reply(before);
+        let mut way = Way {
+            table: &*TABLE,
+            session: &mut self.session,
+            host: &mut self.state,
+            observed: &mut self.observed,
+            later: &mut self.later,
+        };
+        let outcome = way.free(engine, observing, &request, &mut self.output);
+        self.next_request += 1;
+        let replies = usize::from(self.end_command(before, outcome.failed));
+        self.closing |= self.state.close;
+        match outcome.depends_on {
+            Some((log, lsn)) => {
+                let durability = log.durability();
+                self.settle(Some(log), lsn, durability, false, replies);
+            }
+            None => self.release(replies),
         }
     }
 
-    /// Makes the replies that were put off until the engine is free.
-    fn make_late(&mut self) {
-        if self.state.late.is_empty() {
+    /// Notes that a command has ended, whose reply begins at `before`. Whether that is sent.
+    fn end_command(&mut self, before: usize, failed: bool) -> bool {
+        if let Some(client) = self.session.blocked.take() {
+            self.waiting = Some(client.clone());
+            self.state.block = Some(Block::Key(client));
+        }
+        if let Some(block) = &self.state.block {
+            // Before the engine is free again, so that the next to take it can unblock it.
+            self.client.info.state.lock().blocked = Some(match block {
+                Block::Key(client) => Blocked::Key(client.clone()),
+                Block::Log(_) => Blocked::Log(Arc::default()),
+                Block::Migrate(_) => Blocked::Migrate,
+            });
+        }
+        self.state.end_reply();
+        // An error stands in the place of the whole reply, of which nothing is left then.
+        if failed {
+            self.later.mute(before);
+        }
+        if let Some(muted_from) = self.state.muted_from {
+            let muted_from = if failed { before } else { muted_from };
+            self.output.truncate(muted_from);
+            self.later.mute(muted_from);
+        }
+        self.output.len() > before || self.later.is_sent()
+    }
+
+    /// Executes requests under one taking of the engine.
+    fn execute_locked(&mut self) {
+        let started = Instant::now();
+        let start = self.output.len();
+        let (mut lsn, mut wrote, mut replies) = (0, false, 0);
+        let mut done = 0;
+        let shared = self.shared.clone();
+        let mut engine = shared.engine.lock();
+        if shared.ending.load(Ordering::Acquire) {
+            drop(engine);
+            self.end_unexecuted();
             return;
         }
-        let late = std::mem::take(&mut self.state.late);
-        let errors = late.make(&mut self.state, &mut self.output);
-        if !errors.is_empty() {
-            let mut engine = self.shared.engine.lock();
-            for (name, error) in &errors {
-                if let Some(spec) = table::by_full_name(name.as_bytes()) {
-                    engine.count_late_error(spec, error);
-                }
+        self.observed.begin(engine.monotonic_us());
+        // A batch belongs to one log: it ends with a command that begins or ends one.
+        let log = engine.log().cloned();
+        let durability = engine.durability();
+        while self.next_request + done < self.requests.len() {
+            let index = self.next_request + done;
+            if done > 0 && self.is_free(index) {
+                break;
             }
+            let parsed = &self.requests[index];
+            let ranges = &self.ranges[parsed.first..parsed.first + parsed.count];
+            let request =
+                Request { resolved: parsed.resolved.clone(), args: Args::new(&self.input, ranges) };
+            let before = self.output.len();
+            if let Ok(spec) = request.resolved {
+                let now_ms = engine.now_ms();
+                let pause = paused_until_ms(engine.conditions(), now_ms, &self.session, spec);
+                if let Some(until_ms) = pause {
+                    let wait_ms = until_ms.saturating_sub(now_ms).max(1) as u64;
+                    self.paused = Some(paused(&shared, wait_ms));
+                    break;
+                }
+                self.client.info.activity.note_command(spec.number);
+            }
+            self.state.begin_reply(before);
+            let mut way = Way {
+                table: &*TABLE,
+                session: &mut self.session,
+                host: &mut self.state,
+                observed: &mut self.observed,
+                later: &mut self.later,
+            };
+            let outcome = way.request(&mut engine, &request, &mut self.output);
+            done += 1;
+            lsn = lsn.max(outcome.lsn);
+            wrote |= outcome.wrote;
+            replies += usize::from(self.end_command(before, outcome.failed));
+            let same_log = engine.log().map(Arc::as_ptr) == log.as_ref().map(Arc::as_ptr);
+            let has_later = !self.later.is_empty();
+            if self.state.close || self.state.block.is_some() || has_later || !same_log {
+                break;
+            }
+            // A look at the clock costs as much as a small command: only now and then.
+            let long = done % 8 == 0 && started.elapsed() > BATCH_TIME_MAX;
+            if long || self.output.len() - start > BATCH_REPLY_BYTES_MAX {
+                break;
+            }
+        }
+        // `CONFIG SET appendfsync always` waits under the condition that it brings about.
+        let durability = durability.stricter(engine.durability());
+        shared.background.save_slice(&mut engine);
+        drop(engine);
+        self.note_slow();
+        if !self.later.is_empty() {
+            let (session, host) = (&mut self.session, &mut self.state);
+            let (observed, output) = (&mut self.observed, &mut self.output);
+            let depends_on = self.later.make(&TABLE, session, host, observed, output);
+            if let Some((_, shown_lsn)) = depends_on {
+                lsn = lsn.max(shown_lsn);
+            }
+        }
+        self.next_request += done;
+        self.closing |= self.state.close;
+        self.settle(log, lsn, durability, wrote, replies);
+    }
+
+    /// Hands what was noted of commands to the thread.
+    fn note_observed(&mut self) {
+        self.note_slow();
+        if !self.observed.is_empty() {
+            self.thread.stats.lock().add(&mut self.observed);
+        }
+    }
+
+    fn note_slow(&mut self) {
+        let slow = self.observed.take_slow();
+        if !slow.is_empty() {
+            let max = self.shared.config.read().slowlog_max_len as usize;
+            self.shared.slowlog.add(slow, &self.client.info, max);
         }
     }
 
@@ -554,7 +645,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let end = self.output.len();
         match log {
             Some(log) if lsn > log.durable_lsn() => {
-                self.gates.executed();
+                self.thread.gates.executed();
                 let gate = Gate { lsn, durability };
                 self.hold(Held { end, log, gate, replies, wrote, registered: None });
             }
@@ -598,7 +689,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let failure = self.held.front().and_then(|held| held.log.failure());
         let cause = failure.map_or_else(String::new, |failure| failure.cause);
         let mut refused = Vec::new();
-        let mut reply = Reply::new(&mut refused, self.session.protocol);
+        let mut reply = Reply::new(&mut refused, self.session.protocol());
         if wrote {
             reply.error(format!(
                 "MISCONF outcome unknown: {cause}. The write may or may not survive a restart"
@@ -680,7 +771,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Ready(_) => return Poll::Ready(false),
                 }
             }
-            done(&self.gates, context).map(|()| true)
+            done(&self.thread.gates, context).map(|()| true)
         });
         match timeout {
             None => wait.await,
@@ -704,8 +795,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn wait_for_migration(&mut self, request: migrate::Request) -> bool {
         // A task of its own: it goes on if the client goes away, so that what has arrived elsewhere does
         // not stay here.
-        let (shared, gates) = (self.shared.clone(), self.gates.clone());
-        let mut task = tokio::spawn(migrate::run(shared, gates, request));
+        let (shared, thread) = (self.shared.clone(), self.thread.clone());
+        let mut task = tokio::spawn(migrate::run(shared, thread, request));
         let mut finished = None;
         let done = |_: &ReplyGates, context: &mut Context<'_>| {
             Pin::new(&mut task).poll(context).map(|result| finished = result.ok())
@@ -716,29 +807,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let Some(finished) = finished else { return false };
         let replies = usize::from(self.state.end_reply());
         if replies > 0 {
-            let mut reply = Reply::new(&mut self.output, self.session.protocol);
+            let mut reply = Reply::new(&mut self.output, self.session.protocol());
             match &finished.result {
                 Ok(status) => reply.simple(status),
                 Err(error) => reply.error(error.bytes()),
             }
         }
+        if let Err(error) = &finished.result {
+            self.observed.error(error);
+            if let Some(spec) = TABLE.directory().by_name(b"migrate") {
+                self.observed.failed(spec);
+            }
+        }
+        self.note_observed();
         let migrate::Finished { log, lsn, durability, wrote, .. } = finished;
         self.settle(log, lsn, durability, wrote, replies);
         true
     }
 
-    async fn wait_for_key(&mut self, waiter: &Arc<BlockedClient>) -> bool {
-        let timeout = waiter.timeout_ms().map(Duration::from_millis);
-        if !self.wait_until(timeout, |_, context| waiter.poll_end(context)).await {
+    async fn wait_for_key(&mut self, client: &Arc<BlockedClient>) -> bool {
+        let timeout = client.timeout_ms().map(Duration::from_millis);
+        if !self.wait_until(timeout, |_, context| client.poll_end(context)).await {
             return false;
         }
         self.waiting = None;
-        let reply = self.shared.engine.lock().take_wait_reply(waiter);
+        client.end(&self.shared.engine, Unserved::TimedOut);
+        let (reply, observing, now_ms) = {
+            let mut engine = self.shared.engine.lock();
+            let reply = engine.take_wait_reply(client);
+            (reply, session::observing(&engine), engine.now_ms())
+        };
         let replies = usize::from(self.state.end_reply());
         if replies > 0 {
             self.output.extend_from_slice(&reply.bytes);
         }
-        let WaitReply { outcome, log, durability, .. } = reply;
+        let WaitReply { outcome, log, durability, took_us, result, .. } = reply;
+        self.observed.woken(client, &result, took_us, now_ms, observing);
+        self.note_observed();
         self.settle(log, outcome.lsn, durability, outcome.wrote, replies);
         true
     }
@@ -769,7 +874,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let replies = self.state.end_reply();
         if replies {
             let durable = block.local.is_some_and(|(log, lsn)| lsn <= log.durable_lsn());
-            let mut reply = Reply::new(&mut self.output, self.session.protocol);
+            let mut reply = Reply::new(&mut self.output, self.session.protocol());
             match unblock.why.get() {
                 Some(Unserved::Unblocked) => reply.error(UNBLOCKED),
                 Some(Unserved::TimedOut) | None => (block.reply)(&mut reply, durable),
@@ -781,16 +886,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Brings what others may know of this client up to date.
     fn publish(&mut self) {
-        let mut state = self.client.info.state.lock();
-        state.last = Instant::now();
-        state.db = self.session.db;
-        state.command = self.state.command;
-        state.queued = self.session.queued();
-        state.watched = self.session.watched();
-        state.protocol = client::number_of(self.session.protocol);
-        state.no_touch = self.session.no_touch;
-        state.input_bytes = self.input.len();
-        state.output_bytes = self.output.len() - self.written;
+        let info = &self.client.info;
+        let output_bytes = self.output.len() - self.written;
+        let at_ms = info.since.elapsed().as_millis() as u64;
+        info.activity.note(at_ms, None, self.input.len(), output_bytes);
         let counters = &self.shared.counters;
         let (bytes_in, bytes_out) =
             (std::mem::take(&mut self.bytes_in), std::mem::take(&mut self.bytes_out));
@@ -808,7 +907,7 @@ impl<S> Drop for Connection<S> {
             return;
         }
         if self.session.watched() > 0 {
-            self.shared.engine.lock().forget_transaction(&mut self.session);
+            self.session.forget_transaction(&mut self.shared.engine.lock());
         }
         if let Some(waiter) = self.waiting.take() {
             self.shared.engine.lock().take_wait_reply(&waiter);

@@ -11,9 +11,10 @@ use crate::log::Log;
 use crate::server::config::engine as engine_config;
 use crate::server::config::{Config, ProtectedAction};
 use crate::server::net::connection::Connection;
-use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::clients::ClientInfo;
 use crate::server::state::shared::Shared;
+use crate::server::state::thread::Thread;
+use crate::session::Session;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -50,12 +51,12 @@ impl Server {
             (engine_config::settings(&config), engine_config::log_options(&config));
         let (engine, _) = Engine::open(machine, &dir, 16, settings, options).expect("opened");
         let log = engine.log().expect("there is one");
-        let threads = [Arc::new(ReplyGates::default()), Arc::new(ReplyGates::default())];
+        let threads = [Arc::<Thread>::default(), Arc::default()];
         let shared = Arc::new(Shared::new(engine, config, threads.to_vec()));
-        for gates in threads {
-            let (shared, listener) = (shared.clone(), gates.clone());
-            log.listen(move || listener.wake());
-            tokio::spawn(async move { gates.dispatch(&shared.engine).await });
+        for thread in threads {
+            let (shared, listener) = (shared.clone(), thread.clone());
+            log.listen(move || listener.gates.wake());
+            tokio::spawn(async move { thread.gates.dispatch(&shared.engine).await });
         }
         Self { disk, shared, log }
     }
@@ -63,11 +64,18 @@ impl Server {
     /// A client whose connection lives on this I/O thread.
     fn client(&self, thread: usize) -> Client {
         let (stream, other) = tokio::io::duplex(1 << 20);
-        let gates = self.shared.threads[thread].clone();
+        let thread = self.shared.threads[thread].clone();
+        let session = Session::default();
         let clients = &self.shared.clients;
-        let info = ClientInfo::new(clients.next_id(), "here".into(), "there".into(), 0);
+        let info = ClientInfo::new(
+            clients.next_id(),
+            "here".into(),
+            "there".into(),
+            0,
+            session.visible().clone(),
+        );
         let client = clients.admit(usize::MAX).expect("a place").register(info);
-        let connection = Connection::new(other, self.shared.clone(), gates, client, true);
+        let connection = Connection::new(other, self.shared.clone(), thread, client, session, true);
         tokio::spawn(connection.serve());
         Client { stream: BufReader::new(stream) }
     }
@@ -165,7 +173,7 @@ fn what_somebody_waited_for_in_a_log_that_cannot_be_closed_is_not_shown() {
         server.fail_syncs_after(0);
         let (mut waiting, mut client) = (server.client(0), server.client(1));
         waiting.send(&["BLPOP list 0"]).await;
-        until(|| server.shared.engine.lock().waited_keys().0 == 1).await;
+        until(|| server.shared.engine.counts().waited_keys.0 == 1).await;
         client.send(&["RPUSH list element", END_LOG]).await;
         waiting.read_unknown_outcome().await;
         client.read_unknown_outcome().await;

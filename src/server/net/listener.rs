@@ -3,9 +3,10 @@
 use crate::server::config::Config;
 use crate::server::net::connection::Connection;
 use crate::server::net::names::Names;
-use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::clients::{ClientInfo, Place};
 use crate::server::state::shared::Shared;
+use crate::server::state::thread::Thread;
+use crate::session::Session;
 use rustix::net::sockopt;
 use std::io;
 use std::net::SocketAddr;
@@ -16,13 +17,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// An I/O thread: its runtime and its waiting replies.
+/// An I/O thread, as connections are handed to it.
 #[derive(Clone)]
 pub struct IoThread {
     /// The runtime that its connections live on.
     pub runtime: Handle,
-    /// Its waiting replies.
-    pub gates: Arc<ReplyGates>,
+    /// What the rest of the server sees of it.
+    pub thread: Arc<Thread>,
 }
 
 /// The TCP sockets that the server listens on.
@@ -224,11 +225,11 @@ async fn accept_tcp(
         let local = stream.local_addr().unwrap_or(peer);
         let descriptor = stream.as_raw_fd();
         let Ok(stream) = stream.into_std() else { continue };
-        let gates = thread.gates.clone();
+        let io_thread = thread.thread.clone();
         thread.runtime.spawn(async move {
             let Ok(stream) = tokio::net::TcpStream::from_std(stream) else { return };
             let names = (peer.to_string(), local.to_string());
-            serve(shared, gates, stream, place, names, descriptor, is_local);
+            serve(shared, io_thread, stream, place, names, descriptor, is_local);
         });
     }
 }
@@ -249,7 +250,7 @@ async fn accept_unix(
             }
         };
         let thread = threads[turn % threads.len()].clone();
-        let (shared, gates) = (shared.clone(), thread.gates.clone());
+        let (shared, io_thread) = (shared.clone(), thread.thread.clone());
         let place = match admit(&shared, true) {
             Ok(place) => place,
             Err(text) => {
@@ -262,7 +263,7 @@ async fn accept_unix(
         let Ok(stream) = stream.into_std() else { continue };
         thread.runtime.spawn(async move {
             let Ok(stream) = tokio::net::UnixStream::from_std(stream) else { return };
-            serve(shared, gates, stream, place, names, descriptor, true);
+            serve(shared, io_thread, stream, place, names, descriptor, true);
         });
     }
 }
@@ -302,7 +303,7 @@ fn admit(shared: &Shared, is_local: bool) -> Result<Place, String> {
 /// Begins to serve a connection.
 fn serve<S>(
     shared: Arc<Shared>,
-    gates: Arc<ReplyGates>,
+    thread: Arc<Thread>,
     stream: S,
     place: Place,
     (peer, local): (String, String),
@@ -315,9 +316,11 @@ fn serve<S>(
         return;
     }
     let id = shared.clients.next_id();
-    let client = place.register(ClientInfo::new(id, peer, local, descriptor));
+    let session = Session::default();
+    let visible = session.visible().clone();
+    let client = place.register(ClientInfo::new(id, peer, local, descriptor, visible));
     let info = client.info.clone();
-    let connection = Connection::new(stream, shared, gates, client, is_local);
+    let connection = Connection::new(stream, shared, thread, client, session, is_local);
     let task = tokio::spawn(connection.serve());
     info.set_abort(task.abort_handle());
 }

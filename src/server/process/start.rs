@@ -1,14 +1,15 @@
 //! From a configuration to a running server, and to its end.
 
 use super::AnyError;
+use crate::commands::Settings;
 use crate::disk::RealDisk;
 use crate::engine::{Engine, Machine, data_dir};
 use crate::log;
+use crate::server::commands::TABLE;
 use crate::server::config::engine as engine_config;
 use crate::server::config::{Config, Loaded};
 use crate::server::logger;
 use crate::server::net::listener::{IoThread, Listeners};
-use crate::server::net::reply_gates::ReplyGates;
 use crate::server::panic;
 use crate::server::process::args;
 use crate::server::process::daemon::{self, PidFile, Supervisor};
@@ -66,7 +67,9 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     loaded.durability.iter().for_each(|text| log_warning!("WARNING: {text}"));
 
     let supervisor = Arc::new(supervisor);
-    let (databases, settings) = (config.databases as usize, engine_config::settings(&config));
+    let settings = engine_config::settings(&config);
+    let settings = Settings { directory: TABLE.directory(), ..settings };
+    let databases = config.databases as usize;
     let engine = Engine::loading(Machine::real(), databases, settings);
     descriptors::fit(&mut config)?;
     let runtimes = (0..io_threads(&config))
@@ -74,13 +77,10 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         .collect::<Result<Vec<_>, _>>()?;
     let threads: Vec<IoThread> = runtimes
         .iter()
-        .map(|runtime| IoThread {
-            runtime: runtime.handle().clone(),
-            gates: Arc::new(ReplyGates::default()),
-        })
+        .map(|runtime| IoThread { runtime: runtime.handle().clone(), thread: Arc::default() })
         .collect();
-    let gates = threads.iter().map(|thread| thread.gates.clone()).collect();
-    let shared = Shared::new(engine, config, gates);
+    let io_threads = threads.iter().map(|io| io.thread.clone()).collect();
+    let shared = Shared::new(engine, config, io_threads);
     let retention_given = loaded.retention_given.into();
     let shared = Shared { config_file: loaded.file, retention_given, started, ..shared };
     let shared = Arc::new(shared);
@@ -96,8 +96,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
     });
 
     for thread in &threads {
-        let (shared, gates) = (shared.clone(), thread.gates.clone());
-        thread.runtime.spawn(async move { gates.dispatch(&shared.engine).await });
+        let (shared, io_thread) = (shared.clone(), thread.thread.clone());
+        thread.runtime.spawn(async move { io_thread.gates.dispatch(&shared.engine).await });
     }
     threads[0].runtime.spawn(expire(shared.clone()));
     threads[0].runtime.spawn(every_second(shared.clone()));
@@ -115,8 +115,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
                 loop {
                     signals.recv().await;
                     log_warning!("Received {name}, shutting down");
-                    let mut engine = shared.engine.lock();
-                    match saves::save_at_end(&shared, &mut engine, (false, false, false)) {
+                    match saves::save_at_end(&shared, (false, false, false)) {
                         Ok(()) => break,
                         Err(_) => log_warning!("The data could not be saved: not shutting down"),
                     }
@@ -261,7 +260,7 @@ async fn expire(shared: Arc<Shared>) {
                 (more, engine.lsn() > before)
             };
             if deleted {
-                shared.threads[0].executed();
+                shared.threads[0].gates.executed();
             }
             if !more || started.elapsed() > period / EXPIRE_SHARE {
                 break;
@@ -289,7 +288,7 @@ async fn every_second(shared: Arc<Shared>) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let counters = &shared.counters;
         counters.memory_peak_bytes.fetch_max(memory::used(), Ordering::Relaxed);
-        let commands = shared.engine.lock().commands();
+        let commands = shared.stats().requests();
         for (rate, before, now) in [
             (&counters.commands_per_s, &mut commands_before, commands),
             (
@@ -309,10 +308,8 @@ async fn every_second(shared: Arc<Shared>) {
         let timeout = shared.config.read().timeout;
         if timeout > 0 {
             for client in shared.clients.list() {
-                let state = client.state.lock();
-                let idle =
-                    state.blocked.is_none() && state.last.elapsed().as_secs() > timeout as u64;
-                drop(state);
+                let is_blocked = client.state.lock().blocked.is_some();
+                let idle = !is_blocked && client.idle_s() > timeout as u64;
                 if idle {
                     client.kill();
                 }

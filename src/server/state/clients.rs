@@ -1,10 +1,12 @@
 //! The register of connected clients.
 
-use crate::engine::{BlockedClient, Guard, Unserved};
+use crate::commands::Directory;
+use crate::engine::{BlockedClient, Engine, Unserved};
+use crate::session::Visible;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -21,13 +23,17 @@ pub struct ClientInfo {
     pub fd: i32,
     /// When it connected.
     pub since: Instant,
-    /// What changes with its commands.
+    /// The part of its session that others read.
+    pub session: Arc<Visible>,
+    /// What each batch changes.
+    pub activity: Activity,
+    /// What few commands change.
     pub state: Mutex<ClientState>,
     abort: Mutex<Option<tokio::task::AbortHandle>>,
 }
 
-/// What changes with a client's commands.
-#[derive(Clone, Debug)]
+/// What few commands change.
+#[derive(Clone, Debug, Default)]
 pub struct ClientState {
     /// `CLIENT SETNAME`.
     pub name: String,
@@ -35,28 +41,56 @@ pub struct ClientState {
     pub lib_name: String,
     /// `CLIENT SETINFO LIB-VER`.
     pub lib_ver: String,
-    /// The selected database.
-    pub db: usize,
-    /// Full name of its last command.
-    pub command: &'static str,
-    /// When that came.
-    pub last: Instant,
-    /// Commands queued in a transaction.
-    pub queued: Option<usize>,
-    /// Keys watched.
-    pub watched: usize,
-    /// 2 or 3.
-    pub protocol: u8,
-    /// Bytes received and not yet executed.
-    pub input_bytes: usize,
-    /// Bytes of replies not yet taken.
-    pub output_bytes: usize,
     /// `CLIENT NO-EVICT on`.
     pub no_evict: bool,
-    /// `CLIENT NO-TOUCH on`.
-    pub no_touch: bool,
     /// Waits in a blocking command.
     pub blocked: Option<Blocked>,
+}
+
+/// What each batch of a client changes. Its connection writes it, anyone reads it.
+#[derive(Debug, Default)]
+pub struct Activity {
+    /// When the last batch was executed, in ms since it connected.
+    last_ms: AtomicU64,
+    /// The number of the last command, and 1; 0 before the first.
+    command: AtomicU32,
+    input_bytes: AtomicUsize,
+    output_bytes: AtomicUsize,
+}
+
+impl Activity {
+    /// Notes a batch: its last command, and the bytes that are not executed and not taken then.
+    pub fn note(&self, at_ms: u64, command: Option<u16>, input_bytes: usize, output_bytes: usize) {
+        self.last_ms.store(at_ms, Ordering::Relaxed);
+        if let Some(number) = command {
+            self.note_command(number);
+        }
+        self.input_bytes.store(input_bytes, Ordering::Relaxed);
+        self.output_bytes.store(output_bytes, Ordering::Relaxed);
+    }
+
+    /// Notes the command that runs now.
+    pub fn note_command(&self, number: u16) {
+        self.command.store(u32::from(number) + 1, Ordering::Relaxed);
+    }
+
+    /// Bytes received and not yet executed.
+    pub fn input_bytes(&self) -> usize {
+        self.input_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of replies not yet taken.
+    pub fn output_bytes(&self) -> usize {
+        self.output_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Full name of the last command.
+    fn command(&self, directory: &Directory) -> &'static str {
+        let number = self.command.load(Ordering::Relaxed).checked_sub(1);
+        number
+            .and_then(|number| directory.by_number(number as u16))
+            .map_or("NULL", |it| it.full_name)
+    }
 }
 
 /// How a client that waits in a blocking command can be told to go on.
@@ -81,9 +115,9 @@ pub struct Unblock {
 
 impl Blocked {
     /// Ends the wait. False if it has already ended.
-    pub fn end(&self, engine: &mut Guard<'_>, why: Unserved) -> bool {
+    pub fn end(&self, engine: &Engine, why: Unserved) -> bool {
         match self {
-            Blocked::Key(waiter) => engine.end_wait(waiter, why),
+            Blocked::Key(waiter) => waiter.end(engine, why),
             Blocked::Log(unblock) => {
                 let ended = unblock.why.set(why).is_ok();
                 unblock.wake.notify_one();
@@ -96,26 +130,16 @@ impl Blocked {
 
 impl ClientInfo {
     /// A client that has just connected.
-    pub fn new(id: u64, addr: String, laddr: String, fd: i32) -> Self {
-        let now = Instant::now();
-        let state = ClientState {
-            name: String::new(),
-            lib_name: String::new(),
-            lib_ver: String::new(),
-            db: 0,
-            command: "NULL",
-            last: now,
-            queued: None,
-            watched: 0,
-            protocol: 2,
-            input_bytes: 0,
-            output_bytes: 0,
-            no_evict: false,
-            no_touch: false,
-            blocked: None,
-        };
-        let (state, abort) = (Mutex::new(state), Mutex::new(None));
-        Self { id, addr, laddr, fd, since: now, state, abort }
+    pub fn new(id: u64, addr: String, laddr: String, fd: i32, session: Arc<Visible>) -> Self {
+        let (state, abort) = (Mutex::default(), Mutex::new(None));
+        let (since, activity) = (Instant::now(), Activity::default());
+        Self { id, addr, laddr, fd, since, session, activity, state, abort }
+    }
+
+    /// For how many seconds it has sent nothing.
+    pub fn idle_s(&self) -> u64 {
+        let last_ms = self.activity.last_ms.load(Ordering::Relaxed);
+        (self.since.elapsed().as_millis() as u64).saturating_sub(last_ms) / 1000
     }
 
     /// Whether it is connected through the Unix socket.
@@ -136,15 +160,15 @@ impl ClientInfo {
     }
 
     /// The line of `CLIENT LIST`, without its end.
-    pub fn line(&self) -> String {
+    pub fn line(&self, directory: &Directory) -> String {
         let state = self.state.lock();
         let mut flags = String::new();
         for (letter, set) in [
-            ('x', state.queued.is_some()),
+            ('x', self.session.queued() >= 0),
             ('b', state.blocked.is_some()),
             ('U', self.is_unix()),
             ('e', state.no_evict),
-            ('T', state.no_touch),
+            ('T', self.session.no_touch()),
         ] {
             if set {
                 flags.push(letter);
@@ -166,16 +190,16 @@ impl ClientInfo {
             self.fd,
             state.name,
             self.since.elapsed().as_secs(),
-            state.last.elapsed().as_secs(),
+            self.idle_s(),
             flags,
-            state.db,
-            state.queued.map_or(-1, |queued| queued as i64),
-            state.watched,
-            state.input_bytes,
-            state.output_bytes,
-            state.input_bytes + state.output_bytes,
-            state.command,
-            state.protocol,
+            self.session.db(),
+            self.session.queued(),
+            self.session.watched(),
+            self.activity.input_bytes(),
+            self.activity.output_bytes(),
+            self.activity.input_bytes() + self.activity.output_bytes(),
+            self.activity.command(directory),
+            self.session.protocol_version(),
             state.lib_name,
             state.lib_ver,
         );

@@ -5,3 +5,4 @@ pub mod clock;
 pub mod descriptors;
 pub mod memory;
 pub mod shared;
+pub mod thread;

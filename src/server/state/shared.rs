@@ -1,9 +1,10 @@
 //! What all threads of a server share.
 
-use crate::engine::Engine;
+use super::thread::Thread;
+use crate::engine::{Engine, Guard};
 use crate::server::config::Config;
-use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::clients::Clients;
+use crate::session::Stats;
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,8 +46,6 @@ pub struct Counters {
     pub input_bytes_per_s: AtomicU64,
     /// Bytes written to clients in the last full second.
     pub output_bytes_per_s: AtomicU64,
-    /// Commands executed when the counters were last reset.
-    pub commands_at_reset: AtomicU64,
 }
 
 /// What all threads of a server share.
@@ -66,8 +65,8 @@ pub struct Shared {
     pub counters: Counters,
     /// Reports of connections that speak HTTP.
     pub http_reports: crate::server::net::cross_protocol::Reports,
-    /// The I/O threads' waiting replies.
-    pub threads: Vec<Arc<ReplyGates>>,
+    /// The I/O threads.
+    pub threads: Vec<Arc<Thread>>,
     /// 40 random hex digits, new with every start.
     pub run_id: String,
     /// When the process started.
@@ -103,9 +102,9 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What the I/O threads whose waiting replies are `threads` share, as of a start just now and without a
+    /// What the I/O threads `threads` share, as of a start just now and without a
     /// configuration file.
-    pub fn new(engine: Engine, config: Config, threads: Vec<Arc<ReplyGates>>) -> Self {
+    pub fn new(engine: Engine, config: Config, threads: Vec<Arc<Thread>>) -> Self {
         let mut random = crate::env::system_random();
         Self {
             engine,
@@ -137,9 +136,9 @@ impl Shared {
 
     /// Starts the threads of `log`.
     pub fn start_log(&self, log: &Arc<crate::log::Log>) {
-        for gates in &self.threads {
-            let gates = gates.clone();
-            log.listen(move || gates.wake());
+        for thread in &self.threads {
+            let thread = thread.clone();
+            log.listen(move || thread.gates.wake());
         }
         let mut threads = self.log_threads.lock();
         for (name, run) in [
@@ -171,6 +170,38 @@ impl Shared {
             log.set_retention(crate::server::config::engine::retention(config));
         } else {
             log.leave_retention_unset();
+        }
+    }
+
+    /// What all threads have counted of commands.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        self.threads.iter().for_each(|thread| sum.sum(&thread.stats.lock()));
+        sum
+    }
+
+    /// `CONFIG RESETSTAT`: sets all statistics back to zero.
+    pub fn reset_stats(&self, engine: &mut Guard<'_>) {
+        engine.reset_stats();
+        crate::keyspace::garbage::reset_counts();
+        let counters = &self.counters;
+        for counter in [
+            &counters.connections,
+            &counters.rejected,
+            &counters.input_bytes,
+            &counters.output_bytes,
+            &counters.reads,
+            &counters.writes,
+            &counters.input_limits,
+            &counters.output_limits,
+            &counters.errors,
+            &counters.expire_us,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.threads.iter().for_each(|thread| *thread.stats.lock() = Stats::default());
+        if let Some(log) = engine.log() {
+            log.reset_stats();
         }
     }
 

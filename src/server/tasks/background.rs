@@ -3,7 +3,7 @@
 //! A thread of its own writes; what it writes is encoded by the I/O threads, in slices behind their batches, and by
 //! [`save_slices`] while nobody sends commands.
 
-use crate::commands::{CommandError, CommandResult};
+use crate::commands::CommandError;
 use crate::engine::Guard;
 use crate::engine::compact::{BASE_FORMAT, SnapshotError, compact};
 use crate::engine::snapshot::{Begun, Parts, SnapshotStats};
@@ -512,15 +512,6 @@ fn is_rewrite_due(shared: &Shared) -> bool {
         && !log.has_failed()
         && bytes >= min_bytes
         && (bytes - base_bytes) as u128 * 100 >= base_bytes as u128 * percentage as u128
-}
-
-/// Replies with a status.
-pub fn reply(
-    status: Result<&'static str, CommandError>,
-    out: &mut crate::resp::Reply<'_>,
-) -> CommandResult {
-    out.simple(status?);
-    Ok(())
 }
 
 /// What `INFO` shows of slices.

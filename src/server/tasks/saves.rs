@@ -200,18 +200,20 @@ pub fn format(engine: &Guard<'_>, config: &Config) -> Format {
 /// If they cannot be saved. Then the server goes on, unless it is to end all the same (`force`).
 pub fn save_at_end(
     shared: &Shared,
-    engine: &mut Guard<'_>,
     (save, no_save, force): (bool, bool, bool),
 ) -> Result<(), String> {
     let config = shared.config.read().clone();
-    if !engine.is_loading() && saves_at_end(&config, save, no_save) {
+    if !shared.engine.conditions().is_loading() && saves_at_end(&config, save, no_save) {
         log_notice!("Saving the final RDB snapshot before exiting");
         // What is being written in the background would be in the way.
         shared.background.stop();
-        match shared.saves.save(engine, &config) {
+        let mut engine = shared.engine.lock();
+        match shared.saves.save(&mut engine, &config) {
             Err(error) if !force => return Err(error),
             _ => {}
         }
+        // Before the engine is free, so that nothing is executed that is not saved.
+        shared.ending.store(true, std::sync::atomic::Ordering::Release);
     }
     shared.ending.store(true, std::sync::atomic::Ordering::Release);
     Ok(())

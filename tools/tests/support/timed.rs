@@ -1,12 +1,13 @@
 //! Data sets that are written with the library, at times that the test decides.
 #![allow(dead_code)] // No test file uses all of it.
 
-use mainstay::commands::{Settings, resolve};
+use mainstay::commands::Settings;
 use mainstay::disk::RealDisk;
-use mainstay::engine::{Engine, Machine, NoServer, Session};
+use mainstay::engine::{Engine, Machine};
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::log::{Durability, Log, Options};
 use mainstay::resp::args::OwnedArgs;
+use mainstay::session::Client;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub struct DataSet {
     pub clock: Arc<SimClock>,
     /// What executes its commands.
     pub engine: Engine,
-    session: Session,
+    client: Client,
     dir: PathBuf,
 }
 
@@ -52,7 +53,7 @@ impl DataSet {
 
     /// That of an engine that has its log in `dir`.
     pub fn of(dir: &Path, clock: Arc<SimClock>, engine: Engine) -> Self {
-        Self { clock, engine, session: Session::default(), dir: dir.into() }
+        Self { clock, engine, client: Client::default(), dir: dir.into() }
     }
 
     /// Where it is.
@@ -64,9 +65,7 @@ impl DataSet {
     pub fn reply(&mut self, args: &[&[u8]]) -> Vec<u8> {
         let args = OwnedArgs::from_slices(args);
         let mut reply = Vec::new();
-        let resolved = resolve(args.as_args());
-        let mut guard = self.engine.lock();
-        guard.execute(&mut self.session, resolved, args.as_args(), &mut reply, &mut NoServer);
+        self.client.execute(&mut self.engine.lock(), args.as_args(), &mut reply);
         reply
     }
 
@@ -105,6 +104,6 @@ impl DataSet {
 
     /// Whether commands are being queued.
     pub fn in_transaction(&self) -> bool {
-        self.session.in_transaction()
+        self.client.session.in_transaction()
     }
 }

@@ -12,13 +12,17 @@ mod peer;
 
 pub use peer::{DESCRIPTORS_MAX, Peers};
 
+use super::connection_state::Block;
+use super::{ConnectionState, Free};
 use crate::commands::numbers::integer;
-use crate::commands::{CommandError, table};
+use crate::commands::spec::{Begin, Find};
+use crate::commands::{CommandError, CommandResult, Flags, KeySpec, Keys, Spec};
 use crate::engine::{ExportedKey, Guard};
 use crate::log::{self, Durability, Log, Lsn, Passage};
 use crate::resp::Args;
-use crate::server::net::reply_gates::ReplyGates;
 use crate::server::state::shared::Shared;
+use crate::server::state::thread::Thread;
+use crate::session::Row;
 use peer::{Failure, Peer, Place};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -43,6 +47,65 @@ const NOT_WRITTEN: CommandError =
 const NOT_READ: CommandError =
     CommandError::fixed("IOERR error or timeout reading to target instance");
 const ENDING: CommandError = CommandError::fixed("ERR the server is shutting down");
+
+/// This family's part of the table.
+pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::free(
+    Spec::host("migrate", -6)
+        .syntax(
+            "host port:integer key_or_empty_string<key|empty_string=''> \
+             destination-db:integer timeout:integer [COPY@3.0.0] [REPLACE@3.0.0] \
+             [authentication<[AUTH password@4.0.7]|[AUTH2 username_password(username \
+             password)@6.0.0]>] [KEYS key#1...@3.0.6]",
+        )
+        .flags(Flags::WRITE.with(Flags::REFUSED_IN_MULTI), "keyspace dangerous")
+        .keys(&[
+            KeySpec::at(3, "RW access delete"),
+            KeySpec {
+                begin: Begin::Keyword { keyword: "KEYS", from: -2 },
+                find: Find::Range { last: -1, step: 1, limit: 0 },
+                flags: "RW access delete incomplete",
+            },
+        ])
+        .key_function(migrate_keys)
+        .doc(
+            "generic",
+            "2.6.0",
+            "As `DUMP` and `DEL` here and `RESTORE` there, and O(N) in the bytes that travel",
+            "Takes keys to another server.",
+        )
+        .tips(&["nondeterministic_output"]),
+    migrate,
+)];
+
+/// `MIGRATE`: the connection carries it out, which waits for it.
+fn migrate(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+    let caller = call.session.caller();
+    let request = Request::parse(caller.db, caller.no_touch, args)?;
+    call.host.block = Some(Block::Migrate(request));
+    Ok(())
+}
+
+/// The keys of `MIGRATE`: one, or those behind `KEYS`, which is no keyword where it is a password.
+fn migrate_keys(args: Args<'_>) -> Option<Keys> {
+    const FLAGS: &str = "RW access delete";
+    let mut keys = Keys::default();
+    let mut at = 6;
+    while let Some(option) = args.get(at) {
+        at += match &option.to_ascii_lowercase()[..] {
+            b"keys" => {
+                if args.at(3).is_empty() && at + 1 < args.len() {
+                    keys.push(at + 1, args.len() - 1, 1, FLAGS);
+                }
+                return Some(keys);
+            }
+            b"auth" => 2,
+            b"auth2" => 3,
+            _ => 1,
+        };
+    }
+    keys.push(3, 3, 1, FLAGS);
+    Some(keys)
+}
 
 /// What a `MIGRATE` asks for.
 #[derive(Debug)]
@@ -119,12 +182,12 @@ pub struct Finished {
 }
 
 /// Carries one out. Dropped before it ends, it leaves keys that have arrived elsewhere here, too.
-pub async fn run(shared: Arc<Shared>, gates: Arc<ReplyGates>, request: Request) -> Finished {
+pub async fn run(shared: Arc<Shared>, thread: Arc<Thread>, request: Request) -> Finished {
     let peers = shared.clone();
     let _turn = peers.peers.turn().await;
     let mut migration = Migration {
         shared,
-        gates,
+        thread,
         request,
         wrote: false,
         lsn: 0,
@@ -132,19 +195,13 @@ pub async fn run(shared: Arc<Shared>, gates: Arc<ReplyGates>, request: Request) 
         durability: Durability::No,
     };
     let result = migration.run().await;
-    if let Err(error) = &result
-        && let Ok(mut engine) = migration.lock()
-        && let Some(spec) = table::by_name(b"migrate")
-    {
-        engine.count_late_error(spec, error);
-    }
     let Migration { wrote, lsn, log, durability, .. } = migration;
     Finished { result, wrote, lsn, log, durability }
 }
 
 struct Migration {
     shared: Arc<Shared>,
-    gates: Arc<ReplyGates>,
+    thread: Arc<Thread>,
     request: Request,
     wrote: bool,
     lsn: Lsn,
@@ -370,7 +427,7 @@ impl Migration {
         self.log = about.log;
         self.durability = about.durability;
         self.wrote |= about.wrote;
-        self.gates.executed();
+        self.thread.gates.executed();
     }
 
     /// Waits until what was written down may be shown to others.
@@ -379,7 +436,7 @@ impl Migration {
         let gate = log::Gate { lsn: self.lsn, durability: self.durability };
         let mut registered = None;
         let passage =
-            poll_fn(|context| self.gates.poll_passage(context, log, gate, &mut registered));
+            poll_fn(|context| self.thread.gates.poll_passage(context, log, gate, &mut registered));
         match passage.await {
             Passage::Failed => {
                 let cause = log.refusal().unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use crate::frames::Frames;
 use crate::payload;
-use mainstay::commands::table;
+use mainstay::commands::DATA;
 use mainstay::log::frame::{Codec, FrameDamage, FrameHeader, FrameKind, HEADER_BYTES};
 use mainstay::log::scan::{Found, Gap, Scan};
 use mainstay::resp::Args;
@@ -69,14 +69,13 @@ pub fn check(
                 attested_lsn = attested_lsn.max(Some(header.durable_lsn));
                 if header.kind == FrameKind::Commands {
                     let checked =
-                        payload::each(
-                            scan.payload_mut(),
-                            |at, args: Args<'_>| match table::resolve(args) {
+                        payload::each(scan.payload_mut(), |at, args: Args<'_>| {
+                            match DATA.resolve(args) {
                                 Ok(_) => Ok(()),
-                                Err(_) if args.at(0).eq_ignore_ascii_case(b"FUNCTION") => Ok(()),
+                                Err(_) if is_known(args.at(0)) => Ok(()),
                                 Err(error) => Err(Unknown(at, error.to_string())),
-                            },
-                        );
+                            }
+                        });
                     if let Err(Unknown(at, text)) = checked {
                         wrong(format!(
                             "sound bytes with a command that cannot be replayed, before LSN {}: {text}",
@@ -125,4 +124,9 @@ fn readable(header: Option<FrameHeader>, bytes: &mut Vec<u8>) -> Vec<u8> {
         return mainstay::log::frame::decompress_damaged(&bytes[HEADER_BYTES..], header.raw_bytes);
     }
     std::mem::take(bytes)
+}
+
+/// Whether a log may hold this command though it is none on data.
+fn is_known(name: &[u8]) -> bool {
+    ["MULTI", "EXEC", "FUNCTION"].iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }

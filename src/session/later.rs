@@ -1,0 +1,93 @@
+//! Replies within an `EXEC` that are made once the engine is free, and put in their place then.
+
+use super::observe::Observed;
+use super::state::Session;
+use super::table::{FreeCall, Run, Table};
+use crate::commands::Spec;
+use crate::log::{Log, Lsn};
+use crate::resp::{OwnedArgs, Protocol, Reply};
+use std::sync::Arc;
+
+/// Replies that are still to be made, in the order of their commands.
+#[derive(Default)]
+pub struct Later(Vec<LaterReply>);
+
+struct LaterReply {
+    /// Where in the output it belongs; `None` if it is not sent.
+    at: Option<usize>,
+    spec: &'static Spec,
+    args: OwnedArgs,
+    protocol: Protocol,
+}
+
+impl Later {
+    /// Has the reply of a command made later, which belongs at `at`.
+    pub(super) fn add(
+        &mut self,
+        at: usize,
+        spec: &'static Spec,
+        args: OwnedArgs,
+        protocol: Protocol,
+    ) {
+        self.0.push(LaterReply { at: Some(at), spec, args, protocol });
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sends none of those that belong at `from` or after it. They are made all the same.
+    pub fn mute(&mut self, from: usize) {
+        for later in &mut self.0 {
+            later.at = later.at.filter(|&at| at < from);
+        }
+    }
+
+    /// Whether one of them is sent.
+    pub fn is_sent(&self) -> bool {
+        self.0.iter().any(|later| later.at.is_some())
+    }
+
+    /// Makes all of them, and puts them into `output`. Gives what the last of them that shows counts
+    /// of keys depends on.
+    pub fn make<H>(
+        &mut self,
+        table: &Table<H>,
+        session: &mut Session,
+        host: &mut H,
+        observed: &mut Observed,
+        output: &mut Vec<u8>,
+    ) -> Option<(Arc<Log>, Lsn)> {
+        let replies = std::mem::take(&mut self.0);
+        let start = replies.iter().find_map(|later| later.at).unwrap_or(output.len());
+        let after = output.split_off(start);
+        let (mut copied, mut depends_on) = (0, None);
+        for later in replies {
+            let mut unsent = Vec::new();
+            let out = match later.at {
+                Some(at) => {
+                    output.extend_from_slice(&after[copied..at - start]);
+                    copied = at - start;
+                    &mut *output
+                }
+                None => &mut unsent,
+            };
+            let Run::Outside(run) = table.run(later.spec) else { continue };
+            let before = out.len();
+            let reply = Reply::new(out, later.protocol);
+            let mut call =
+                FreeCall { host: &mut *host, session: &mut *session, reply, depends_on: None };
+            let result = run(&mut call, later.args.as_args());
+            depends_on = call.depends_on.or(depends_on);
+            if let Err(error) = result {
+                out.truncate(before);
+                Reply::new(out, later.protocol).error(error.bytes());
+                observed.error(&error);
+                observed.failed(later.spec);
+            }
+        }
+        output.extend_from_slice(&after[copied..]);
+        depends_on
+    }
+}
