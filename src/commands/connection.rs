@@ -1,6 +1,6 @@
 //! Commands about the connection. Most belong to the server; here is how they are declared.
 
-use super::spec::{Flags, ServerCommand, Spec};
+use super::spec::{Categories, Flags, ServerCommand, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::resp::Args;
 
@@ -13,59 +13,57 @@ const HANDSHAKE: Flags = SESSION.with(Flags::FAST).with(Flags::NO_AUTH).with(Fla
 const ADMIN: Flags = SESSION.with(Flags::ADMIN);
 
 /// This family's part of the table.
-pub static COMMANDS: [Spec; 8] = [
-    Spec::data("ping", -1, ping)
-        .syntax("[message]")
-        .flags(Flags::FAST, "connection")
-        .doc("connection", "1.0.0", "O(1)", "Shows that the server is alive.")
-        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-    Spec::data("echo", 2, echo)
-        .syntax("message")
-        .flags(ALWAYS.with(Flags::FAST), "connection")
-        .doc("connection", "1.0.0", "O(1)", "Gives its argument back."),
-    Spec::data("select", 2, select)
-        .syntax("index:integer")
-        .flags(ALWAYS.with(Flags::FAST), "connection")
-        .doc("connection", "1.0.0", "O(1)", "Chooses the connection's database."),
-    Spec::server("quit", -1, ServerCommand::Quit)
-        .flags(HANDSHAKE, "connection")
-        .doc("connection", "1.0.0", "O(1)", "Closes the connection.")
-        .deprecated("7.2.0", "just closing the connection"),
-    Spec::server("hello", -1, ServerCommand::Hello)
-        .syntax(
-            "[arguments(protover:integer [AUTH username_password(username password)] [SETNAME \
+pub static COMMANDS: [Spec; 8] =
+    [
+        Spec::data("ping", -1, ping)
+            .syntax("[message]")
+            .flags(Flags::FAST, Categories::CONNECTION)
+            .doc("connection", "1.0.0", "O(1)", "Shows that the server is alive.")
+            .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
+        Spec::data("echo", 2, echo)
+            .syntax("message")
+            .flags(ALWAYS.with(Flags::FAST), Categories::CONNECTION)
+            .doc("connection", "1.0.0", "O(1)", "Gives its argument back."),
+        Spec::data("select", 2, select)
+            .syntax("index:integer")
+            .flags(ALWAYS.with(Flags::FAST), Categories::CONNECTION)
+            .doc("connection", "1.0.0", "O(1)", "Chooses the connection's database."),
+        Spec::server("quit", -1, ServerCommand::Quit)
+            .flags(HANDSHAKE, Categories::CONNECTION)
+            .doc("connection", "1.0.0", "O(1)", "Closes the connection.")
+            .deprecated("7.2.0", "just closing the connection"),
+        Spec::server("hello", -1, ServerCommand::Hello)
+            .syntax(
+                "[arguments(protover:integer [AUTH username_password(username password)] [SETNAME \
              clientname])]",
-        )
-        .changes(&[("6.2.0", "The protocol's version may be left out.")])
-        .flags(HANDSHAKE, "connection")
-        .doc(
+            )
+            .changes(&[("6.2.0", "The protocol's version may be left out.")])
+            .flags(HANDSHAKE, Categories::CONNECTION)
+            .doc(
+                "connection",
+                "6.0.0",
+                "O(1)",
+                "Agrees on the protocol's version, authenticates and names the connection.",
+            ),
+        Spec::server("reset", 1, ServerCommand::Reset)
+            .flags(HANDSHAKE, Categories::CONNECTION)
+            .doc("connection", "6.2.0", "O(1)", "Puts the connection back into its first state."),
+        Spec::server("auth", -2, ServerCommand::Auth)
+            .syntax("[username@6.0.0] password")
+            .flags(HANDSHAKE, Categories::CONNECTION)
+            .doc(
+                "connection",
+                "1.0.0",
+                "O(N) in the number of the user's passwords",
+                "Authenticates the connection.",
+            ),
+        Spec::container("client", &CLIENT).doc(
             "connection",
-            "6.0.0",
-            "O(1)",
-            "Agrees on the protocol's version, authenticates and names the connection.",
+            "2.4.0",
+            "Depends on the subcommand.",
+            "Looks after connections.",
         ),
-    Spec::server("reset", 1, ServerCommand::Reset).flags(HANDSHAKE, "connection").doc(
-        "connection",
-        "6.2.0",
-        "O(1)",
-        "Puts the connection back into its first state.",
-    ),
-    Spec::server("auth", -2, ServerCommand::Auth)
-        .syntax("[username@6.0.0] password")
-        .flags(HANDSHAKE, "connection")
-        .doc(
-            "connection",
-            "1.0.0",
-            "O(N) in the number of the user's passwords",
-            "Authenticates the connection.",
-        ),
-    Spec::container("client", &CLIENT).doc(
-        "connection",
-        "2.4.0",
-        "Depends on the subcommand.",
-        "Looks after connections.",
-    ),
-];
+    ];
 
 static CLIENT: [Spec; 14] = [
     client("client|id", 2, ServerCommand::ClientId, "5.0.0", "The connection's number."),
@@ -83,7 +81,7 @@ static CLIENT: [Spec; 14] = [
             ("7.0.0", "The reply has `resp`, `multi-mem`, `rbs` and `rbp`."),
             ("7.0.3", "The reply has `ssub`."),
         ])
-        .flags(ADMIN, "connection")
+        .flags(ADMIN, Categories::CONNECTION)
         .tips(&["nondeterministic_output"]),
     client("client|getname", 2, ServerCommand::ClientGetName, "2.6.9", "The connection's name."),
     client("client|setname", 3, ServerCommand::ClientSetName, "2.6.9", "Names the connection.")
@@ -106,7 +104,7 @@ static CLIENT: [Spec; 14] = [
              |[USER username]|[ADDR ip-port@2.8.12]|[LADDR ip-port@6.2.0]\
              |[SKIPME yes/no@2.8.12]|[MAXAGE maxage:integer@7.4.0]>...>",
         )
-        .flags(ADMIN, "connection"),
+        .flags(ADMIN, Categories::CONNECTION),
     client(
         "client|reply",
         3,
@@ -123,7 +121,7 @@ static CLIENT: [Spec; 14] = [
         "Makes commands wait for a while.",
     )
     .syntax("timeout:integer [mode<WRITE|ALL>@6.2.0]")
-    .flags(ADMIN, "connection"),
+    .flags(ADMIN, Categories::CONNECTION),
     client(
         "client|unblock",
         -3,
@@ -132,9 +130,9 @@ static CLIENT: [Spec; 14] = [
         "Ends another connection's wait in a blocking command.",
     )
     .syntax("client-id:integer [timeout_error<TIMEOUT|ERROR>]")
-    .flags(ADMIN, "connection"),
+    .flags(ADMIN, Categories::CONNECTION),
     client("client|unpause", 2, ServerCommand::ClientUnpause, "6.2.0", "Ends a pause.")
-        .flags(ADMIN, "connection"),
+        .flags(ADMIN, Categories::CONNECTION),
     client(
         "client|no-evict",
         3,
@@ -143,7 +141,7 @@ static CLIENT: [Spec; 14] = [
         "Spares the connection when clients use too much memory.",
     )
     .syntax("enabled<ON|OFF>")
-    .flags(ADMIN, "connection"),
+    .flags(ADMIN, Categories::CONNECTION),
     client(
         "client|no-touch",
         3,
@@ -153,7 +151,7 @@ static CLIENT: [Spec; 14] = [
     )
     .syntax("enabled<ON|OFF>"),
     client("client|help", 2, ServerCommand::ClientHelp, "5.0.0", "Lists the subcommands.")
-        .flags(ALWAYS, "connection"),
+        .flags(ALWAYS, Categories::CONNECTION),
 ];
 
 const fn client(
@@ -163,7 +161,7 @@ const fn client(
     since: &'static str,
     summary: &'static str,
 ) -> Spec {
-    Spec::server(full_name, arity, command).flags(SESSION, "connection").doc(
+    Spec::server(full_name, arity, command).flags(SESSION, Categories::CONNECTION).doc(
         "connection",
         since,
         "O(1), O(N) in connections to list or close them",

@@ -3,7 +3,7 @@
 
 use super::keys::Keys;
 use super::numbers::integer;
-use super::spec::{Begin, Find, Flags, KeySpec, ServerCommand, Spec};
+use super::spec::{Begin, Categories, Find, Flags, KeyFlags, KeySpec, ServerCommand, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::keyspace::EntryBox;
 use crate::rdb::payload::{PayloadError, dump as dump_value, restore as restore_value};
@@ -13,8 +13,8 @@ use crate::resp::Args;
 pub static COMMANDS: [Spec; 3] = [
     Spec::data("dump", 2, dump)
         .syntax("key")
-        .flags(Flags::READONLY, "keyspace")
-        .keys(&[KeySpec::at(1, "RO access")])
+        .flags(Flags::READONLY, Categories::KEYSPACE)
+        .keys(&[KeySpec::at(1, KeyFlags::RO_ACCESS)])
         .doc("generic", "2.6.0", "O(N) in the bytes of the value", "A value as bytes.")
         .tips(&["nondeterministic_output"]),
     Spec::data("restore", -4, restore)
@@ -22,8 +22,8 @@ pub static COMMANDS: [Spec; 3] = [
             "key ttl:integer serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME \
              seconds:integer@5.0.0] [FREQ frequency:integer@5.0.0]",
         )
-        .flags(Flags::WRITE.with(Flags::DENYOOM), "keyspace dangerous")
-        .keys(&[KeySpec::at(1, "OW update")])
+        .flags(Flags::WRITE.with(Flags::DENYOOM), Categories::KEYSPACE.with(Categories::DANGEROUS))
+        .keys(&[KeySpec::at(1, KeyFlags::OW_UPDATE)])
         .doc(
             "generic",
             "2.6.0",
@@ -37,13 +37,13 @@ pub static COMMANDS: [Spec; 3] = [
              [authentication<[AUTH password@4.0.7]|[AUTH2 username_password(username \
              password)@6.0.0]>] [KEYS key#1...@3.0.6]",
         )
-        .flags(Flags::WRITE, "keyspace dangerous")
+        .flags(Flags::WRITE, Categories::KEYSPACE.with(Categories::DANGEROUS))
         .keys(&[
-            KeySpec::at(3, "RW access delete"),
+            KeySpec::at(3, KeyFlags::RW_ACCESS_DELETE),
             KeySpec {
                 begin: Begin::Keyword { keyword: "KEYS", from: -2 },
                 find: Find::Range { last: -1, step: 1, limit: 0 },
-                flags: "RW access delete incomplete",
+                flags: KeyFlags::RW_ACCESS_DELETE.with(KeyFlags::INCOMPLETE),
             },
         ])
         .key_function(migrate_keys)
@@ -58,7 +58,7 @@ pub static COMMANDS: [Spec; 3] = [
 
 /// The keys of `MIGRATE`: one, or those behind `KEYS`, which is no keyword where it is a password.
 fn migrate_keys(args: Args<'_>) -> Option<Keys> {
-    const FLAGS: &str = "RW access delete";
+    const FLAGS: KeyFlags = KeyFlags::RW_ACCESS_DELETE;
     let mut keys = Keys::default();
     let mut at = 6;
     while let Some(option) = args.get(at) {
