@@ -201,4 +201,5 @@ pub mod log;
 pub mod rdb;
 pub mod resp;
 pub mod server;
+pub mod splitmix;
 pub mod words;

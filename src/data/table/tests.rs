@@ -9,6 +9,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::splitmix;
 
 /// A number in place of a pointer, so that millions of items cost nothing.
 #[derive(Debug, PartialEq)]
@@ -61,10 +62,7 @@ const HASHINGS: [Hashing; 7] = [
 ];
 
 fn mixed(number: u64) -> u64 {
-    let mut x = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    splitmix::mixed(number.wrapping_add(1).wrapping_mul(splitmix::STEP))
 }
 
 impl Hashing {
