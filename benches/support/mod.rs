@@ -3,6 +3,7 @@
 //! A `redis-server` beside ours is the one that `MAINSTAY_TEST_REDIS` names, or the one on the path.
 #![allow(dead_code, reason = "each benchmark uses some of it")]
 
+#[allow(unused_imports)] // Not every benchmark needs them.
 pub use mainstay::splitmix::{SplitMix64 as Random, mixed};
 use std::error::Error;
 use std::ffi::OsString;
