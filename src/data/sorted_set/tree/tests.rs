@@ -96,7 +96,7 @@ impl Both {
     }
 }
 
-/// Counts the elements below a node, whose first one must be what its separators say.
+/// Counts the elements below a node, whose first one must be what its separators state.
 fn check_node(
     node: NonNull<u8>,
     height: usize,
@@ -104,14 +104,16 @@ fn check_node(
     bytes: &mut usize,
 ) -> usize {
     let Some(below) = height.checked_sub(1) else {
-        let leaf = Leaf::at(node);
+        // SAFETY: below the inner nodes there are leaves, and the tree is borrowed.
+        let leaf = unsafe { Leaf::at(node) };
         leaf.check();
         let element = leaf.element(0);
         *first = Some((key_of(element.score()), element.raw()));
         *bytes += leaf.bytes();
         return leaf.len();
     };
-    let inner = Inner::at(node);
+    // SAFETY: so many levels are inner nodes, and the tree is borrowed.
+    let inner = unsafe { Inner::at(node) };
     assert!((1..=FANOUT).contains(&inner.len()));
     *bytes += INNER_BYTES;
     let mut total = 0;
