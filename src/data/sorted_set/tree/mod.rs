@@ -5,7 +5,7 @@
 //! So an element's rank, the element at a rank, and every bound of a range are found on one way from
 //! the root down, and a walk over elements costs O(1) a step.
 //!
-//! The tree does not own the elements: whoever inserts one keeps it alive until it is taken out.
+//! The tree does not own the elements: the caller keeps each alive until it is removed.
 //!
 //! Leaves grow in small steps before they split (`leaf.rs`), and the ones at either end are left
 //! full when elements come in order. That makes 9 to 9.5 bytes an element, whatever the order.
@@ -202,8 +202,8 @@ impl Tree {
         true
     }
 
-    /// Takes `count` elements out from rank `start` on, and tells `removed` of each afterwards: it is
-    /// no longer used by the tree then.
+    /// Removes `count` elements from rank `start` on, and calls `removed` with each once the tree no
+    /// longer uses it.
     pub(super) fn remove_range(
         &mut self,
         start: usize,
@@ -233,7 +233,7 @@ impl Tree {
                 || other_key == key && unsafe { Element::from_raw(other) }.member() < member
         };
         let in_leaf = |at: usize| (key_of(leaf.element(at).score()), leaf.raw(at));
-        // Whoever was before it still is if its score rises, and behind it if its score falls.
+        // A higher score keeps the element after its predecessors, a lower one before its successors.
         let keeps_place = match key.cmp(&old_key) {
             Ordering::Equal => true,
             Ordering::Greater => {
