@@ -282,7 +282,7 @@ fn pfdebug(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 
 /// `PFSELFTEST`
 fn pfselftest(ctx: &mut Context<'_>, _: Args<'_>) -> CommandResult {
-    // Redis adds ten million elements, which takes longer than anybody else should wait.
+    // Redis adds ten million elements, which would block all other clients for too long.
     const ELEMENTS: u64 = 100_000;
     let failed = |what: String| CommandError::new(format!("ERR TESTFAILED {what}"));
     let seed = (ctx.random)() << 32 ^ (ctx.random)();

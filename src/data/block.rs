@@ -69,6 +69,7 @@ pub unsafe fn free(block: NonNull<u8>, len: usize) {
 mod tests {
     use super::*;
 
+    #[cfg_attr(miri, ignore = "takes hours under Miri")]
     #[test]
     fn sizes_are_those_of_the_allocator() {
         let cases = [(0, 8), (7, 8), (9, 16), (16, 16), (17, 32), (113, 128), (128, 128)];

@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn holds_strings_of_all_lengths() {
-        let (all, long) = if cfg!(miri) { (20, 16_384) } else { (300, 3_000_000) };
-        for len in (0..all).chain([127, 128, 16_383, long]) {
+        let (all, long) = if cfg!(miri) { (20, 129) } else { (300, 3_000_000) };
+        for len in (0..all).chain([127, 128, long - 1, long]) {
             let bytes: Vec<u8> = (0..len).map(|at| (at * 7) as u8).collect();
             let thin = ThinBytes::new(&bytes);
             assert_eq!(thin.as_slice(), bytes);

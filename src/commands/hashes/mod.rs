@@ -1,8 +1,8 @@
 //! Hashes.
 //!
-//! Fields may expire. Whoever reads a field whose time has come does not see it, deletes it and states
-//! that, as with keys; what walks over a whole hash only passes it over. `HLEN` counts it, and `HSET`
-//! and `HDEL` meet it as if it were alive, all as in Redis 7.4.
+//! Fields may expire. A command that reads an expired field by name deletes it and states that as an
+//! effect, as with keys; a command that walks over a whole hash only skips it. `HLEN` counts it, and
+//! `HSET` and `HDEL` treat it as live, all as in Redis 7.4.
 
 mod expiry;
 mod random;

@@ -240,7 +240,7 @@ fn sscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let key = ctx.store.key(args.at(1));
     let (mut found, mut members, mut next) = (0, Vec::new(), 0);
     let mut list = Reply::new(&mut members, ctx.reply.protocol());
-    // Of a key that does not exist, nobody looks at the options.
+    // The options are parsed only if the key exists, as in Redis.
     if let Some(set) = ctx.store.read_as::<Set>(&key)? {
         let options = Options::parse(args.from(3), Scanned::Members)?;
         next = set.scan(cursor, options.count, |member| {

@@ -350,7 +350,7 @@ fn reply_entry(reply: &mut Reply<'_>, entry: Entry<'_>, with_scores: bool) {
     }
 }
 
-/// Notes that a sorted set has lost elements; nobody keeps one without any.
+/// Records that a sorted set has lost elements, and deletes it if none are left.
 fn removed(ctx: &mut Context<'_>, key: &Key<'_>) {
     if !ctx.store.delete_if_empty::<SortedSet>(key) {
         ctx.store.changed(key);

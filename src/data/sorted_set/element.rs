@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn members_of_all_lengths_are_kept() {
-        let long = if cfg!(miri) { 20_000 } else { 2_097_152 };
-        for len in [0, 1, 127, 128, 129, 16_383, 16_384, long - 1, long] {
+        let lens = [0, 1, 127, 128, 129, 16_383, 16_384, 2_097_151, 2_097_152];
+        for &len in if cfg!(miri) { &lens[..5] } else { &lens[..] } {
             let member: Vec<u8> = (0..len).map(|at| at as u8).collect();
             let element = ElementBox::new(-0.5, &member);
             assert_eq!(element.view().member(), member);

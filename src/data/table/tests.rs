@@ -322,6 +322,7 @@ fn an_empty_table_allocates_nothing_and_answers() {
     assert_eq!(table.memory_bytes(), 0);
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn the_index_costs_at_most_13_bytes_a_key_between_one_and_two_million() {
     let mut table = Numbers::new(Hashing::Mixed);
@@ -352,6 +353,7 @@ fn the_index_costs_at_most_13_bytes_a_key_between_one_and_two_million() {
     assert!(table.spilled < 200, "an honest hash spills hardly anything: {}", table.spilled);
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn small_tables_are_small() {
     for (keys, bytes_max) in [(1, 136), (7, 136), (100, 14 * 100 + 200), (1000, 14_000)] {
@@ -361,6 +363,7 @@ fn small_tables_are_small() {
     }
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn memory_is_given_back_in_whatever_order_items_go() {
     const KEYS: u64 = 60_000;
@@ -378,6 +381,7 @@ fn memory_is_given_back_in_whatever_order_items_go() {
     }
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn hostile_hashes_do_not_blow_the_directory_up() {
     for hashing in HASHINGS {
@@ -392,6 +396,7 @@ fn hostile_hashes_do_not_blow_the_directory_up() {
     }
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn a_scan_accepts_any_cursor_and_ends() {
     for hashing in HASHINGS {
@@ -413,6 +418,7 @@ fn a_scan_accepts_any_cursor_and_ends() {
     }
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn what_a_client_is_shown_of_a_cursor_is_all_of_it() {
     let full = std::env::var("MAINSTAY_TEST_SCALE").is_ok_and(|scale| scale == "full");
@@ -449,6 +455,7 @@ fn a_cursor_that_an_earlier_version_has_shown_is_a_hash() {
     assert_eq!(cursor_shown_as((1 << 53) - 1), u64::MAX << 11);
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn a_step_of_a_scan_is_bounded() {
     let mut table = Numbers::new(Hashing::SharedPrefix);
@@ -464,6 +471,7 @@ fn a_step_of_a_scan_is_bounded() {
     }
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn a_walk_that_breaks_anywhere_sees_each_item_once() {
     for hashing in HASHINGS {
@@ -504,6 +512,7 @@ fn a_sweep_judges_each_item_once_although_segments_merge_behind_it() {
     run(Hashing::Reversed, &[Step::Insert(586, 1457), Step::Remove(1077, 824), Step::Sweep(92)]);
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn a_sweep_passes_segments_where_nothing_is_due() {
     let mut table = Numbers::new(Hashing::Mixed);
@@ -532,6 +541,7 @@ fn a_sweep_passes_segments_where_nothing_is_due() {
     assert_eq!(table.sweep(0, 1_000_000, everything, judge, |_| ()), 0);
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn a_random_item_is_any_with_the_same_probability() {
     for keys in [5, 300, 3000] {
