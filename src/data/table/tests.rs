@@ -153,9 +153,9 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let most = if cfg!(miri) { 600 } else { 2500 };
+    let most: u64 = if cfg!(miri) { 600 } else { 2500 };
     let number = 0..3000_u64;
-    let amount = prop_oneof![4 => 1..10_u64, 2 => 10..200_u64, 1 => 500..most];
+    let amount = prop_oneof![4 => 1..10_u64, 2 => 10..200_u64, 1 => 500_u64..most];
     prop_oneof![
         6 => (number.clone(), amount.clone()).prop_map(|(n, a)| Step::Insert(n, a)),
         5 => (number.clone(), amount).prop_map(|(n, a)| Step::Remove(n, a)),
