@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use mainstay::data::sorted_set::{ScoreRange, SortedSet};
 use mainstay::data::{KeyHasher, Limits};
+use mainstay::splitmix::mixed;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -21,13 +22,6 @@ fn member(number: u64) -> [u8; 15] {
         left /= 10;
     }
     member
-}
-
-/// A number without recognizable order (the finalizer of SplitMix64).
-fn mixed(number: u64) -> u64 {
-    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ number >> 31
 }
 
 fn allocated() -> usize {

@@ -2,6 +2,7 @@
 //!
 //! Both are passed as parameters, so that a simulation controls them.
 
+use crate::splitmix::SplitMix64;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -76,16 +77,10 @@ pub fn system_random() -> Random {
     })
 }
 
-/// Numbers that a seed determines (SplitMix64, Steele et al. 2014), for tests and simulations.
+/// Numbers that a seed determines, for tests and simulations.
 pub fn seeded_random(seed: u64) -> Random {
-    let mut state = seed;
-    Box::new(move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    })
+    let mut numbers = SplitMix64(seed);
+    Box::new(move || numbers.next())
 }
 
 /// A clock that moves only when a test advances it.

@@ -202,4 +202,5 @@ pub mod rdb;
 pub mod resp;
 pub mod server;
 pub mod session;
+pub mod splitmix;
 pub mod words;

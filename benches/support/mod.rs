@@ -3,6 +3,8 @@
 //! A `redis-server` beside ours is the one that `MAINSTAY_TEST_REDIS` names, or the one on the path.
 #![allow(dead_code, reason = "each benchmark uses some of it")]
 
+#[allow(unused_imports)] // Not every benchmark needs them.
+pub use mainstay::splitmix::{SplitMix64 as Random, mixed};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -250,27 +252,4 @@ impl Client {
         let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         Ok(line.ok_or_else(|| format!("no {field} in INFO {section}"))?.trim().parse()?)
     }
-}
-
-/// A generator of numbers that gives everybody the same sequence (SplitMix64).
-#[derive(Clone, Copy)]
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed(self.0)
-    }
-
-    /// A number below `limit`.
-    pub fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
-
-/// A number without recognizable order (the finalizer of SplitMix64).
-pub fn mixed(number: u64) -> u64 {
-    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ number >> 31
 }

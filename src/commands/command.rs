@@ -1,7 +1,7 @@
 //! `COMMAND`: what the table says, told to clients.
 
 use super::glob::{self, Case};
-use super::spec::{Begin, Find, Flags, Handler, KeySpec, Spec};
+use super::spec::{Begin, Categories, Find, Flags, Handler, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Directory, docs, keys, reply_help};
 use crate::resp::{Args, Reply};
 
@@ -10,13 +10,13 @@ const UNORDERED: &[&str] = &["nondeterministic_output_order"];
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 1] = [Spec::data("command", -1, info_of_all)
-    .flags(FLAGS, "connection")
+    .flags(FLAGS, Categories::CONNECTION)
     .doc("server", "2.8.13", "O(N) in the number of commands", "How all commands are declared.")
     .tips(UNORDERED)
     .subcommands(&SUBCOMMANDS)];
 
 static SUBCOMMANDS: [Spec; 7] = [
-    Spec::data("command|count", 2, count).flags(FLAGS, "connection").doc(
+    Spec::data("command|count", 2, count).flags(FLAGS, Categories::CONNECTION).doc(
         "server",
         "2.8.13",
         "O(1)",
@@ -24,33 +24,35 @@ static SUBCOMMANDS: [Spec; 7] = [
     ),
     Spec::data("command|docs", -2, describe)
         .syntax("[command-name...]")
-        .flags(FLAGS, "connection")
+        .flags(FLAGS, Categories::CONNECTION)
         .doc("server", "7.0.0", "O(N) in the number of commands", "What commands are for.")
         .tips(UNORDERED),
     Spec::data("command|info", -2, info)
         .syntax("[command-name...]")
         .changes(&[("7.0.0", "Without names it shows all commands.")])
-        .flags(FLAGS, "connection")
+        .flags(FLAGS, Categories::CONNECTION)
         .doc("server", "2.8.13", "O(N) in the number of commands", "How commands are declared.")
         .tips(UNORDERED),
-    Spec::data("command|getkeys", -3, get_keys).flags(FLAGS, "connection").doc(
+    Spec::data("command|getkeys", -3, get_keys).flags(FLAGS, Categories::CONNECTION).doc(
         "server",
         "2.8.13",
         "O(N) in the number of arguments",
         "Finds the keys in a request.",
     ),
-    Spec::data("command|getkeysandflags", -3, get_keys_and_flags).flags(FLAGS, "connection").doc(
-        "server",
-        "7.0.0",
-        "O(N) in the number of arguments",
-        "Finds the keys in a request and what would happen to them.",
-    ),
+    Spec::data("command|getkeysandflags", -3, get_keys_and_flags)
+        .flags(FLAGS, Categories::CONNECTION)
+        .doc(
+            "server",
+            "7.0.0",
+            "O(N) in the number of arguments",
+            "Finds the keys in a request and what would happen to them.",
+        ),
     Spec::data("command|list", -2, list)
         .syntax("[FILTERBY filterby<MODULE module-name|ACLCAT category|PATTERN pattern>]")
-        .flags(FLAGS, "connection")
+        .flags(FLAGS, Categories::CONNECTION)
         .doc("server", "7.0.0", "O(N) in the number of commands", "The names of commands.")
         .tips(UNORDERED),
-    Spec::data("command|help", 2, help).flags(FLAGS, "connection").doc(
+    Spec::data("command|help", 2, help).flags(FLAGS, Categories::CONNECTION).doc(
         "server",
         "5.0.0",
         "O(1)",
@@ -128,8 +130,8 @@ fn list(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         // There are no modules.
         Some((kind, _)) if kind.eq_ignore_ascii_case(b"MODULE") => &|_| false,
         Some((kind, category)) if kind.eq_ignore_ascii_case(b"ACLCAT") => &move |spec| {
-            let category = category.to_ascii_lowercase();
-            str::from_utf8(&category).is_ok_and(|category| spec.is_in_category(category))
+            let category = Categories::by_name(&category.to_ascii_lowercase());
+            category.is_some_and(|category| spec.categories().has(category))
         },
         Some((kind, pattern)) if kind.eq_ignore_ascii_case(b"PATTERN") => {
             &move |spec| glob::matches(pattern, spec.full_name.as_bytes(), Case::Insensitive)
@@ -167,7 +169,7 @@ fn get_keys_and_flags(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     for key in keys.iter() {
         ctx.reply.array(2);
         ctx.reply.bulk(&request[key.index]);
-        write_statuses(&mut ctx.reply, key.flags.split(' '));
+        write_statuses(&mut ctx.reply, key.flags.names());
     }
     Ok(())
 }
@@ -183,11 +185,13 @@ static SCRIPTS: [Spec; 6] = [
     script("fcall_ro", READ_ONLY_USE),
 ];
 
-const UNKNOWN_USE: &[KeySpec] = &[KeySpec::counted(2, "RW access update")];
-const READ_ONLY_USE: &[KeySpec] = &[KeySpec::counted(2, "RO access")];
+const UNKNOWN_USE: &[KeySpec] = &[KeySpec::counted(2, KeyFlags::RW_ACCESS_UPDATE)];
+const READ_ONLY_USE: &[KeySpec] = &[KeySpec::counted(2, KeyFlags::RO_ACCESS)];
 
 const fn script(name: &'static str, key_specs: &'static [KeySpec]) -> Spec {
-    Spec::new(name, -3, Handler::Container).flags(Flags::NO_MANDATORY_KEYS, "").keys(key_specs)
+    Spec::new(name, -3, Handler::Container)
+        .flags(Flags::NO_MANDATORY_KEYS, Categories::NONE)
+        .keys(key_specs)
 }
 
 fn keys_of(directory: &Directory, request: Args<'_>) -> Result<super::Keys, CommandError> {
@@ -225,7 +229,6 @@ fn help(ctx: &mut Context<'_>, _args: Args<'_>) -> CommandResult {
 
 /// A set of simple strings.
 fn write_statuses(reply: &mut Reply<'_>, words: impl Iterator<Item = &'static str> + Clone) {
-    let words = words.filter(|word| !word.is_empty());
     reply.set(words.clone().count());
     words.for_each(|word| reply.simple(word));
 }
@@ -247,8 +250,9 @@ fn write_info(reply: &mut Reply<'_>, spec: &'static Spec) {
     reply.integer(first);
     reply.integer(last);
     reply.integer(step);
-    reply.set(spec.category_names().count());
-    spec.category_names().for_each(|name| reply.simple(&format!("@{name}")));
+    let categories = spec.categories();
+    reply.set(categories.names().count());
+    categories.names().for_each(|name| reply.simple(&format!("@{name}")));
     reply.set(spec.tips.len());
     spec.tips.iter().for_each(|tip| reply.bulk(tip.as_bytes()));
     reply.set(spec.key_specs.len());
@@ -264,7 +268,7 @@ fn write_info(reply: &mut Reply<'_>, spec: &'static Spec) {
 fn write_key_spec(reply: &mut Reply<'_>, spec: &KeySpec) {
     reply.map(3);
     reply.bulk(b"flags");
-    write_statuses(reply, spec.flags.split(' '));
+    write_statuses(reply, spec.flags.names());
     reply.bulk(b"begin_search");
     match spec.begin {
         Begin::Index(index) => write_search(reply, "index", &[("index", index.into())]),

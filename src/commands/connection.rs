@@ -1,6 +1,6 @@
 //! `PING`, `ECHO`, `SELECT`.
 
-use super::spec::{Flags, Spec};
+use super::spec::{Categories, Flags, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::resp::Args;
 
@@ -11,16 +11,16 @@ const ALWAYS: Flags = Flags::LOADING.with(Flags::STALE);
 pub static COMMANDS: [Spec; 3] = [
     Spec::data("ping", -1, ping)
         .syntax("[message]")
-        .flags(Flags::FAST, "connection")
+        .flags(Flags::FAST, Categories::CONNECTION)
         .doc("connection", "1.0.0", "O(1)", "Shows that the server is alive.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::data("echo", 2, echo)
         .syntax("message")
-        .flags(ALWAYS.with(Flags::FAST), "connection")
+        .flags(ALWAYS.with(Flags::FAST), Categories::CONNECTION)
         .doc("connection", "1.0.0", "O(1)", "Gives its argument back."),
     Spec::data("select", 2, select)
         .syntax("index:integer")
-        .flags(ALWAYS.with(Flags::FAST), "connection")
+        .flags(ALWAYS.with(Flags::FAST), Categories::CONNECTION)
         .doc("connection", "1.0.0", "O(1)", "Chooses the connection's database."),
 ];
 

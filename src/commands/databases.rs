@@ -1,29 +1,29 @@
 //! Whole databases: `DBSIZE`, `FLUSHDB`, `FLUSHALL`, `SWAPDB`.
 
 use super::numbers::int32;
-use super::spec::{Flags, Spec};
+use super::spec::{Categories, Flags, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::resp::Args;
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 4] = [
     Spec::data("dbsize", 1, dbsize)
-        .flags(Flags::READONLY.with(Flags::FAST), "keyspace")
+        .flags(Flags::READONLY.with(Flags::FAST), Categories::KEYSPACE)
         .doc("server", "1.0.0", "O(1)", "The number of keys in the database.")
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
     Spec::data("flushdb", -1, flushdb)
         .syntax("[async<ASYNC@4.0.0|SYNC@6.2.0>]")
-        .flags(Flags::WRITE, "keyspace dangerous")
+        .flags(Flags::WRITE, Categories::KEYSPACE.with(Categories::DANGEROUS))
         .doc("server", "1.0.0", "O(N) in the number of keys", "Empties the database.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::data("flushall", -1, flushall)
         .syntax("[async<ASYNC@4.0.0|SYNC@6.2.0>]")
-        .flags(Flags::WRITE, "keyspace dangerous")
+        .flags(Flags::WRITE, Categories::KEYSPACE.with(Categories::DANGEROUS))
         .doc("server", "1.0.0", "O(N) in the number of keys", "Empties all databases.")
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
     Spec::data("swapdb", 3, swapdb)
         .syntax("index1:integer index2:integer")
-        .flags(Flags::WRITE.with(Flags::FAST), "keyspace dangerous")
+        .flags(Flags::WRITE.with(Flags::FAST), Categories::KEYSPACE.with(Categories::DANGEROUS))
         .doc("server", "4.0.0", "O(N) in the number of watched keys", "Exchanges two databases."),
 ];
 

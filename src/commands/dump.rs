@@ -1,7 +1,7 @@
 //! `DUMP` and `RESTORE`: a value as bytes, and back.
 
 use super::numbers::integer;
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::keyspace::EntryBox;
 use crate::rdb::payload::{PayloadError, dump as dump_value, restore as restore_value};
@@ -11,8 +11,8 @@ use crate::resp::Args;
 pub static COMMANDS: [Spec; 2] = [
     Spec::data("dump", 2, dump)
         .syntax("key")
-        .flags(Flags::READONLY, "keyspace")
-        .keys(&[KeySpec::at(1, "RO access")])
+        .flags(Flags::READONLY, Categories::KEYSPACE)
+        .keys(&[KeySpec::at(1, KeyFlags::RO.with(KeyFlags::ACCESS))])
         .doc("generic", "2.6.0", "O(N) in the bytes of the value", "A value as bytes.")
         .tips(&["nondeterministic_output"]),
     Spec::data("restore", -4, restore)
@@ -20,8 +20,8 @@ pub static COMMANDS: [Spec; 2] = [
             "key ttl:integer serialized-value [REPLACE@3.0.0] [ABSTTL@5.0.0] [IDLETIME \
              seconds:integer@5.0.0] [FREQ frequency:integer@5.0.0]",
         )
-        .flags(Flags::WRITE.with(Flags::DENYOOM), "keyspace dangerous")
-        .keys(&[KeySpec::at(1, "OW update")])
+        .flags(Flags::WRITE.with(Flags::DENYOOM), Categories::KEYSPACE.with(Categories::DANGEROUS))
+        .keys(&[KeySpec::at(1, KeyFlags::OW.with(KeyFlags::UPDATE))])
         .doc(
             "generic",
             "2.6.0",

@@ -13,7 +13,7 @@ pub fn reply_element(reply: &mut Reply<'_>, element: Element<'_>) {
     }
 }
 
-/// Notes that a collection has lost elements; nobody keeps one without any.
+/// Records that a collection has lost elements, and deletes it if none are left.
 pub fn removed(ctx: &mut Context<'_>, key: &Key<'_>, is_empty: bool) {
     if is_empty {
         ctx.store.remove(key);
@@ -22,8 +22,8 @@ pub fn removed(ctx: &mut Context<'_>, key: &Key<'_>, is_empty: bool) {
     }
 }
 
-/// The most elements that a random choice with repetitions gives: what a client may make us reply does not follow
-/// from how much there is. Redis takes any number.
+/// The most elements that a random choice with repetitions returns. The collection's size does not bound the
+/// reply. Redis accepts any number.
 const REPEATS_MAX: u64 = 1 << 25;
 
 /// How many elements a random choice with repetitions is to give.

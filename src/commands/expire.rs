@@ -1,14 +1,14 @@
 //! Expiry times: `EXPIRE`, `TTL`, `PERSIST` and their kin.
 
 use super::numbers::integer;
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, ExpiryMode, Key};
 use crate::resp::Args;
 
 const WRITE: Flags = Flags::WRITE.with(Flags::FAST);
 const READ: Flags = Flags::READONLY.with(Flags::FAST);
-const WRITE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW update")];
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
+const WRITE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_UPDATE)];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 9] = [
@@ -61,7 +61,7 @@ const fn row(
     summary: &'static str,
 ) -> Spec {
     Spec::data(name, arity, run)
-        .flags(flags, "keyspace")
+        .flags(flags, Categories::KEYSPACE)
         .keys(keys)
         .doc("generic", since, "O(1)", summary)
 }

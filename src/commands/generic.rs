@@ -1,6 +1,6 @@
 //! Keys, whatever they hold: `DEL`, `EXISTS`, `RENAME`, `MOVE`, `COPY` and their kin.
 
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::keyspace::EntryBox;
 use crate::resp::Args;
@@ -13,48 +13,48 @@ const SUM_OF_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:
 pub static COMMANDS: [Spec; 8] = [
     Spec::data("copy", -3, copy)
         .syntax("source:key destination:key#1 [DB destination-db:integer] [REPLACE]")
-        .flags(Flags::WRITE.with(Flags::DENYOOM), "keyspace")
-        .keys(&[KeySpec::at(1, "RO access"), KeySpec::at(2, "OW update")])
+        .flags(Flags::WRITE.with(Flags::DENYOOM), Categories::KEYSPACE)
+        .keys(&[KeySpec::at(1, KeyFlags::RO_ACCESS), KeySpec::at(2, KeyFlags::OW_UPDATE)])
         .doc("generic", "6.2.0", "O(N) in the size of the value", "Copies a value to another key."),
     Spec::data("del", -2, del)
         .syntax("key...")
-        .flags(Flags::WRITE, "keyspace")
-        .keys(&[KeySpec::range(1, -1, 1, "RM delete")])
+        .flags(Flags::WRITE, Categories::KEYSPACE)
+        .keys(&[KeySpec::range(1, -1, 1, KeyFlags::RM_DELETE)])
         .doc("generic", "1.0.0", "O(N) in the keys and their elements", "Deletes keys.")
         .tips(SUM_OF_SHARDS),
     Spec::data("unlink", -2, del)
         .syntax("key...")
-        .flags(FAST_WRITE, "keyspace")
-        .keys(&[KeySpec::range(1, -1, 1, "RM delete")])
+        .flags(FAST_WRITE, Categories::KEYSPACE)
+        .keys(&[KeySpec::range(1, -1, 1, KeyFlags::RM_DELETE)])
         .doc("generic", "4.0.0", "O(1) a key", "Deletes keys and frees them in the background.")
         .tips(SUM_OF_SHARDS),
     Spec::data("exists", -2, exists)
         .syntax("key...")
         .changes(&[("3.0.3", "Takes several keys.")])
-        .flags(FAST_READ, "keyspace")
-        .keys(&[KeySpec::range(1, -1, 1, "RO")])
+        .flags(FAST_READ, Categories::KEYSPACE)
+        .keys(&[KeySpec::range(1, -1, 1, KeyFlags::RO)])
         .doc("generic", "1.0.0", "O(N) in the number of keys", "How many of the keys exist.")
         .tips(SUM_OF_SHARDS),
     Spec::data("move", 3, move_to)
         .syntax("key db:integer")
-        .flags(FAST_WRITE, "keyspace")
-        .keys(&[KeySpec::at(1, "RW access update")])
+        .flags(FAST_WRITE, Categories::KEYSPACE)
+        .keys(&[KeySpec::at(1, KeyFlags::RW_ACCESS_UPDATE)])
         .doc("generic", "1.0.0", "O(1)", "Moves a key to another database."),
     Spec::data("rename", 3, rename)
         .syntax("key newkey:key#1")
-        .flags(Flags::WRITE, "keyspace")
-        .keys(&[KeySpec::at(1, "RW access delete"), KeySpec::at(2, "OW update")])
+        .flags(Flags::WRITE, Categories::KEYSPACE)
+        .keys(&[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE), KeySpec::at(2, KeyFlags::OW_UPDATE)])
         .doc("generic", "1.0.0", "O(1)", "Gives a value another key, whatever that held."),
     Spec::data("renamenx", 3, renamenx)
         .syntax("key newkey:key#1")
         .changes(&[("3.2.0", "A key may be renamed to itself.")])
-        .flags(FAST_WRITE, "keyspace")
-        .keys(&[KeySpec::at(1, "RW access delete"), KeySpec::at(2, "OW insert")])
+        .flags(FAST_WRITE, Categories::KEYSPACE)
+        .keys(&[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE), KeySpec::at(2, KeyFlags::OW_INSERT)])
         .doc("generic", "1.0.0", "O(1)", "Gives a value another key that does not exist yet."),
     Spec::data("touch", -2, touch)
         .syntax("key...")
-        .flags(FAST_READ, "keyspace")
-        .keys(&[KeySpec::range(1, -1, 1, "RO")])
+        .flags(FAST_READ, Categories::KEYSPACE)
+        .keys(&[KeySpec::range(1, -1, 1, KeyFlags::RO)])
         .doc("generic", "3.2.1", "O(N) in the number of keys", "Counts keys as used now.")
         .tips(SUM_OF_SHARDS),
 ];

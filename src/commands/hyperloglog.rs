@@ -1,6 +1,6 @@
 //! HyperLogLogs: strings in which sets are counted without their members.
 
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::strings::{set_raw, string_bytes};
 use super::{CommandError, CommandResult, Context, Key};
 use crate::commands::store::ExpiryMode;
@@ -12,7 +12,7 @@ const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 5] = [
-    row("pfadd", -2, pfadd, GROW.with(Flags::FAST), &[KeySpec::at(1, "RW insert")])
+    row("pfadd", -2, pfadd, GROW.with(Flags::FAST), &[KeySpec::at(1, KeyFlags::RW_INSERT)])
         .syntax("key [element...]")
         .doc(
             "hyperloglog",
@@ -25,7 +25,7 @@ pub static COMMANDS: [Spec; 5] = [
         -2,
         pfcount,
         Flags::READONLY.with(Flags::MAY_REPLICATE),
-        &[KeySpec::range(1, -1, 1, "RW access")],
+        &[KeySpec::range(1, -1, 1, KeyFlags::RW_ACCESS)],
     )
     .syntax("key...")
     .doc(
@@ -39,7 +39,7 @@ pub static COMMANDS: [Spec; 5] = [
         3,
         pfdebug,
         GROW.with(Flags::ADMIN).with(Flags::SYSCMD),
-        &[KeySpec::at(2, "RW access")],
+        &[KeySpec::at(2, KeyFlags::RW_ACCESS)],
     )
     .syntax("subcommand key")
     .doc("hyperloglog", "2.8.9", "N/A", "What a HyperLogLog is made of."),
@@ -48,7 +48,10 @@ pub static COMMANDS: [Spec; 5] = [
         -2,
         pfmerge,
         GROW,
-        &[KeySpec::at(1, "RW access insert"), KeySpec::range(2, -1, 1, "RO access")],
+        &[
+            KeySpec::at(1, KeyFlags::RW_ACCESS_INSERT),
+            KeySpec::range(2, -1, 1, KeyFlags::RO_ACCESS),
+        ],
     )
     .syntax("destkey:key sourcekey:key#1...")
     .doc(
@@ -72,7 +75,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "hyperloglog").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::HYPERLOGLOG).keys(keys)
 }
 
 impl From<Corrupted> for CommandError {
@@ -279,7 +282,7 @@ fn pfdebug(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 
 /// `PFSELFTEST`
 fn pfselftest(ctx: &mut Context<'_>, _: Args<'_>) -> CommandResult {
-    // Redis adds ten million elements, which takes longer than anybody else should wait.
+    // Redis adds ten million elements, which would block all other clients for too long.
     const ELEMENTS: u64 = 100_000;
     let failed = |what: String| CommandError::new(format!("ERR TESTFAILED {what}"));
     let seed = (ctx.random)() << 32 ^ (ctx.random)();

@@ -1,6 +1,6 @@
 //! Where the keys of a request are: for `COMMAND GETKEYS`, access lists, slots and tracking.
 
-use super::spec::{Begin, Find, KeySpec};
+use super::spec::{Begin, Find, KeyFlags, KeySpec};
 use super::{CommandError, Flags, Spec};
 use crate::resp::Args;
 use crate::resp::request::parse_i64;
@@ -22,7 +22,7 @@ pub struct FoundKey {
     /// Which argument it is.
     pub index: usize,
     /// What happens to it, as in [`KeySpec::flags`].
-    pub flags: &'static str,
+    pub flags: KeyFlags,
 }
 
 /// The keys of a request, in the order of the key specs. A few ranges; nothing is allocated.
@@ -38,12 +38,12 @@ struct Range {
     /// Inclusive.
     last: usize,
     step: usize,
-    flags: &'static str,
+    flags: KeyFlags,
 }
 
 impl Keys {
     /// Adds the arguments from `first` to `last` (inclusive), every `step`-th.
-    pub fn push(&mut self, first: usize, last: usize, step: usize, flags: &'static str) {
+    pub fn push(&mut self, first: usize, last: usize, step: usize, flags: KeyFlags) {
         self.ranges[self.len] = Range { first, last, step: step.max(1), flags };
         self.len += 1;
     }
@@ -155,17 +155,17 @@ mod tests {
 
     #[test]
     fn ranges_counts_and_keywords() {
-        let all = [KeySpec::range(1, -1, 1, "RO")];
+        let all = [KeySpec::range(1, -1, 1, KeyFlags::RO)];
         assert_eq!(found(&all, "mget a b c"), Some(vec![1, 2, 3]));
         assert_eq!(found(&all, "mget"), None);
-        let pairs = [KeySpec::range(1, -1, 2, "OW")];
+        let pairs = [KeySpec::range(1, -1, 2, KeyFlags::OW)];
         assert_eq!(found(&pairs, "mset a 1 b 2"), Some(vec![1, 3]));
         let counted = [
-            KeySpec::at(1, "OW"),
+            KeySpec::at(1, KeyFlags::OW),
             KeySpec {
                 begin: Begin::Index(2),
                 find: Find::Count { count: 0, first: 1, step: 1 },
-                flags: "RO",
+                flags: KeyFlags::RO,
             },
         ];
         assert_eq!(found(&counted, "zunionstore d 2 a b weights"), Some(vec![1, 3, 4]));
@@ -176,7 +176,7 @@ mod tests {
         let streams = [KeySpec {
             begin: Begin::Keyword { keyword: "STREAMS", from: 1 },
             find: Find::Range { last: -1, step: 1, limit: 2 },
-            flags: "RO",
+            flags: KeyFlags::RO,
         }];
         assert_eq!(found(&streams, "xread count 2 streams a b 0 0"), Some(vec![4, 5]));
         assert_eq!(found(&streams, "xread count 2"), Some(vec![]));
@@ -184,7 +184,7 @@ mod tests {
         let last_keys = [KeySpec {
             begin: Begin::Keyword { keyword: "KEYS", from: -2 },
             find: Find::Range { last: -1, step: 1, limit: 0 },
-            flags: "RW",
+            flags: KeyFlags::RW,
         }];
         assert_eq!(found(&last_keys, "migrate h 1 \"\" 0 9 keys a b"), Some(vec![7, 8]));
     }

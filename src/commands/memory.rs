@@ -1,7 +1,7 @@
 //! `MEMORY`: what a key takes.
 
 use super::numbers::integer;
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, reply_help};
 use crate::keyspace::Entry;
 use crate::resp::Args;
@@ -15,16 +15,13 @@ pub static COMMANDS: [Spec; 1] = [Spec::container("memory", &MEMORY).doc(
 )];
 
 static MEMORY: [Spec; 2] = [
-    Spec::data("memory|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "").doc(
-        "server",
-        "4.0.0",
-        "O(1)",
-        "Lists the subcommands.",
-    ),
+    Spec::data("memory|help", 2, help)
+        .flags(Flags::LOADING.with(Flags::STALE), Categories::NONE)
+        .doc("server", "4.0.0", "O(1)", "Lists the subcommands."),
     Spec::data("memory|usage", -3, usage)
         .syntax("key [SAMPLES count:integer]")
-        .flags(Flags::READONLY, "")
-        .keys(&[KeySpec::at(2, "RO")])
+        .flags(Flags::READONLY, Categories::NONE)
+        .keys(&[KeySpec::at(2, KeyFlags::RO)])
         .doc(
             "server",
             "4.0.0",

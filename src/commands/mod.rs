@@ -14,6 +14,7 @@ pub mod dump;
 #[cfg(test)]
 mod effects_tests;
 mod elements;
+mod ends;
 pub mod error;
 pub mod expire;
 pub mod generic;

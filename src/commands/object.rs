@@ -1,6 +1,6 @@
 //! `OBJECT` and `TYPE`: how a value is kept.
 
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::store::Access;
 use super::{CommandError, CommandResult, Context, reply_help};
 use crate::keyspace::{Entry, Value};
@@ -10,8 +10,8 @@ use crate::resp::Args;
 pub static COMMANDS: [Spec; 2] = [
     Spec::data("type", 2, type_of)
         .syntax("key")
-        .flags(Flags::READONLY.with(Flags::FAST), "keyspace")
-        .keys(&[KeySpec::at(1, "RO")])
+        .flags(Flags::READONLY.with(Flags::FAST), Categories::KEYSPACE)
+        .keys(&[KeySpec::at(1, KeyFlags::RO)])
         .doc("generic", "1.0.0", "O(1)", "The type of a key's value."),
     Spec::container("object", &OBJECT).doc(
         "generic",
@@ -27,15 +27,12 @@ static OBJECT: [Spec; 5] = [
         .syntax("key"),
     row("object|idletime", idletime, "2.2.3", "Seconds since a key was last used.").syntax("key"),
     row("object|refcount", refcount, "2.2.3", "How many keys share a key's value.").syntax("key"),
-    Spec::data("object|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "keyspace").doc(
-        "generic",
-        "6.2.0",
-        "O(1)",
-        "Lists the subcommands.",
-    ),
+    Spec::data("object|help", 2, help)
+        .flags(Flags::LOADING.with(Flags::STALE), Categories::KEYSPACE)
+        .doc("generic", "6.2.0", "O(1)", "Lists the subcommands."),
 ];
 
-const SECOND_ARGUMENT: &[KeySpec] = &[KeySpec::at(2, "RO")];
+const SECOND_ARGUMENT: &[KeySpec] = &[KeySpec::at(2, KeyFlags::RO)];
 
 const fn row(
     full_name: &'static str,
@@ -44,7 +41,7 @@ const fn row(
     summary: &'static str,
 ) -> Spec {
     Spec::data(full_name, 3, run)
-        .flags(Flags::READONLY, "keyspace")
+        .flags(Flags::READONLY, Categories::KEYSPACE)
         .keys(SECOND_ARGUMENT)
         .doc("generic", since, "O(1)", summary)
         .tips(&["nondeterministic_output"])

@@ -2,7 +2,7 @@
 
 use super::glob::{self, Case};
 use super::numbers::{integer, unsigned};
-use super::spec::{Flags, Spec};
+use super::spec::{Categories, Flags, Spec};
 use super::{CommandError, CommandResult, Context, ExpiryMode};
 use crate::data::table::{cursor_shown_as, shown_cursor};
 use crate::resp::{Args, Reply};
@@ -11,16 +11,16 @@ use crate::resp::{Args, Reply};
 pub static COMMANDS: [Spec; 3] = [
     Spec::data("keys", 2, keys)
         .syntax("pattern")
-        .flags(Flags::READONLY, "keyspace dangerous")
+        .flags(Flags::READONLY, Categories::KEYSPACE.with(Categories::DANGEROUS))
         .doc("generic", "1.0.0", "O(N) in all keys of the database", "All keys that match.")
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"]),
     Spec::data("scan", -2, scan)
         .syntax("cursor:integer [MATCH pattern] [COUNT count:integer] [TYPE type@6.0.0]")
-        .flags(Flags::READONLY.with(Flags::TOUCHES_ARBITRARY_KEYS), "keyspace")
+        .flags(Flags::READONLY.with(Flags::TOUCHES_ARBITRARY_KEYS), Categories::KEYSPACE)
         .doc("generic", "2.8.0", "O(1) a call, O(N) for all keys", "Walks over the keys.")
         .tips(&["nondeterministic_output", "request_policy:special", "response_policy:special"]),
     Spec::data("randomkey", 1, randomkey)
-        .flags(Flags::READONLY.with(Flags::TOUCHES_ARBITRARY_KEYS), "keyspace")
+        .flags(Flags::READONLY.with(Flags::TOUCHES_ARBITRARY_KEYS), Categories::KEYSPACE)
         .doc("generic", "1.0.0", "O(1)", "Any key.")
         .tips(&["request_policy:all_shards", "response_policy:special", "nondeterministic_output"]),
 ];

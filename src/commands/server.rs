@@ -1,6 +1,6 @@
 //! `TIME`, `MODULE`, `LOLWUT`.
 
-use super::spec::{Flags, Spec};
+use super::spec::{Categories, Flags, Spec};
 use super::{CommandResult, Context, numbers, reply_help};
 use crate::resp::Args;
 
@@ -12,7 +12,7 @@ pub const REDIS_VERSION: &str = "7.4.1";
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 3] = [
     Spec::data("time", 1, time)
-        .flags(ALWAYS.with(Flags::FAST), "")
+        .flags(ALWAYS.with(Flags::FAST), Categories::NONE)
         .doc("server", "2.6.0", "O(1)", "The server's clock: seconds and microseconds.")
         .tips(&["nondeterministic_output"]),
     Spec::container("module", &MODULE).doc(
@@ -23,16 +23,16 @@ pub static COMMANDS: [Spec; 3] = [
     ),
     Spec::data("lolwut", -1, lolwut)
         .syntax("[VERSION version:integer]")
-        .flags(Flags::READONLY.with(Flags::FAST), "")
+        .flags(Flags::READONLY.with(Flags::FAST), Categories::NONE)
         .doc("server", "5.0.0", "O(1)", "A picture, and the version."),
 ];
 
 static MODULE: [Spec; 2] = [
     Spec::data("module|list", 2, module_list)
-        .flags(Flags::ADMIN.with(Flags::NOSCRIPT), "")
+        .flags(Flags::ADMIN.with(Flags::NOSCRIPT), Categories::NONE)
         .doc("server", "4.0.0", "O(1)", "The modules that are loaded: none.")
         .tips(&["nondeterministic_output_order"]),
-    Spec::data("module|help", 2, module_help).flags(ALWAYS, "").doc(
+    Spec::data("module|help", 2, module_help).flags(ALWAYS, Categories::NONE).doc(
         "server",
         "5.0.0",
         "O(1)",

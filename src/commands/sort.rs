@@ -1,7 +1,7 @@
 //! `SORT` and `SORT_RO`.
 
 use super::numbers::integer;
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Begin, Categories, Find, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Key, Store};
 use crate::data::list::Side;
 use crate::data::{List, Value};
@@ -12,11 +12,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-const SOURCE: KeySpec = KeySpec::at(1, "RO access");
+const SOURCE: KeySpec = KeySpec::at(1, KeyFlags::RO_ACCESS);
 /// Keys whose names follow from what is sorted.
 const BY_PATTERN: KeySpec =
-    KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: "RO access" };
-const STORE: KeySpec = KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: "OW update" };
+    KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: KeyFlags::RO_ACCESS };
+const STORE: KeySpec =
+    KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: KeyFlags::OW_UPDATE };
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 2] = [
@@ -27,7 +28,10 @@ pub static COMMANDS: [Spec; 2] = [
         )
         .flags(
             Flags::WRITE.with(Flags::DENYOOM).with(Flags::MOVABLEKEYS),
-            "set sortedset list dangerous",
+            Categories::SET
+                .with(Categories::SORTEDSET)
+                .with(Categories::LIST)
+                .with(Categories::DANGEROUS),
         )
         .keys(&[SOURCE, BY_PATTERN, STORE])
         .key_function(sort_keys)
@@ -42,7 +46,13 @@ pub static COMMANDS: [Spec; 2] = [
             "key [BY pattern#1] [LIMIT offset_count(offset:integer count:integer)] [GET... \
              pattern#1] [order<ASC|DESC>] [sorting=ALPHA]",
         )
-        .flags(Flags::READONLY.with(Flags::MOVABLEKEYS), "set sortedset list dangerous")
+        .flags(
+            Flags::READONLY.with(Flags::MOVABLEKEYS),
+            Categories::SET
+                .with(Categories::SORTEDSET)
+                .with(Categories::LIST)
+                .with(Categories::DANGEROUS),
+        )
         .keys(&[SOURCE, BY_PATTERN])
         .key_function(sort_ro_keys)
         .doc(

@@ -106,6 +106,141 @@ impl Flags {
     }
 }
 
+/// What a command does to keys, and how exactly a [`KeySpec`] finds them: a set of flags.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFlags(u16);
+
+#[allow(missing_docs)] // Named as in `COMMAND INFO`.
+impl KeyFlags {
+    pub const RO: Self = Self(1);
+    pub const RW: Self = Self(1 << 1);
+    pub const OW: Self = Self(1 << 2);
+    pub const RM: Self = Self(1 << 3);
+    pub const ACCESS: Self = Self(1 << 4);
+    pub const UPDATE: Self = Self(1 << 5);
+    pub const INSERT: Self = Self(1 << 6);
+    pub const DELETE: Self = Self(1 << 7);
+    pub const NOT_KEY: Self = Self(1 << 8);
+    pub const INCOMPLETE: Self = Self(1 << 9);
+    pub const VARIABLE_FLAGS: Self = Self(1 << 10);
+
+    pub const RO_ACCESS: Self = Self::RO.with(Self::ACCESS);
+    pub const RW_ACCESS: Self = Self::RW.with(Self::ACCESS);
+    pub const RW_UPDATE: Self = Self::RW.with(Self::UPDATE);
+    pub const RW_INSERT: Self = Self::RW.with(Self::INSERT);
+    pub const RW_DELETE: Self = Self::RW.with(Self::DELETE);
+    pub const RW_ACCESS_UPDATE: Self = Self::RW_ACCESS.with(Self::UPDATE);
+    pub const RW_ACCESS_INSERT: Self = Self::RW_ACCESS.with(Self::INSERT);
+    pub const RW_ACCESS_DELETE: Self = Self::RW_ACCESS.with(Self::DELETE);
+    pub const OW_UPDATE: Self = Self::OW.with(Self::UPDATE);
+    pub const OW_INSERT: Self = Self::OW.with(Self::INSERT);
+    pub const RM_DELETE: Self = Self::RM.with(Self::DELETE);
+
+    /// Both sets of flags together.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The flags' names as `COMMAND INFO` lists them and in its order, that of the bits.
+    pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
+        const NAMES: [&str; 11] = [
+            "RO",
+            "RW",
+            "OW",
+            "RM",
+            "access",
+            "update",
+            "insert",
+            "delete",
+            "not_key",
+            "incomplete",
+            "variable_flags",
+        ];
+        (0..).zip(NAMES).filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
+    }
+}
+
+/// A set of ACL categories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Categories(u32);
+
+#[allow(missing_docs)] // Named as in `ACL CAT`.
+impl Categories {
+    pub const NONE: Self = Self(0);
+    pub const KEYSPACE: Self = Self(1);
+    pub const READ: Self = Self(1 << 1);
+    pub const WRITE: Self = Self(1 << 2);
+    pub const SET: Self = Self(1 << 3);
+    pub const SORTEDSET: Self = Self(1 << 4);
+    pub const LIST: Self = Self(1 << 5);
+    pub const HASH: Self = Self(1 << 6);
+    pub const STRING: Self = Self(1 << 7);
+    pub const BITMAP: Self = Self(1 << 8);
+    pub const HYPERLOGLOG: Self = Self(1 << 9);
+    pub const GEO: Self = Self(1 << 10);
+    pub const STREAM: Self = Self(1 << 11);
+    pub const PUBSUB: Self = Self(1 << 12);
+    pub const ADMIN: Self = Self(1 << 13);
+    pub const FAST: Self = Self(1 << 14);
+    pub const SLOW: Self = Self(1 << 15);
+    pub const BLOCKING: Self = Self(1 << 16);
+    pub const DANGEROUS: Self = Self(1 << 17);
+    pub const CONNECTION: Self = Self(1 << 18);
+    pub const TRANSACTION: Self = Self(1 << 19);
+    pub const SCRIPTING: Self = Self(1 << 20);
+
+    /// The names in the order of the bits, in which Redis lists them.
+    const NAMES: [&str; 21] = [
+        "keyspace",
+        "read",
+        "write",
+        "set",
+        "sortedset",
+        "list",
+        "hash",
+        "string",
+        "bitmap",
+        "hyperloglog",
+        "geo",
+        "stream",
+        "pubsub",
+        "admin",
+        "fast",
+        "slow",
+        "blocking",
+        "dangerous",
+        "connection",
+        "transaction",
+        "scripting",
+    ];
+
+    /// The category called `name`, in lower case and without `@`.
+    pub fn by_name(name: &[u8]) -> Option<Self> {
+        let bit = Self::NAMES.iter().position(|known| known.as_bytes() == name)?;
+        Some(Self(1 << bit))
+    }
+
+    /// Both sets of categories together.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are in this set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The names, without `@`, in the order in which Redis lists them.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        (0..).zip(Self::NAMES).filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
+    }
+}
+
 /// Where a command's keys are among its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeySpec {
@@ -113,24 +248,23 @@ pub struct KeySpec {
     pub begin: Begin,
     /// How to go on from there.
     pub find: Find,
-    /// What happens to the keys: space-separated `RO RW OW RM access update insert delete
-    /// not_key incomplete variable_flags`, as `COMMAND INFO` lists them.
-    pub flags: &'static str,
+    /// What happens to the keys.
+    pub flags: KeyFlags,
 }
 
 impl KeySpec {
     /// One key, at argument `index`.
-    pub const fn at(index: u16, flags: &'static str) -> Self {
+    pub const fn at(index: u16, flags: KeyFlags) -> Self {
         Self::range(index, 0, 1, flags)
     }
 
     /// Keys from argument `index` on, every `step`-th, up to `last` as in [`Find::Range`].
-    pub const fn range(index: u16, last: i16, step: u16, flags: &'static str) -> Self {
+    pub const fn range(index: u16, last: i16, step: u16, flags: KeyFlags) -> Self {
         Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, flags }
     }
 
     /// A number of keys at argument `index`, and then the keys.
-    pub const fn counted(index: u16, flags: &'static str) -> Self {
+    pub const fn counted(index: u16, flags: KeyFlags) -> Self {
         Self {
             begin: Begin::Index(index),
             find: Find::Count { count: 0, first: 1, step: 1 },
@@ -140,12 +274,12 @@ impl KeySpec {
 
     /// Whether these are keys at all, and not only arguments that travel like keys.
     pub fn is_key(&self) -> bool {
-        !self.flags.contains("not_key")
+        !self.flags.has(KeyFlags::NOT_KEY)
     }
 
     /// Whether there may be keys that this does not find.
     pub fn is_incomplete(&self) -> bool {
-        self.flags.contains("incomplete")
+        self.flags.has(KeyFlags::INCOMPLETE)
     }
 }
 
@@ -231,8 +365,8 @@ pub struct Spec {
     pub key_function: Option<KeyFunction>,
     /// Its subcommands.
     pub subcommands: &'static [Spec],
-    /// ACL categories beyond those that follow from the flags, without `@`, space-separated.
-    pub categories: &'static str,
+    /// ACL categories beyond those that follow from the flags; [`Spec::categories`] has all.
+    pub own_categories: Categories,
     /// The group of the documentation: `string`, `generic`, `connection`, …
     pub group: &'static str,
     /// The Redis version that introduced it.
@@ -273,7 +407,7 @@ impl Spec {
             key_specs: &[],
             key_function: None,
             subcommands: &[],
-            categories: "",
+            own_categories: Categories::NONE,
             group: "",
             since: "",
             syntax: "",
@@ -307,9 +441,9 @@ impl Spec {
     }
 
     /// With these flags, and ACL categories that do not follow from them.
-    pub const fn flags(mut self, flags: Flags, categories: &'static str) -> Self {
+    pub const fn flags(mut self, flags: Flags, categories: Categories) -> Self {
         self.flags = flags;
-        self.categories = categories;
+        self.own_categories = categories;
         self
     }
 
@@ -380,27 +514,27 @@ impl Spec {
         self.key_function.is_some() || self.key_specs.iter().any(KeySpec::is_key)
     }
 
-    /// Whether it is in an ACL category, given without `@`: those it declares and those that follow
-    /// from its flags.
-    pub fn is_in_category(&self, category: &str) -> bool {
-        let has = |flag| self.flags.has(flag);
-        let declares = |name: &str| self.categories.split(' ').any(|own| own == name);
-        match category {
-            "write" => has(Flags::WRITE),
-            "read" => has(Flags::READONLY) && !declares("scripting"),
-            "admin" => has(Flags::ADMIN) || declares("admin"),
-            "dangerous" => has(Flags::ADMIN) || declares("dangerous"),
-            "pubsub" => has(Flags::PUBSUB) || declares("pubsub"),
-            "fast" => has(Flags::FAST),
-            "slow" => !has(Flags::FAST),
-            "blocking" => has(Flags::BLOCKING) || declares("blocking"),
-            other => declares(other),
+    /// Its ACL categories: those that it declares and those that follow from its flags.
+    pub fn categories(&self) -> Categories {
+        let own = self.own_categories;
+        let speed = match self.flags.has(Flags::FAST) {
+            true => Categories::FAST,
+            false => Categories::SLOW,
+        };
+        let implied = [
+            (Flags::WRITE, Categories::WRITE),
+            (Flags::ADMIN, Categories::ADMIN.with(Categories::DANGEROUS)),
+            (Flags::PUBSUB, Categories::PUBSUB),
+            (Flags::BLOCKING, Categories::BLOCKING),
+        ];
+        let mut categories = own.with(speed);
+        for (_, implied) in implied.into_iter().filter(|(flag, _)| self.flags.has(*flag)) {
+            categories = categories.with(implied);
         }
-    }
-
-    /// Its ACL categories in the order in which Redis lists them.
-    pub fn category_names(&self) -> impl Iterator<Item = &'static str> {
-        CATEGORIES.into_iter().filter(|category| self.is_in_category(category))
+        match self.flags.has(Flags::READONLY) && !own.has(Categories::SCRIPTING) {
+            true => categories.with(Categories::READ),
+            false => categories,
+        }
     }
 
     /// First key, last key and step, as `COMMAND INFO` has said it since before there were key
@@ -431,28 +565,3 @@ impl Spec {
         (first, last, step, movable)
     }
 }
-
-/// All ACL categories, in the order in which Redis lists them.
-pub const CATEGORIES: [&str; 21] = [
-    "keyspace",
-    "read",
-    "write",
-    "set",
-    "sortedset",
-    "list",
-    "hash",
-    "string",
-    "bitmap",
-    "hyperloglog",
-    "geo",
-    "stream",
-    "pubsub",
-    "admin",
-    "fast",
-    "slow",
-    "blocking",
-    "dangerous",
-    "connection",
-    "transaction",
-    "scripting",
-];

@@ -6,6 +6,7 @@ use super::{Context, DATA, ExpiryMode, Settings, Store, Unit};
 use crate::keyspace::Keyspace;
 use crate::resp::request::Parsed;
 use crate::resp::{Args, OwnedArgs, Protocol, Reply, RequestLimits, RequestParser};
+use crate::splitmix::SplitMix64;
 
 /// A keyspace with 16 databases and one client.
 pub struct Bench {
@@ -15,7 +16,7 @@ pub struct Bench {
     pub mode: ExpiryMode,
     pub db: usize,
     pub now_ms: i64,
-    random: u64,
+    random: SplitMix64,
 }
 
 /// What a command has done.
@@ -35,7 +36,7 @@ impl Bench {
             mode: ExpiryMode::Delete,
             db: 0,
             now_ms: 1_700_000_000_000,
-            random: 0,
+            random: SplitMix64(0),
         }
     }
 
@@ -52,13 +53,7 @@ impl Bench {
         };
         let Handler::Data(run) = spec.handler else { panic!("{} is no data", spec.full_name) };
         let random = &mut self.random;
-        let mut next_random = || {
-            // SplitMix64: all 64 bits count.
-            *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (*random ^ *random >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ mixed >> 31
-        };
+        let mut next_random = || random.next();
         let clock = Access::Lru((self.now_ms / 1000) as u32 & 0x00ff_ffff);
         let lfu = Access::Lfu {
             minutes: (self.now_ms / 60_000) as u16,

@@ -1,4 +1,4 @@
-//! Blocks of bytes that know their own length, so that one pointer is all there is to keep.
+//! Blocks of bytes that hold their own length, so that one pointer is enough.
 //!
 //! How much is allocated follows from the length alone. It is rounded up as the allocator would round
 //! it anyway (jemalloc has four sizes between one power of two and the next), so appending
@@ -34,17 +34,17 @@ pub fn allocate(len: usize) -> NonNull<u8> {
 /// A new block that holds `bytes`.
 pub fn allocate_copy(bytes: &[u8]) -> NonNull<u8> {
     let block = allocate(bytes.len());
-    // SAFETY: the block has room for that many bytes, and nobody else knows it yet.
+    // SAFETY: the block has room for that many bytes, and nothing else refers to it yet.
     unsafe { block.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
     block
 }
 
-/// Makes a block of `old_len` bytes one of `new_len`, which may move it. What lies behind the smaller
-/// of both is lost, or not initialized.
+/// Makes a block of `old_len` bytes one of `new_len`, which may move it. Bytes beyond the smaller
+/// of both lengths are lost, or not initialized.
 ///
 /// # Safety
 ///
-/// `block` is one of `old_len` bytes, and nobody else uses it, now or later.
+/// `block` is one of `old_len` bytes, and the caller holds the only pointer to it that is still used.
 pub unsafe fn resize(block: NonNull<u8>, old_len: usize, new_len: usize) -> NonNull<u8> {
     let (old, new) = (layout(old_len), layout(new_len));
     if old == new {
@@ -59,7 +59,7 @@ pub unsafe fn resize(block: NonNull<u8>, old_len: usize, new_len: usize) -> NonN
 ///
 /// # Safety
 ///
-/// `block` is one of `len` bytes, and nobody else uses it, now or later.
+/// `block` is one of `len` bytes, and the caller holds the only pointer to it that is still used.
 pub unsafe fn free(block: NonNull<u8>, len: usize) {
     // SAFETY: the caller's block has this layout.
     unsafe { dealloc(block.as_ptr(), layout(len)) };
@@ -69,6 +69,7 @@ pub unsafe fn free(block: NonNull<u8>, len: usize) {
 mod tests {
     use super::*;
 
+    #[cfg_attr(miri, ignore = "takes hours under Miri")]
     #[test]
     fn sizes_are_those_of_the_allocator() {
         let cases = [(0, 8), (7, 8), (9, 16), (16, 16), (17, 32), (113, 128), (128, 128)];

@@ -21,7 +21,7 @@ pub fn digest(value: Value<'_>) -> u128 {
 }
 
 impl Digester {
-    /// One with a secret key, so that nobody can make different values with the same digest.
+    /// A digester with a secret key: without it, values with equal digests cannot be constructed.
     pub fn new(key: (u64, u64)) -> Self {
         Self { key, ..Self::default() }
     }

@@ -3,7 +3,7 @@
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
-/// Hashes byte strings with a secret, so that nobody can choose some that collide.
+/// Hashes byte strings with a secret key: without it, colliding strings cannot be chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyHasher {
     seed: (u64, u64),

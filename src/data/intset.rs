@@ -169,7 +169,7 @@ impl Intset {
         let (width, len) = self.header();
         let bytes = self.as_bytes();
         let (mut low, mut high) = (0, len);
-        // Whoever adds numbers in order always asks for one past the last.
+        // Numbers added in ascending order are always past the last one.
         if len > 0 && read(bytes, width, len - 1) < number {
             return Err(len);
         }
@@ -274,7 +274,7 @@ impl Clone for Intset {
 
 impl Drop for Intset {
     fn drop(&mut self) {
-        // SAFETY: the block is one of that many bytes, and nobody uses it any more.
+        // SAFETY: the block is one of that many bytes, and its owner is gone.
         unsafe { block::free(self.block(), self.byte_len()) };
     }
 }

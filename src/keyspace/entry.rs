@@ -34,6 +34,11 @@ const EPOCH_SHIFT: u32 = 24;
 /// The longest string that is kept inside the entry; longer ones have a buffer of their own.
 pub const EMBEDDED_BYTES_MAX: usize = 192;
 
+/// An entry's payload: a pointer, a collection, which is one word over a pointer, or an integer.
+type Payload = *mut u8;
+
+const _: () = assert!(size_of::<Payload>() == 8);
+
 /// What an entry's payload is. `Text` and `TextRaw` lie inside the entry; the second is one that
 /// `APPEND` or `SETRANGE` has edited, which Redis reports as `raw` whatever its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,13 +146,13 @@ impl EntryBox {
             NewValue::Integer(number) => Self::with_payload(
                 key,
                 Kind::Integer,
-                number as u64,
+                std::ptr::without_provenance_mut(number as usize),
                 expiry_ms,
                 access & ACCESS_MASK,
             ),
             NewValue::Text { bytes, edited } if bytes.len() <= EMBEDDED_BYTES_MAX => {
                 let kind = if edited { Kind::TextRaw } else { Kind::Text };
-                Self::build(key, kind, 0, bytes, expiry_ms, access & ACCESS_MASK)
+                Self::build(key, kind, std::ptr::null_mut(), bytes, expiry_ms, access & ACCESS_MASK)
             }
             NewValue::Text { bytes, .. } => {
                 let buffer = Box::new(Buffer::from(bytes.to_vec()));
@@ -160,7 +165,7 @@ impl EntryBox {
                 Self::new(key, NewValue::Buffer(Box::new(bytes.into())), expiry_ms, access)
             }
             NewValue::Buffer(buffer) => {
-                let payload = Box::into_raw(buffer) as u64;
+                let payload = Box::into_raw(buffer).cast();
                 Self::with_payload(key, Kind::Buffer, payload, expiry_ms, access & ACCESS_MASK)
             }
             NewValue::List(list) => Self::collection(key, Kind::List, list, expiry_ms, access),
@@ -184,14 +189,14 @@ impl EntryBox {
     ) -> Self {
         let collection = ManuallyDrop::new(collection);
         // SAFETY: a collection is one word, which is moved into the entry.
-        let payload = unsafe { std::ptr::from_ref(&collection).cast::<u64>().read() };
+        let payload = unsafe { std::ptr::from_ref(&collection).cast::<Payload>().read() };
         Self::with_payload(key, kind, payload, expiry_ms, access & ACCESS_MASK)
     }
 
     fn with_payload(
         key: &[u8],
         kind: Kind,
-        payload: u64,
+        payload: Payload,
         expiry_ms: Option<i64>,
         word: u32,
     ) -> Self {
@@ -202,7 +207,7 @@ impl EntryBox {
     fn build(
         key: &[u8],
         kind: Kind,
-        payload: u64,
+        payload: Payload,
         embedded: &[u8],
         expiry_ms: Option<i64>,
         word: u32,
@@ -239,7 +244,7 @@ impl EntryBox {
             put(&(key.len() as u64).to_ne_bytes());
         }
         if !is_embedded {
-            put(&payload.to_ne_bytes());
+            put(&[0; size_of::<Payload>()]);
         }
         put(key);
         if is_embedded {
@@ -247,7 +252,13 @@ impl EntryBox {
             put(embedded);
         }
         debug_assert_eq!(at as usize - start.as_ptr() as usize, size);
-        Self(start)
+        let entry = Self(start);
+        if !is_embedded {
+            // SAFETY: there is a payload, and nothing else refers to the entry yet. It is written as a
+            // pointer, so that it is one when it is read.
+            unsafe { entry.view().payload_pointer().write(payload) };
+        }
+        entry
     }
 
     /// Looks at the entry.
@@ -268,7 +279,8 @@ impl EntryBox {
         if old.is_embedded() {
             return Self::new(new_key, old.value().to_new(), expiry_ms, old.access());
         }
-        let payload = old.word(old.payload_offset());
+        // SAFETY: what is not embedded has a payload.
+        let payload = unsafe { old.payload_pointer().read() };
         let new = Self::with_payload(new_key, old.kind(), payload, expiry_ms, old.access());
         // SAFETY: the first byte is the kind. What the payload owned belongs to the new entry now;
         // an integer owns nothing and takes the same room.
@@ -278,23 +290,30 @@ impl EntryBox {
 }
 
 impl<'a> Entry<'a> {
-    fn byte(self, offset: usize) -> u8 {
-        // SAFETY: callers pass offsets inside the allocation.
-        unsafe { *self.0.as_ptr().add(offset) }
+    /// # Safety
+    /// `offset` lies inside the allocation.
+    unsafe fn byte(self, offset: usize) -> u8 {
+        // SAFETY: the caller's promise; the entry lives during `'a`.
+        unsafe { self.0.as_ptr().add(offset).read() }
     }
 
-    fn word(self, offset: usize) -> u64 {
-        // SAFETY: callers pass offsets of 8-byte fields inside the allocation.
-        unsafe { self.0.as_ptr().add(offset).cast::<u64>().read_unaligned() }
+    /// # Safety
+    /// The 8 bytes from `offset` on lie inside the allocation, and `offset` is a multiple of 8.
+    unsafe fn word(self, offset: usize) -> u64 {
+        // SAFETY: the caller's promise; the entry lives during `'a` and is aligned to 8 bytes.
+        unsafe { self.0.as_ptr().add(offset).cast::<u64>().read() }
     }
 
-    fn slice(self, offset: usize, len: usize) -> &'a [u8] {
-        // SAFETY: callers pass ranges inside the allocation, which lives as long as `'a`.
+    /// # Safety
+    /// The `len` bytes from `offset` on lie inside the allocation, and nothing writes to them during `'a`.
+    unsafe fn slice(self, offset: usize, len: usize) -> &'a [u8] {
+        // SAFETY: the caller's promise; the entry lives during `'a`.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(offset), len) }
     }
 
     fn kind(self) -> Kind {
-        match self.byte(0) {
+        // SAFETY: every entry begins with a header of 8 bytes.
+        match unsafe { self.byte(0) } {
             0 => Kind::Integer,
             1 => Kind::Text,
             2 => Kind::TextRaw,
@@ -309,7 +328,8 @@ impl<'a> Entry<'a> {
     }
 
     fn has(self, flag: u8) -> bool {
-        self.byte(1) & flag != 0
+        // SAFETY: as in `kind`.
+        unsafe { self.byte(1) & flag != 0 }
     }
 
     fn is_embedded(self) -> bool {
@@ -318,9 +338,11 @@ impl<'a> Entry<'a> {
 
     fn key_len(self) -> usize {
         if self.has(WIDE_KEY) {
-            self.word(HEADER_BYTES + 8 * usize::from(self.has(HAS_EXPIRY))) as usize
+            // SAFETY: with the flag set, the length lies after the header and the expiry time.
+            unsafe { self.word(HEADER_BYTES + 8 * usize::from(self.has(HAS_EXPIRY))) as usize }
         } else {
-            usize::from(u16::from_ne_bytes([self.byte(2), self.byte(3)]))
+            // SAFETY: as in `kind`.
+            usize::from(u16::from_ne_bytes(unsafe { [self.byte(2), self.byte(3)] }))
         }
     }
 
@@ -330,53 +352,68 @@ impl<'a> Entry<'a> {
     }
 
     /// The payload in its place, which is aligned to 8 bytes as everything before it is.
-    fn payload_pointer(self) -> *mut u64 {
+    ///
+    /// # Safety
+    /// The value is not embedded.
+    unsafe fn payload_pointer(self) -> *mut Payload {
         debug_assert!(!self.is_embedded());
-        // SAFETY: the payload lies inside the allocation.
+        // SAFETY: an entry whose value is not embedded has a payload at this offset.
         unsafe { self.0.as_ptr().add(self.payload_offset()).cast() }
     }
 
     fn key_offset(self) -> usize {
-        self.payload_offset() + if self.is_embedded() { 0 } else { 8 }
+        self.payload_offset() + if self.is_embedded() { 0 } else { size_of::<Payload>() }
+    }
+
+    /// Where the length of an embedded value is.
+    fn key_end(self) -> usize {
+        self.key_offset() + self.key_len()
+    }
+
+    /// The value, if it is embedded.
+    fn embedded(self) -> Option<&'a [u8]> {
+        let at = self.key_end();
+        // SAFETY: an embedded value follows the key as its length and so many bytes, which never change.
+        self.is_embedded().then(|| unsafe { self.slice(at + 1, usize::from(self.byte(at))) })
     }
 
     fn size(self) -> usize {
-        let key_end = self.key_offset() + self.key_len();
-        if self.is_embedded() { key_end + 1 + usize::from(self.byte(key_end)) } else { key_end }
+        self.key_end() + self.embedded().map_or(0, |value| 1 + value.len())
     }
 
     /// The key.
     pub fn key(self) -> &'a [u8] {
-        self.slice(self.key_offset(), self.key_len())
+        // SAFETY: the key lies there, and never changes.
+        unsafe { self.slice(self.key_offset(), self.key_len()) }
     }
 
     /// When the key expires, as Unix time in ms.
     pub fn expiry_ms(self) -> Option<i64> {
-        self.has(HAS_EXPIRY).then(|| self.word(HEADER_BYTES) as i64)
+        // SAFETY: with the flag set, the expiry time follows the header.
+        self.has(HAS_EXPIRY).then(|| unsafe { self.word(HEADER_BYTES) as i64 })
     }
 
     /// The LRU clock or LFU counter: 24 bits.
     pub fn access(self) -> u32 {
-        self.word(0).to_ne_bytes()[4..8]
-            .try_into()
-            .map(u32::from_ne_bytes)
-            .expect("4 bytes are 4 bytes")
-            & ACCESS_MASK
+        self.access_word() & ACCESS_MASK
+    }
+
+    fn access_word(self) -> u32 {
+        // SAFETY: the header's last 4 bytes are the access word.
+        unsafe { self.0.as_ptr().add(4).cast::<u32>().read() }
     }
 
     /// Which snapshot has recorded the entry, or saw it born.
     pub(super) fn epoch(self) -> u8 {
-        // SAFETY: the header's last 4 bytes are the access word.
-        let word = unsafe { self.0.as_ptr().add(4).cast::<u32>().read() };
-        (word >> EPOCH_SHIFT) as u8
+        (self.access_word() >> EPOCH_SHIFT) as u8
     }
 
     /// Notes that a snapshot has recorded the entry.
     ///
     /// # Safety
-    /// Nobody else looks at the entry's header meanwhile.
+    /// The entry's header is read and written nowhere else meanwhile.
     pub(super) unsafe fn set_epoch(self, epoch: u8) {
-        // SAFETY: as in `epoch`; the caller promises the rest.
+        // SAFETY: as in `access_word`; the caller promises the rest.
         unsafe {
             let word = self.0.as_ptr().add(4).cast::<u32>();
             word.write(word.read() & ACCESS_MASK | u32::from(epoch) << EPOCH_SHIFT);
@@ -391,7 +428,8 @@ impl<'a> Entry<'a> {
     /// The value.
     pub fn value(self) -> Value<'a> {
         match self.kind() {
-            Kind::Integer => Value::Integer(self.word(self.payload_offset()) as i64),
+            // SAFETY: an integer is the payload.
+            Kind::Integer => Value::Integer(unsafe { self.word(self.payload_offset()) as i64 }),
             Kind::Buffer => Value::Text { bytes: self.buffer(), edited: true },
             // SAFETY: an entry of this kind has such a collection as its payload, and lives for `'a`.
             Kind::List => Value::List(unsafe { &*self.payload_pointer().cast() }),
@@ -404,8 +442,7 @@ impl<'a> Entry<'a> {
             // SAFETY: as above.
             Kind::Stream => Value::Stream(unsafe { &*self.payload_pointer().cast() }),
             kind @ (Kind::Text | Kind::TextRaw) => {
-                let at = self.key_offset() + self.key_len();
-                let bytes = self.slice(at + 1, usize::from(self.byte(at)));
+                let bytes = self.embedded().expect("these two are embedded");
                 Value::Text { bytes, edited: kind == Kind::TextRaw }
             }
         }
@@ -423,7 +460,8 @@ impl<'a> Entry<'a> {
 
     fn buffer_pointer(self) -> *mut Buffer {
         assert_eq!(self.kind(), Kind::Buffer);
-        self.word(self.payload_offset()) as *mut Buffer
+        // SAFETY: an entry of this kind has a payload.
+        unsafe { self.payload_pointer().read() }.cast()
     }
 
     fn buffer(self) -> &'a Buffer {
@@ -451,7 +489,7 @@ impl<'a> EntryMut<'a> {
     /// Borrows an entry by its pointer.
     ///
     /// # Safety
-    /// `raw` points to an entry that nobody else borrows during `'a`.
+    /// `raw` points to an entry that is borrowed nowhere else during `'a`.
     pub(super) unsafe fn from_raw(raw: NonNull<u8>) -> Self {
         Self(raw, PhantomData)
     }
@@ -497,9 +535,8 @@ impl<'a> EntryMut<'a> {
         if self.view().kind() != Kind::Integer {
             return false;
         }
-        let offset = self.view().payload_offset();
-        // SAFETY: the payload is 8 bytes inside the allocation, and `&mut self` is exclusive.
-        unsafe { self.0.as_ptr().add(offset).cast::<i64>().write_unaligned(number) };
+        // SAFETY: an integer is the payload, and `&mut self` is exclusive.
+        unsafe { self.view().payload_pointer().cast::<i64>().write(number) };
         true
     }
 

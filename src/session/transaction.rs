@@ -2,6 +2,8 @@
 
 use super::request::{Origin, Way};
 use super::state::{Queued, Session, Transaction, Watched};
+use crate::commands::spec::Categories;
+use crate::commands::spec::KeyFlags;
 use crate::commands::{CommandError, CommandResult, Flags, KeySpec, Spec};
 use crate::engine::{Guard, Unit};
 use crate::keyspace::{Keyspace, LastWrites};
@@ -33,17 +35,17 @@ pub enum Step {
 /// This family's part of the table.
 pub static COMMANDS: [(Spec, Step); 5] = [
     (
-        Spec::host("multi", 1).flags(QUICK.with(Flags::RUNS_IN_MULTI), "transaction").doc(
-            "transactions",
-            "1.2.0",
-            "O(1)",
-            "Begins a transaction.",
-        ),
+        Spec::host("multi", 1)
+            .flags(QUICK.with(Flags::RUNS_IN_MULTI), Categories::TRANSACTION)
+            .doc("transactions", "1.2.0", "O(1)", "Begins a transaction."),
         Step::Multi,
     ),
     (
         Spec::host("exec", 1)
-            .flags(BASE.with(Flags::SKIP_SLOWLOG).with(Flags::RUNS_IN_MULTI), "transaction")
+            .flags(
+                BASE.with(Flags::SKIP_SLOWLOG).with(Flags::RUNS_IN_MULTI),
+                Categories::TRANSACTION,
+            )
             .doc(
                 "transactions",
                 "1.2.0",
@@ -53,19 +55,21 @@ pub static COMMANDS: [(Spec, Step); 5] = [
         Step::Exec,
     ),
     (
-        Spec::host("discard", 1).flags(QUICK.with(Flags::RUNS_IN_MULTI), "transaction").doc(
-            "transactions",
-            "2.0.0",
-            "O(N) in the number of queued commands",
-            "Drops the queued commands.",
-        ),
+        Spec::host("discard", 1)
+            .flags(QUICK.with(Flags::RUNS_IN_MULTI), Categories::TRANSACTION)
+            .doc(
+                "transactions",
+                "2.0.0",
+                "O(N) in the number of queued commands",
+                "Drops the queued commands.",
+            ),
         Step::Discard,
     ),
     (
         Spec::host("watch", -2)
             .syntax("key...")
-            .flags(QUICK.with(Flags::RUNS_IN_MULTI), "transaction")
-            .keys(&[KeySpec::range(1, -1, 1, "RO")])
+            .flags(QUICK.with(Flags::RUNS_IN_MULTI), Categories::TRANSACTION)
+            .keys(&[KeySpec::range(1, -1, 1, KeyFlags::RO)])
             .doc(
                 "transactions",
                 "2.2.0",
@@ -75,7 +79,7 @@ pub static COMMANDS: [(Spec, Step); 5] = [
         Step::Watch,
     ),
     (
-        Spec::host("unwatch", 1).flags(QUICK, "transaction").doc(
+        Spec::host("unwatch", 1).flags(QUICK, Categories::TRANSACTION).doc(
             "transactions",
             "2.2.0",
             "O(1)",

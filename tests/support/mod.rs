@@ -9,13 +9,13 @@ mod redis;
 mod server;
 mod shared;
 
+pub use mainstay::splitmix::SplitMix64 as Random;
+
 pub use client::{Client, Value, array, bulk, error, int, ok, status, words};
 pub use contents::{LIBRARY, assert_same_contents, contents, fill};
 pub use redis::Redis;
 pub use server::{Server, Setup, run_to_end};
-pub use shared::{
-    PATIENCE, Random, command_exists, corpus, eventually, free_port, info, noise, skip,
-};
+pub use shared::{PATIENCE, command_exists, corpus, eventually, free_port, info, noise, skip};
 
 /// Whether the long form of the tests was asked for.
 pub fn full_scale() -> bool {

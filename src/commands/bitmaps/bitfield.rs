@@ -3,6 +3,7 @@
 use super::{BAD_OFFSET, bit_offset, edit};
 use crate::commands::keys::Keys;
 use crate::commands::numbers::integer;
+use crate::commands::spec::KeyFlags;
 use crate::commands::strings::string_bytes;
 use crate::commands::{CommandError, CommandResult, Context};
 use crate::resp::Args;
@@ -310,7 +311,7 @@ pub(super) fn bitfield_keys(args: Args<'_>) -> Option<Keys> {
     }
     let mut keys = Keys::default();
     let reads = rest.len() == 0;
-    keys.push(1, 1, 1, if reads { "RO access" } else { "RW access update" });
+    keys.push(1, 1, 1, if reads { KeyFlags::RO_ACCESS } else { KeyFlags::RW_ACCESS_UPDATE });
     Some(keys)
 }
 

@@ -6,7 +6,7 @@ mod bitop;
 mod count;
 
 use super::numbers::integer;
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::strings::{set_raw, string_bytes};
 use super::{CommandError, CommandResult, Context, Key};
 use crate::data::Buffer;
@@ -17,9 +17,9 @@ const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = Flags::READONLY.with(Flags::FAST);
 const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
 const BITOP_KEYS: &[KeySpec] =
-    &[KeySpec::at(2, "OW update"), KeySpec::range(3, -1, 1, "RO access")];
+    &[KeySpec::at(2, KeyFlags::OW_UPDATE), KeySpec::range(3, -1, 1, KeyFlags::RO_ACCESS)];
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 7] = [
@@ -31,7 +31,7 @@ pub static COMMANDS: [Spec; 7] = [
         -2,
         bitfield::bitfield,
         GROW,
-        &[KeySpec::at(1, "RW access update variable_flags")],
+        &[KeySpec::at(1, KeyFlags::RW_ACCESS_UPDATE.with(KeyFlags::VARIABLE_FLAGS))],
     )
     .syntax(
         "key [operation<GET encoding_offset(encoding offset:integer)|write(\
@@ -74,7 +74,7 @@ pub static COMMANDS: [Spec; 7] = [
     row("getbit", 3, getbit, READ_FAST, READ_KEY)
         .syntax("key offset:integer")
         .doc("bitmap", "2.2.0", "O(1)", "One bit."),
-    row("setbit", 4, setbit, GROW, &[KeySpec::at(1, "RW access update")])
+    row("setbit", 4, setbit, GROW, &[KeySpec::at(1, KeyFlags::RW_ACCESS_UPDATE)])
         .syntax("key offset:integer value:integer")
         .doc(
             "bitmap",
@@ -91,7 +91,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "bitmap").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::BITMAP).keys(keys)
 }
 
 const BAD_OFFSET: CommandError =

@@ -4,7 +4,7 @@ mod search;
 #[cfg(test)]
 pub(super) mod tests;
 
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Begin, Categories, Find, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, sorted_sets};
 use crate::data::SortedSet;
 use crate::data::geohash::Position;
@@ -13,13 +13,13 @@ use crate::resp::{Args, OwnedArgs, Reply, parse_double};
 const READ: Flags = Flags::READONLY;
 const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
 const SEARCH_COST: &str =
     "O(N+log(M)) in the elements of the cells around the area, and all elements";
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 10] = [
-    row("geoadd", -5, geoadd, GROW, &[KeySpec::at(1, "RW update")])
+    row("geoadd", -5, geoadd, GROW, &[KeySpec::at(1, KeyFlags::RW_UPDATE)])
         .syntax(
             "key [condition<NX|XX>@6.2.0] [change=CH@6.2.0] \
              longitude_latitude_member(longitude:double latitude:double member)...",
@@ -94,7 +94,7 @@ pub static COMMANDS: [Spec; 10] = [
         -8,
         search::geosearchstore,
         GROW,
-        &[KeySpec::at(1, "OW update"), KeySpec::at(2, "RO access")],
+        &[KeySpec::at(1, KeyFlags::OW_UPDATE), KeySpec::at(2, KeyFlags::RO_ACCESS)],
     )
     .syntax(
         "destination:key source:key#1 from<FROMMEMBER member|FROMLONLAT \
@@ -108,16 +108,16 @@ pub static COMMANDS: [Spec; 10] = [
 ];
 
 const RADIUS_KEYS: &[KeySpec] =
-    &[KeySpec::at(1, "RO access"), after("STORE", 6), after("STOREDIST", 6)];
+    &[KeySpec::at(1, KeyFlags::RO_ACCESS), after("STORE", 6), after("STOREDIST", 6)];
 const RADIUS_BY_MEMBER_KEYS: &[KeySpec] =
-    &[KeySpec::at(1, "RO access"), after("STORE", 5), after("STOREDIST", 5)];
+    &[KeySpec::at(1, KeyFlags::RO_ACCESS), after("STORE", 5), after("STOREDIST", 5)];
 
 /// The key behind a keyword.
 const fn after(keyword: &'static str, from: i16) -> KeySpec {
     KeySpec {
         begin: Begin::Keyword { keyword, from },
         find: Find::Range { last: 0, step: 1, limit: 0 },
-        flags: "OW update",
+        flags: KeyFlags::OW_UPDATE,
     }
 }
 
@@ -128,7 +128,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "geo").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::GEO).keys(keys)
 }
 
 /// Longitude and latitude, in this order, at the start of some arguments.

@@ -1,8 +1,8 @@
 //! Hashes.
 //!
-//! Fields may expire. Whoever reads a field whose time has come does not see it, deletes it and states
-//! that, as with keys; what walks over a whole hash only passes it over. `HLEN` counts it, and `HSET`
-//! and `HDEL` meet it as if it were alive, all as in Redis 7.4.
+//! Fields may expire. A command that reads an expired field by name deletes it and states that as an
+//! effect, as with keys; a command that walks over a whole hash only skips it. `HLEN` counts it, and
+//! `HSET` and `HDEL` treat it as live, all as in Redis 7.4.
 
 mod expiry;
 mod random;
@@ -13,7 +13,7 @@ mod setex;
 pub(super) mod tests;
 mod write;
 
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, ExpiryMode, Key, Store};
 use crate::data::Hash;
 use crate::data::hash::Field;
@@ -24,10 +24,10 @@ const READ_FAST: Flags = Flags::READONLY.with(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.with(Flags::FAST);
 const GROW_FAST: Flags = WRITE_FAST.with(Flags::DENYOOM);
 
-const LOOK_KEY: &[KeySpec] = &[KeySpec::at(1, "RO")];
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
-const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW update")];
-const CHANGE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW access update")];
+const LOOK_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO)];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
+const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_UPDATE)];
+const CHANGE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_ACCESS_UPDATE)];
 
 /// Costs, as the documentation says them.
 const BY_FIELDS: &str = "O(N) in the fields named";
@@ -35,7 +35,7 @@ const BY_SIZE: &str = "O(N) in the fields of the hash";
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 28] = [
-    row("hdel", -3, write::hdel, WRITE_FAST, &[KeySpec::at(1, "RW delete")])
+    row("hdel", -3, write::hdel, WRITE_FAST, &[KeySpec::at(1, KeyFlags::RW_DELETE)])
         .syntax("key field...")
         .changes(&[("2.4.0", "Takes several fields.")])
         .doc("hash", "2.0.0", BY_FIELDS, "Deletes fields."),
@@ -70,7 +70,7 @@ pub static COMMANDS: [Spec; 28] = [
         .syntax("key")
         .doc("hash", "2.0.0", BY_SIZE, "All fields and their values.")
         .tips(&["nondeterministic_output_order"]),
-    row("hgetdel", -5, write::hgetdel, WRITE_FAST, &[KeySpec::at(1, "RW access delete")])
+    row("hgetdel", -5, write::hgetdel, WRITE_FAST, &[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE)])
         .syntax("key FIELDS fields(numfields:integer field...)")
         .doc("hash", "8.0.0", BY_FIELDS, "The values of fields, which are deleted."),
     row("hgetex", -5, setex::hgetex, WRITE_FAST, CHANGE_KEY)
@@ -147,7 +147,7 @@ pub static COMMANDS: [Spec; 28] = [
              data(field value)...)",
         )
         .doc("hash", "8.0.0", BY_FIELDS, "Sets fields and when they expire."),
-    row("hsetnx", 4, write::hsetnx, GROW_FAST, &[KeySpec::at(1, "RW insert")])
+    row("hsetnx", 4, write::hsetnx, GROW_FAST, &[KeySpec::at(1, KeyFlags::RW_INSERT)])
         .syntax("key field value")
         .doc("hash", "2.0.0", "O(1)", "Sets a field that does not exist."),
     row("hstrlen", 3, read::hstrlen, READ_FAST, LOOK_KEY).syntax("key field").doc(
@@ -172,7 +172,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "hash").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::HASH).keys(keys)
 }
 
 /// Whether a field's time has not come; `due_ms` is [`Store::due_ms`].

@@ -7,7 +7,7 @@ pub(super) mod tests;
 
 use super::elements::{removed, reply_element};
 use super::numbers::integer;
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::data::List;
 use crate::data::list::Side;
@@ -18,12 +18,13 @@ const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.with(Flags::FAST);
 const BLOCK: Flags = Flags::WRITE.with(Flags::BLOCKING);
 
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
-const INSERT_KEY: &[KeySpec] = &[KeySpec::at(1, "RW insert")];
-const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW delete")];
-const POP_KEY: &[KeySpec] = &[KeySpec::at(1, "RW access delete")];
-const POP_KEYS: &[KeySpec] = &[KeySpec::range(1, -2, 1, "RW access delete")];
-const MOVE_KEYS: &[KeySpec] = &[KeySpec::at(1, "RW access delete"), KeySpec::at(2, "RW insert")];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
+const INSERT_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_INSERT)];
+const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_DELETE)];
+const POP_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE)];
+const POP_KEYS: &[KeySpec] = &[KeySpec::range(1, -2, 1, KeyFlags::RW_ACCESS_DELETE)];
+const MOVE_KEYS: &[KeySpec] =
+    &[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE), KeySpec::at(2, KeyFlags::RW_INSERT)];
 
 const PUSH_COST: &str = "O(N) in the elements pushed";
 const POP_COST: &str = "O(N) in the elements popped";
@@ -39,7 +40,7 @@ pub static COMMANDS: [Spec; 22] = [
         "O(1)",
         "Moves an element from an end of a list to an end of another one; waits for one to move.",
     ),
-    row("blmpop", -5, pop::blmpop, BLOCK, &[KeySpec::counted(2, "RW access delete")]).syntax("timeout:double numkeys:integer key... where<LEFT|RIGHT> [COUNT count:integer]").doc(
+    row("blmpop", -5, pop::blmpop, BLOCK, &[KeySpec::counted(2, KeyFlags::RW_ACCESS_DELETE)]).syntax("timeout:double numkeys:integer key... where<LEFT|RIGHT> [COUNT count:integer]").doc(
         "list",
         "7.0.0",
         MULTI_POP_COST,
@@ -77,7 +78,7 @@ pub static COMMANDS: [Spec; 22] = [
         "O(N) in the elements left of the pivot",
         "Inserts an element before or after another one.",
     ),
-    row("llen", 2, llen, READ.with(Flags::FAST), &[KeySpec::at(1, "RO")]).syntax("key").doc(
+    row("llen", 2, llen, READ.with(Flags::FAST), &[KeySpec::at(1, KeyFlags::RO)]).syntax("key").doc(
         "list",
         "1.0.0",
         "O(1)",
@@ -89,7 +90,7 @@ pub static COMMANDS: [Spec; 22] = [
         "O(1)",
         "Moves an element from an end of a list to an end of another one.",
     ),
-    row("lmpop", -4, pop::lmpop, Flags::WRITE, &[KeySpec::counted(1, "RW access delete")]).syntax("numkeys:integer key... where<LEFT|RIGHT> [COUNT count:integer]").doc(
+    row("lmpop", -4, pop::lmpop, Flags::WRITE, &[KeySpec::counted(1, KeyFlags::RW_ACCESS_DELETE)]).syntax("numkeys:integer key... where<LEFT|RIGHT> [COUNT count:integer]").doc(
         "list",
         "7.0.0",
         MULTI_POP_COST,
@@ -131,7 +132,7 @@ pub static COMMANDS: [Spec; 22] = [
         "O(N+M) in the list's elements and those removed",
         "Removes elements of the given value.",
     ),
-    row("lset", 4, lset, GROW, &[KeySpec::at(1, "RW update")]).syntax("key index:integer element").doc(
+    row("lset", 4, lset, GROW, &[KeySpec::at(1, KeyFlags::RW_UPDATE)]).syntax("key index:integer element").doc(
         "list",
         "1.0.0",
         INDEX_COST,
@@ -178,7 +179,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "list").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::LIST).keys(keys)
 }
 
 /// An argument as `LEFT` or `RIGHT`.

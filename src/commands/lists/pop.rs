@@ -2,7 +2,10 @@
 
 use super::{CommandError, CommandResult, Context, List, Side, removed, reply_element, side};
 use crate::commands::Key;
-use crate::commands::numbers::{at_least, timeout_seconds};
+use crate::commands::ends::{
+    Shape, TwoEnded, blocking_multi_pop, blocking_pop, multi_pop, pop_count,
+};
+use crate::commands::numbers::timeout_seconds;
 use crate::commands::store::Wants;
 use crate::data::list::Iter;
 use crate::resp::Args;
@@ -18,17 +21,11 @@ pub(super) fn rpop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 }
 
 fn pop(ctx: &mut Context<'_>, args: Args<'_>, side: Side) -> CommandResult {
-    let count = match args.get(2) {
-        _ if args.len() > 3 => {
-            let name = args[0].to_ascii_lowercase();
-            return Err(CommandError::wrong_arity(&String::from_utf8_lossy(&name)));
-        }
-        Some(count) => {
-            let error = CommandError::fixed("ERR value is out of range, must be positive");
-            Some(at_least(0, count, error)?)
-        }
-        None => None,
-    };
+    if args.len() > 3 {
+        let name = args[0].to_ascii_lowercase();
+        return Err(CommandError::wrong_arity(&String::from_utf8_lossy(&name)));
+    }
+    let count = pop_count(args.get(2))?;
     let key = ctx.store.key(args.at(1));
     let Some(list) = ctx.store.write_as::<List>(&key)? else {
         match count {
@@ -40,12 +37,13 @@ fn pop(ctx: &mut Context<'_>, args: Args<'_>, side: Side) -> CommandResult {
     match count {
         Some(0) => ctx.reply.array(0),
         Some(count) => {
-            ctx.reply.array(count.min(list.len()));
-            take(ctx, &key, side, count)?;
+            let len = list.len();
+            ctx.reply.array(count.min(len));
+            List::take(ctx, &key, side, count.min(len), Shape::Flat)?;
             ctx.store.effect_verbatim(args);
         }
         None => {
-            take(ctx, &key, side, 1)?;
+            List::take(ctx, &key, side, 1, Shape::Flat)?;
             ctx.store.effect_verbatim(args);
         }
     }
@@ -60,136 +58,64 @@ fn from_end(list: &List, side: Side) -> Iter<'_> {
     }
 }
 
-/// Takes up to `count` elements from an end of the list at `key`, which exists, and replies with each.
-/// The caller states the effect.
-fn take(ctx: &mut Context<'_>, key: &Key<'_>, side: Side, count: usize) -> CommandResult {
-    let limits = &ctx.settings.limits;
-    let Some(list) = ctx.store.write_as::<List>(key)? else { return Ok(()) };
-    for element in from_end(list, side).take(count) {
-        reply_element(&mut ctx.reply, element);
-    }
-    let len = list.len();
-    let index = if side == Side::Left { 0 } else { len.saturating_sub(count) };
-    list.remove_range(index, count, limits);
-    removed(ctx, key, len <= count);
-    Ok(())
-}
+impl TwoEnded for List {
+    type End = Side;
+    const WANTS: Wants = Wants::List;
+    const ELEMENT_VALUES: usize = 1;
 
-/// The name of the command that pops from an end.
-fn pop_name(side: Side) -> &'static [u8] {
-    match side {
-        Side::Left => b"LPOP",
-        Side::Right => b"RPOP",
+    fn end(word: &[u8]) -> Option<Side> {
+        side(word).ok()
     }
-}
 
-/// The first of some keys that holds a list.
-///
-/// # Errors
-/// If one before it holds something else.
-fn first_list<'k>(
-    ctx: &mut Context<'_>,
-    names: impl Iterator<Item = &'k [u8]>,
-) -> Result<Option<(Key<'k>, usize)>, CommandError> {
-    for name in names {
-        let key = ctx.store.key(name);
-        if let Some(list) = ctx.store.write_as::<List>(&key)? {
-            return Ok(Some((key, list.len())));
+    fn pop_name(side: Side) -> &'static [u8] {
+        match side {
+            Side::Left => b"LPOP",
+            Side::Right => b"RPOP",
         }
     }
-    Ok(None)
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+
+    fn take(
+        ctx: &mut Context<'_>,
+        key: &Key<'_>,
+        side: Side,
+        count: usize,
+        _: Shape,
+    ) -> CommandResult {
+        let limits = &ctx.settings.limits;
+        let Some(list) = ctx.store.write_as::<List>(key)? else { return Ok(()) };
+        for element in from_end(list, side).take(count) {
+            reply_element(&mut ctx.reply, element);
+        }
+        let len = list.len();
+        let index = if side == Side::Left { 0 } else { len.saturating_sub(count) };
+        list.remove_range(index, count, limits);
+        removed(ctx, key, len <= count);
+        Ok(())
+    }
 }
 
 /// `BLPOP key [key …] timeout`
 pub(super) fn blpop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    blocking_pop(ctx, args, Side::Left)
+    blocking_pop::<List>(ctx, args, Side::Left)
 }
 
 /// `BRPOP key [key …] timeout`
 pub(super) fn brpop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    blocking_pop(ctx, args, Side::Right)
-}
-
-fn blocking_pop(ctx: &mut Context<'_>, args: Args<'_>, side: Side) -> CommandResult {
-    let last = args.len() - 1;
-    let timeout_ms = timeout_seconds(&args[last], ctx.store.now_ms)?;
-    let keys = || args.iter().take(last).skip(1);
-    match first_list(ctx, keys())? {
-        Some((key, _)) => {
-            ctx.reply.array(2);
-            ctx.reply.bulk(key.bytes);
-            take(ctx, &key, side, 1)?;
-            ctx.store.effect(&[pop_name(side), key.bytes]);
-        }
-        None => ctx.block(Wants::List, keys(), timeout_ms, args),
-    }
-    Ok(())
-}
-
-/// The arguments of `LMPOP` from the number of keys on.
-struct MultiPop {
-    key_count: usize,
-    side: Side,
-    count: usize,
-}
-
-impl MultiPop {
-    fn parse(args: Args<'_>) -> Result<Self, CommandError> {
-        let bad_keys = CommandError::fixed("ERR numkeys should be greater than 0");
-        let key_count = at_least(1, &args[0], bad_keys)?;
-        let at = key_count.checked_add(1).ok_or(CommandError::SYNTAX)?;
-        let side = side(args.get(at).ok_or(CommandError::SYNTAX)?)?;
-        let mut options = args.from(at + 1).iter();
-        let mut count = None;
-        while let Some(name) = options.next() {
-            let value = options.next().filter(|_| count.is_none());
-            match value {
-                Some(value) if name.eq_ignore_ascii_case(b"COUNT") => {
-                    let bad_count = CommandError::fixed("ERR count should be greater than 0");
-                    count = Some(at_least(1, value, bad_count)?);
-                }
-                _ => return Err(CommandError::SYNTAX),
-            }
-        }
-        Ok(Self { key_count, side, count: count.unwrap_or(1) })
-    }
-
-    /// Pops from the first of the keys that holds a list. False if there is none.
-    fn run(&self, ctx: &mut Context<'_>, args: Args<'_>) -> Result<bool, CommandError> {
-        let Some((key, len)) = first_list(ctx, self.keys(args))? else { return Ok(false) };
-        let count = self.count.min(len);
-        ctx.reply.array(2);
-        ctx.reply.bulk(key.bytes);
-        ctx.reply.array(count);
-        take(ctx, &key, self.side, count)?;
-        let mut digits = itoa::Buffer::new();
-        let count = digits.format(count).as_bytes();
-        ctx.store.effect(&[pop_name(self.side), key.bytes, count]);
-        Ok(true)
-    }
-
-    fn keys<'a>(&self, args: Args<'a>) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        args.from(1).iter().take(self.key_count)
-    }
+    blocking_pop::<List>(ctx, args, Side::Right)
 }
 
 /// `LMPOP numkeys key [key …] LEFT|RIGHT [COUNT count]`
 pub(super) fn lmpop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let args = args.from(1);
-    if !MultiPop::parse(args)?.run(ctx, args)? {
-        ctx.reply.null_array();
-    }
-    Ok(())
+    multi_pop::<List>(ctx, args)
 }
 
 /// `BLMPOP timeout numkeys key [key …] LEFT|RIGHT [COUNT count]`
 pub(super) fn blmpop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let pop = MultiPop::parse(args.from(2))?;
-    let timeout_ms = timeout_seconds(&args[1], ctx.store.now_ms)?;
-    if !pop.run(ctx, args.from(2))? {
-        ctx.block(Wants::List, pop.keys(args.from(2)), timeout_ms, args);
-    }
-    Ok(())
+    blocking_multi_pop::<List>(ctx, args)
 }
 
 /// `LMOVE source destination LEFT|RIGHT LEFT|RIGHT`

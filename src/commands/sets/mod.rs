@@ -7,7 +7,7 @@ pub(super) mod tests;
 
 use super::elements::{removed, reply_element};
 use super::scan::{Options, Scanned, cursor, matches, reply_scan};
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Begin, Categories, Find, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::data::Set;
 use crate::resp::{Args, Reply};
@@ -17,15 +17,15 @@ const READ_FAST: Flags = READ.with(Flags::FAST);
 const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 const WRITE_FAST: Flags = Flags::WRITE.with(Flags::FAST);
 
-const ASK_KEY: &[KeySpec] = &[KeySpec::at(1, "RO")];
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
-const READ_KEYS: &[KeySpec] = &[KeySpec::range(1, -1, 1, "RO access")];
+const ASK_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO)];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
+const READ_KEYS: &[KeySpec] = &[KeySpec::range(1, -1, 1, KeyFlags::RO_ACCESS)];
 const STORE_KEYS: &[KeySpec] =
-    &[KeySpec::at(1, "OW update"), KeySpec::range(2, -1, 1, "RO access")];
+    &[KeySpec::at(1, KeyFlags::OW_UPDATE), KeySpec::range(2, -1, 1, KeyFlags::RO_ACCESS)];
 const COUNTED_KEYS: &[KeySpec] = &[KeySpec {
     begin: Begin::Index(1),
     find: Find::Count { count: 0, first: 1, step: 1 },
-    flags: "RO access",
+    flags: KeyFlags::RO_ACCESS,
 }];
 
 const ANY_ORDER: &[&str] = &["nondeterministic_output_order"];
@@ -37,7 +37,7 @@ const RANDOM_COST: &str = "O(N) in the count";
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 17] = [
-    row("sadd", -3, sadd, GROW.with(Flags::FAST), &[KeySpec::at(1, "RW insert")])
+    row("sadd", -3, sadd, GROW.with(Flags::FAST), &[KeySpec::at(1, KeyFlags::RW_INSERT)])
         .syntax("key member...")
         .changes(&[("2.4.0", "Takes several members.")])
         .doc("set", "1.0.0", "O(N) in the members given", "Adds members."),
@@ -90,11 +90,11 @@ pub static COMMANDS: [Spec; 17] = [
         4,
         smove,
         WRITE_FAST,
-        &[KeySpec::at(1, "RW access delete"), KeySpec::at(2, "RW insert")],
+        &[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE), KeySpec::at(2, KeyFlags::RW_INSERT)],
     )
     .syntax("source:key destination:key#1 member")
     .doc("set", "1.0.0", "O(1)", "Moves a member to another set."),
-    row("spop", -2, random::spop, WRITE_FAST, &[KeySpec::at(1, "RW access delete")])
+    row("spop", -2, random::spop, WRITE_FAST, &[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE)])
         .syntax("key [count:integer@3.2.0]")
         .doc("set", "1.0.0", RANDOM_COST, "Takes random members out.")
         .tips(ANY_OUTPUT),
@@ -102,7 +102,7 @@ pub static COMMANDS: [Spec; 17] = [
         .syntax("key [count:integer@2.6.0]")
         .doc("set", "1.0.0", RANDOM_COST, "Random members.")
         .tips(ANY_OUTPUT),
-    row("srem", -3, srem, WRITE_FAST, &[KeySpec::at(1, "RW delete")])
+    row("srem", -3, srem, WRITE_FAST, &[KeySpec::at(1, KeyFlags::RW_DELETE)])
         .syntax("key member...")
         .changes(&[("2.4.0", "Takes several members.")])
         .doc("set", "1.0.0", "O(N) in the members given", "Removes members."),
@@ -126,7 +126,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "set").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::SET).keys(keys)
 }
 
 /// Replies with all members.
@@ -240,7 +240,7 @@ fn sscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let key = ctx.store.key(args.at(1));
     let (mut found, mut members, mut next) = (0, Vec::new(), 0);
     let mut list = Reply::new(&mut members, ctx.reply.protocol());
-    // Of a key that does not exist, nobody looks at the options.
+    // The options are parsed only if the key exists, as in Redis.
     if let Some(set) = ctx.store.read_as::<Set>(&key)? {
         let options = Options::parse(args.from(3), Scanned::Members)?;
         next = set.scan(cursor, options.count, |member| {

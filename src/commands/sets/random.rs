@@ -3,7 +3,8 @@
 use super::{CommandError, CommandResult, Context, Set, removed, reply_element, reply_members};
 use crate::commands::Key;
 use crate::commands::elements::repeats;
-use crate::commands::numbers::{at_least, symmetric_integer};
+use crate::commands::ends::pop_count;
+use crate::commands::numbers::symmetric_integer;
 use crate::resp::Args;
 
 /// How many members one effect takes out at most.
@@ -39,14 +40,10 @@ impl Popped {
 
 /// `SPOP key [count]`
 pub(super) fn spop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
-    let count = match args.get(2) {
-        _ if args.len() > 3 => return Err(CommandError::SYNTAX),
-        Some(count) => {
-            let error = CommandError::fixed("ERR value is out of range, must be positive");
-            Some(at_least(0, count, error)?)
-        }
-        None => None,
-    };
+    if args.len() > 3 {
+        return Err(CommandError::SYNTAX);
+    }
+    let count = pop_count(args.get(2))?;
     let key = ctx.store.key(args.at(1));
     let Some(set) = ctx.store.write_as::<Set>(&key)? else {
         match count {

@@ -13,7 +13,7 @@ pub(super) mod tests;
 pub(super) use add::zadd;
 
 use super::elements::reply_element;
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Key};
 use crate::data::SortedSet;
 use crate::data::sorted_set::{Entry, LexBound, LexRange, ScoreRange};
@@ -26,12 +26,13 @@ const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.with(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.with(Flags::FAST);
 
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
-const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW delete")];
-const POP_KEY: &[KeySpec] = &[KeySpec::at(1, "RW access delete")];
-const POP_KEYS: &[KeySpec] = &[KeySpec::range(1, -2, 1, "RW access delete")];
-const READ_KEYS: &[KeySpec] = &[KeySpec::counted(1, "RO access")];
-const STORE_KEYS: &[KeySpec] = &[KeySpec::at(1, "OW update"), KeySpec::counted(2, "RO access")];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
+const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_DELETE)];
+const POP_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE)];
+const POP_KEYS: &[KeySpec] = &[KeySpec::range(1, -2, 1, KeyFlags::RW_ACCESS_DELETE)];
+const READ_KEYS: &[KeySpec] = &[KeySpec::counted(1, KeyFlags::RO_ACCESS)];
+const STORE_KEYS: &[KeySpec] =
+    &[KeySpec::at(1, KeyFlags::OW_UPDATE), KeySpec::counted(2, KeyFlags::RO_ACCESS)];
 
 const RANGE_COST: &str = "O(log(N)+M) in all elements and those returned";
 const POP_COST: &str = "O(log(N)*M) in all elements and those taken";
@@ -44,7 +45,7 @@ const DIFFERENCE_COST: &str =
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 35] = [
-    row("bzmpop", -5, pop::bzmpop, BLOCKING, &[KeySpec::counted(2, "RW access delete")])
+    row("bzmpop", -5, pop::bzmpop, BLOCKING, &[KeySpec::counted(2, KeyFlags::RW_ACCESS_DELETE)])
         .syntax("timeout:double numkeys:integer key... where<MIN|MAX> [COUNT count:integer]")
         .doc(
             "sorted-set",
@@ -70,7 +71,7 @@ pub static COMMANDS: [Spec; 35] = [
             "O(log(N)) in the elements",
             "Takes the element with the lowest score, or waits for one.",
         ),
-    row("zadd", -4, add::zadd, GROW_FAST, &[KeySpec::at(1, "RW update")])
+    row("zadd", -4, add::zadd, GROW_FAST, &[KeySpec::at(1, KeyFlags::RW_UPDATE)])
         .syntax(
             "key [condition<NX|XX>@3.0.2] [comparison<GT|LT>@6.2.0] [change=CH@3.0.2] \
              [increment=INCR@3.0.2] score_member(score:double member)...",
@@ -82,7 +83,7 @@ pub static COMMANDS: [Spec; 35] = [
             "O(log(N)) for each member, in the elements",
             "Adds members, or changes their scores.",
         ),
-    row("zcard", 2, read::zcard, READ_FAST, &[KeySpec::at(1, "RO")]).syntax("key").doc(
+    row("zcard", 2, read::zcard, READ_FAST, &[KeySpec::at(1, KeyFlags::RO)]).syntax("key").doc(
         "sorted-set",
         "1.2.0",
         "O(1)",
@@ -110,7 +111,7 @@ pub static COMMANDS: [Spec; 35] = [
             DIFFERENCE_COST,
             "Stores the elements of the first sorted set whose members are in no other.",
         ),
-    row("zincrby", 4, add::zincrby, GROW_FAST, &[KeySpec::at(1, "RW access update")])
+    row("zincrby", 4, add::zincrby, GROW_FAST, &[KeySpec::at(1, KeyFlags::RW_ACCESS_UPDATE)])
         .syntax("key increment:integer member")
         .doc("sorted-set", "1.2.0", "O(log(N)) in the elements", "Adds to a member's score."),
     row("zinter", -3, combine::zinter, READ, READ_KEYS)
@@ -149,7 +150,7 @@ pub static COMMANDS: [Spec; 35] = [
         "O(log(N)) in the elements",
         "How many members are in a range, where all scores are the same.",
     ),
-    row("zmpop", -4, pop::zmpop, Flags::WRITE, &[KeySpec::counted(1, "RW access delete")])
+    row("zmpop", -4, pop::zmpop, Flags::WRITE, &[KeySpec::counted(1, KeyFlags::RW_ACCESS_DELETE)])
         .syntax("numkeys:integer key... where<MIN|MAX> [COUNT count:integer]")
         .doc(
             "sorted-set",
@@ -206,7 +207,7 @@ pub static COMMANDS: [Spec; 35] = [
         -5,
         range::zrangestore,
         GROW,
-        &[KeySpec::at(1, "OW update"), KeySpec::at(2, "RO access")],
+        &[KeySpec::at(1, KeyFlags::OW_UPDATE), KeySpec::at(2, KeyFlags::RO_ACCESS)],
     )
     .syntax(
         "dst:key src:key#1 min max [sortby<BYSCORE|BYLEX>] [REV] [LIMIT \
@@ -328,7 +329,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "sortedset").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::SORTEDSET).keys(keys)
 }
 
 /// Replies with the header of `len` elements: of an array, in which scores are elements of their own
@@ -349,7 +350,7 @@ fn reply_entry(reply: &mut Reply<'_>, entry: Entry<'_>, with_scores: bool) {
     }
 }
 
-/// Notes that a sorted set has lost elements; nobody keeps one without any.
+/// Records that a sorted set has lost elements, and deletes it if none are left.
 fn removed(ctx: &mut Context<'_>, key: &Key<'_>) {
     if !ctx.store.delete_if_empty::<SortedSet>(key) {
         ctx.store.changed(key);

@@ -3,47 +3,44 @@
 use super::delete::parse_ids;
 use super::{CommandError, CommandResult, Context, GROW, WRITE, count, ids, no_such_group_at};
 use crate::commands::reply_help;
-use crate::commands::spec::{Flags, KeySpec, Spec};
+use crate::commands::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use crate::data::Stream;
 use crate::data::stream::{Count, Group, StreamId};
 use crate::resp::{Args, Reply};
 
-const INSERT: &[KeySpec] = &[KeySpec::at(2, "RW insert")];
-const UPDATE: &[KeySpec] = &[KeySpec::at(2, "RW update")];
-const DELETE: &[KeySpec] = &[KeySpec::at(2, "RW delete")];
+const INSERT: &[KeySpec] = &[KeySpec::at(2, KeyFlags::RW_INSERT)];
+const UPDATE: &[KeySpec] = &[KeySpec::at(2, KeyFlags::RW_UPDATE)];
+const DELETE: &[KeySpec] = &[KeySpec::at(2, KeyFlags::RW_DELETE)];
 
 pub(super) static SUBCOMMANDS: [Spec; 6] = [
     Spec::data("xgroup|create", -5, create)
         .syntax(
             "key groupname id<id|new_id='$'> [MKSTREAM] [ENTRIESREAD entries_read:integer@7.0.0]",
         )
-        .flags(GROW, "stream")
+        .flags(GROW, Categories::STREAM)
         .keys(INSERT)
         .doc("stream", "5.0.0", "O(1)", "Makes a consumer group."),
     Spec::data("xgroup|createconsumer", 5, create_consumer)
         .syntax("key groupname consumername")
-        .flags(GROW, "stream")
+        .flags(GROW, Categories::STREAM)
         .keys(INSERT)
         .doc("stream", "6.2.0", "O(1)", "Makes a consumer in a group."),
     Spec::data("xgroup|delconsumer", 5, delete_consumer)
         .syntax("key groupname consumername")
-        .flags(WRITE, "stream")
+        .flags(WRITE, Categories::STREAM)
         .keys(DELETE)
         .doc("stream", "5.0.0", "O(1)", "Deletes a consumer from a group."),
     Spec::data("xgroup|destroy", 4, destroy)
         .syntax("key groupname")
-        .flags(WRITE, "stream")
+        .flags(WRITE, Categories::STREAM)
         .keys(DELETE)
         .doc("stream", "5.0.0", "O(N) in the group's pending entries", "Deletes a consumer group."),
-    Spec::data("xgroup|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "stream").doc(
-        "stream",
-        "5.0.0",
-        "O(1)",
-        "Lists the subcommands.",
-    ),
+    Spec::data("xgroup|help", 2, help)
+        .flags(Flags::LOADING.with(Flags::STALE), Categories::STREAM)
+        .doc("stream", "5.0.0", "O(1)", "Lists the subcommands."),
     Spec::data("xgroup|setid", -5, set_id)
         .syntax("key groupname id<id|new_id='$'> [ENTRIESREAD entries_read:integer@7.0.0]")
-        .flags(WRITE, "stream")
+        .flags(WRITE, Categories::STREAM)
         .keys(UPDATE)
         .doc("stream", "5.0.0", "O(1)", "Sets the last id that a group was delivered."),
 ];

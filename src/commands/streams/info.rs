@@ -4,12 +4,12 @@ use super::ids::IdText;
 use super::{CommandError, CommandResult, Context, READ, no_such_group_at, reply_entry};
 use crate::commands::numbers::integer;
 use crate::commands::reply_help;
-use crate::commands::spec::{Flags, KeySpec, Spec};
+use crate::commands::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use crate::data::Stream;
 use crate::data::stream::{Consumer, Count, Entries, Group, StreamId};
 use crate::resp::{Args, Reply};
 
-const KEY: &[KeySpec] = &[KeySpec::at(2, "RO access")];
+const KEY: &[KeySpec] = &[KeySpec::at(2, KeyFlags::RO_ACCESS)];
 
 /// How many entries `FULL` shows unless told.
 const FULL_COUNT: usize = 10;
@@ -17,22 +17,19 @@ const FULL_COUNT: usize = 10;
 pub(super) static SUBCOMMANDS: [Spec; 4] = [
     Spec::data("xinfo|consumers", 4, consumers)
         .syntax("key groupname")
-        .flags(READ, "stream")
+        .flags(READ, Categories::STREAM)
         .keys(KEY)
         .doc("stream", "5.0.0", "O(1)", "A group's consumers.")
         .tips(&["nondeterministic_output"]),
     Spec::data("xinfo|groups", 3, groups)
         .syntax("key")
         .changes(&[("7.0.0", "The reply has `entries-read` and `lag`.")])
-        .flags(READ, "stream")
+        .flags(READ, Categories::STREAM)
         .keys(KEY)
         .doc("stream", "5.0.0", "O(1)", "A stream's consumer groups."),
-    Spec::data("xinfo|help", 2, help).flags(Flags::LOADING.with(Flags::STALE), "stream").doc(
-        "stream",
-        "5.0.0",
-        "O(1)",
-        "Lists the subcommands.",
-    ),
+    Spec::data("xinfo|help", 2, help)
+        .flags(Flags::LOADING.with(Flags::STALE), Categories::STREAM)
+        .doc("stream", "5.0.0", "O(1)", "Lists the subcommands."),
     Spec::data("xinfo|stream", -3, stream)
         .syntax("key [FULL full([COUNT count:integer])@6.0.0]")
         .changes(&[(
@@ -40,7 +37,7 @@ pub(super) static SUBCOMMANDS: [Spec; 4] = [
             "The reply has `max-deleted-entry-id`, `entries-added`, \
              `recorded-first-entry-id`, `entries-read` and `lag`.",
         )])
-        .flags(READ, "stream")
+        .flags(READ, Categories::STREAM)
         .keys(KEY)
         .doc("stream", "5.0.0", "O(1)", "All about a stream."),
 ];

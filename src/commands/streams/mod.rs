@@ -14,7 +14,7 @@ mod trim;
 
 use super::error::quoted;
 use super::numbers::{integer, unsigned};
-use super::spec::{Begin, Find, Flags, KeySpec, Spec};
+use super::spec::{Begin, Categories, Find, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Store};
 use crate::commands::Key;
 use crate::data::Stream;
@@ -29,10 +29,10 @@ const WRITE_FAST: Flags = Flags::WRITE.with(Flags::FAST);
 const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.with(Flags::FAST);
 
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
-const LOOK_KEY: &[KeySpec] = &[KeySpec::at(1, "RO")];
-const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW update")];
-const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW delete")];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
+const LOOK_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO)];
+const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_UPDATE)];
+const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_DELETE)];
 const READ_STREAMS: &[KeySpec] = &[streams_from(1)];
 const READ_GROUP_STREAMS: &[KeySpec] = &[streams_from(4)];
 
@@ -41,7 +41,7 @@ const fn streams_from(from: i16) -> KeySpec {
     KeySpec {
         begin: Begin::Keyword { keyword: "STREAMS", from },
         find: Find::Range { last: -1, step: 1, limit: 2 },
-        flags: "RO access",
+        flags: KeyFlags::RO_ACCESS,
     }
 }
 
@@ -193,7 +193,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "stream").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::STREAM).keys(keys)
 }
 
 /// The error for a group that does not exist, or its key does not.

@@ -194,7 +194,7 @@ fn has_above(entries: &Entries, id: StreamId) -> bool {
 /// What a consumer wants of one stream.
 #[derive(Clone, Copy)]
 enum From {
-    /// What nobody in its group has been delivered.
+    /// Entries that were delivered to no consumer of its group.
     New,
     /// What is pending for it, above this id.
     Pending(StreamId),
@@ -281,8 +281,8 @@ struct Delivery<'s> {
 }
 
 impl Delivery<'_> {
-    /// Replies with entries that the group has not been delivered. They become pending, unless nobody will
-    /// acknowledge them.
+    /// Replies with entries that were not delivered to the group yet. They become pending, except with
+    /// `NOACK`.
     fn reply_new(&mut self, reply: &mut Reply<'_>, acknowledged: bool) {
         let deferred = reply.deferred();
         let mut count = 0;

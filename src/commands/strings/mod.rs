@@ -5,7 +5,7 @@ mod lcs;
 mod set;
 
 use super::numbers::integer;
-use super::spec::{Flags, KeySpec, Spec};
+use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Key, Store};
 use crate::keyspace::Value;
 use crate::keyspace::entry::{EMBEDDED_BYTES_MAX, NewValue};
@@ -18,15 +18,15 @@ const GROW: Flags = Flags::WRITE.with(Flags::DENYOOM);
 const GROW_FAST: Flags = GROW.with(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.with(Flags::FAST);
 
-const READ_KEY: &[KeySpec] = &[KeySpec::at(1, "RO access")];
-const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW access update")];
-const OVERWRITE_KEY: &[KeySpec] = &[KeySpec::at(1, "OW update")];
-const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, "RW access delete")];
+const READ_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RO_ACCESS)];
+const UPDATE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_ACCESS_UPDATE)];
+const OVERWRITE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::OW_UPDATE)];
+const DELETE_KEY: &[KeySpec] = &[KeySpec::at(1, KeyFlags::RW_ACCESS_DELETE)];
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 23] =
     [
-        row("append", 3, append, GROW_FAST, &[KeySpec::at(1, "RW insert")])
+        row("append", 3, append, GROW_FAST, &[KeySpec::at(1, KeyFlags::RW_INSERT)])
             .syntax("key value")
             .doc("string", "2.0.0", "O(1) on average", "Adds to the end of a string."),
         row("decr", 2, counters::decr, GROW_FAST, UPDATE_KEY).syntax("key").doc(
@@ -84,7 +84,7 @@ pub static COMMANDS: [Spec; 23] =
         row("incrbyfloat", 3, counters::incrbyfloat, GROW_FAST, UPDATE_KEY)
             .syntax("key increment:double")
             .doc("string", "2.6.0", "O(1)", "Adds a floating point number to a number."),
-        row("lcs", -3, lcs::lcs, READ, &[KeySpec::range(1, 1, 1, "RO access")])
+        row("lcs", -3, lcs::lcs, READ, &[KeySpec::range(1, 1, 1, KeyFlags::RO_ACCESS)])
             .syntax("key1:key key2:key [LEN] [IDX] [MINMATCHLEN len:integer] [WITHMATCHLEN]")
             .doc(
                 "string",
@@ -92,15 +92,15 @@ pub static COMMANDS: [Spec; 23] =
                 "O(N*M) in the lengths of the strings",
                 "The longest common subsequence of two strings.",
             ),
-        row("mget", -2, mget, READ_FAST, &[KeySpec::range(1, -1, 1, "RO access")])
+        row("mget", -2, mget, READ_FAST, &[KeySpec::range(1, -1, 1, KeyFlags::RO_ACCESS)])
             .syntax("key...")
             .doc("string", "1.0.0", "O(N) in the number of keys", "The values of several strings.")
             .tips(&["request_policy:multi_shard"]),
-        row("mset", -3, set::mset, GROW, &[KeySpec::range(1, -1, 2, "OW update")])
+        row("mset", -3, set::mset, GROW, &[KeySpec::range(1, -1, 2, KeyFlags::OW_UPDATE)])
             .syntax("key_value(key value)...")
             .doc("string", "1.0.1", "O(N) in the number of keys", "Sets several strings.")
             .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"]),
-        row("msetnx", -3, set::msetnx, GROW, &[KeySpec::range(1, -1, 2, "OW insert")])
+        row("msetnx", -3, set::msetnx, GROW, &[KeySpec::range(1, -1, 2, KeyFlags::OW_INSERT)])
             .syntax("key_value(key value)...")
             .doc(
                 "string",
@@ -112,25 +112,31 @@ pub static COMMANDS: [Spec; 23] =
             .syntax("key milliseconds:integer value")
             .doc("string", "2.6.0", "O(1)", "Sets a string that expires after some milliseconds.")
             .deprecated("2.6.12", "`SET` with the `PX` argument"),
-        row("set", -3, set::set, GROW, &[KeySpec::at(1, "RW access update variable_flags")])
-            .syntax(
-                "key value [condition<NX|XX|IFEQ comparison-value@8.1.0>@2.6.12] [GET@6.2.0] \
+        row(
+            "set",
+            -3,
+            set::set,
+            GROW,
+            &[KeySpec::at(1, KeyFlags::RW_ACCESS_UPDATE.with(KeyFlags::VARIABLE_FLAGS))],
+        )
+        .syntax(
+            "key value [condition<NX|XX|IFEQ comparison-value@8.1.0>@2.6.12] [GET@6.2.0] \
                  [expiration<EX seconds:integer@2.6.12|PX milliseconds:integer@2.6.12|EXAT \
                  unix-time-seconds:unix-time@6.2.0|PXAT \
                  unix-time-milliseconds:unix-time@6.2.0|KEEPTTL@6.0.0>]",
-            )
-            .changes(&[("7.0.0", "`NX` and `GET` may be combined.")])
-            .key_function(set::set_keys)
-            .doc("string", "1.0.0", "O(1)", "Sets a string, whatever the key held."),
+        )
+        .changes(&[("7.0.0", "`NX` and `GET` may be combined.")])
+        .key_function(set::set_keys)
+        .doc("string", "1.0.0", "O(1)", "Sets a string, whatever the key held."),
         row("setex", 4, set::setex, GROW, OVERWRITE_KEY)
             .syntax("key seconds:integer value")
             .doc("string", "2.0.0", "O(1)", "Sets a string that expires after some seconds.")
             .deprecated("2.6.12", "`SET` with the `EX` argument"),
-        row("setnx", 3, set::setnx, GROW_FAST, &[KeySpec::at(1, "OW insert")])
+        row("setnx", 3, set::setnx, GROW_FAST, &[KeySpec::at(1, KeyFlags::OW_INSERT)])
             .syntax("key value")
             .doc("string", "1.0.0", "O(1)", "Sets a string if the key does not exist.")
             .deprecated("2.6.12", "`SET` with the `NX` argument"),
-        row("setrange", 4, setrange, GROW, &[KeySpec::at(1, "RW update")])
+        row("setrange", 4, setrange, GROW, &[KeySpec::at(1, KeyFlags::RW_UPDATE)])
             .syntax("key offset:integer value")
             .doc(
                 "string",
@@ -138,7 +144,7 @@ pub static COMMANDS: [Spec; 23] =
                 "O(M) in the bytes written, where the string does not have to grow",
                 "Overwrites a part of a string.",
             ),
-        row("strlen", 2, strlen, READ_FAST, &[KeySpec::at(1, "RO")]).syntax("key").doc(
+        row("strlen", 2, strlen, READ_FAST, &[KeySpec::at(1, KeyFlags::RO)]).syntax("key").doc(
             "string",
             "2.2.0",
             "O(1)",
@@ -157,7 +163,7 @@ const fn row(
     flags: Flags,
     keys: &'static [KeySpec],
 ) -> Spec {
-    Spec::data(name, arity, run).flags(flags, "string").keys(keys)
+    Spec::data(name, arity, run).flags(flags, Categories::STRING).keys(keys)
 }
 
 /// The bytes of a string; `digits` is where those of an integer are written.

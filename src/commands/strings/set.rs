@@ -3,6 +3,7 @@
 use super::{new_string, reply_get, string_bytes};
 use crate::commands::expire::expire_at;
 use crate::commands::numbers::integer;
+use crate::commands::spec::KeyFlags;
 use crate::commands::{CommandError, CommandResult, Context, Keys, Store};
 use crate::resp::Args;
 
@@ -233,7 +234,11 @@ fn set_with(
 pub(super) fn set_keys(args: Args<'_>) -> Option<Keys> {
     let reads = |arg: &[u8]| arg.eq_ignore_ascii_case(b"GET") || arg.eq_ignore_ascii_case(b"IFEQ");
     let mut keys = Keys::default();
-    let flags = if args.from(3).iter().any(reads) { "RW access update" } else { "OW update" };
+    let flags = if args.from(3).iter().any(reads) {
+        KeyFlags::RW_ACCESS_UPDATE
+    } else {
+        KeyFlags::OW_UPDATE
+    };
     keys.push(1, 1, 1, flags);
     Some(keys)
 }

@@ -152,16 +152,20 @@ impl FieldBox {
 impl Drop for FieldBox {
     fn drop(&mut self) {
         let size = self.view().parts().size();
-        // SAFETY: the block was allocated with this size, and nobody uses it any more.
+        // SAFETY: the block was allocated with this size, and its owner is gone.
         unsafe { block::free(self.0, size) };
     }
 }
 
 impl<'a> FieldRef<'a> {
-    fn varint(self, mut at: usize) -> (usize, usize) {
+    /// The varint at an offset, and where it ends.
+    ///
+    /// # Safety
+    /// A varint begins at `at`.
+    unsafe fn varint(self, mut at: usize) -> (usize, usize) {
         let (mut number, mut shift) = (0, 0);
         loop {
-            // SAFETY: callers pass the offset of a varint, which ends inside the allocation.
+            // SAFETY: the caller's promise; a varint ends inside the allocation.
             let byte = unsafe { self.0.add(at).read() };
             at += 1;
             number |= usize::from(byte & 0x7f) << shift;
@@ -174,14 +178,18 @@ impl<'a> FieldRef<'a> {
 
     #[inline]
     fn parts(self) -> Parts {
-        let (head, value_len_at) = self.varint(0);
-        let (value_len, expiry_at) = self.varint(value_len_at);
+        // SAFETY: a field begins with two varints.
+        let (head, value_len_at) = unsafe { self.varint(0) };
+        // SAFETY: as above.
+        let (value_len, expiry_at) = unsafe { self.varint(value_len_at) };
         let (name_len, has_expiry) = (head >> 1, head & 1 == 1);
         Parts { value_len_at, expiry_at, has_expiry, name_len, value_len }
     }
 
-    fn slice(self, at: usize, len: usize) -> &'a [u8] {
-        // SAFETY: callers pass parts of the allocation, which lives as long as `'a`.
+    /// # Safety
+    /// The `len` bytes from `at` on lie inside the allocation.
+    unsafe fn slice(self, at: usize, len: usize) -> &'a [u8] {
+        // SAFETY: the caller's promise; the allocation lives during `'a` and does not change.
         unsafe { std::slice::from_raw_parts(self.0.add(at).as_ptr(), len) }
     }
 
@@ -189,19 +197,23 @@ impl<'a> FieldRef<'a> {
     #[inline]
     pub(super) fn name(self) -> &'a [u8] {
         let parts = self.parts();
-        self.slice(parts.name_at(), parts.name_len)
+        // SAFETY: the name lies there.
+        unsafe { self.slice(parts.name_at(), parts.name_len) }
     }
 
     /// The field's value.
     pub(super) fn value(self) -> &'a [u8] {
         let parts = self.parts();
-        self.slice(parts.value_at(), parts.value_len)
+        // SAFETY: the value lies there.
+        unsafe { self.slice(parts.value_at(), parts.value_len) }
     }
 
     /// When the field expires, as Unix time in ms.
     pub(super) fn expiry_ms(self) -> Option<i64> {
         let parts = self.parts();
-        let expiry = parts.has_expiry.then(|| self.slice(parts.expiry_at, EXPIRY_BYTES))?;
+        // SAFETY: with the flag set, the expiry time lies there.
+        let expiry =
+            parts.has_expiry.then(|| unsafe { self.slice(parts.expiry_at, EXPIRY_BYTES) })?;
         expiry.first_chunk().copied().map(i64::from_ne_bytes)
     }
 
@@ -213,7 +225,7 @@ impl<'a> FieldRef<'a> {
     /// Overwrites value and expiry time in place; false, and nothing is changed, if they do not fit there.
     ///
     /// # Safety
-    /// Nobody else looks at the field.
+    /// The field is read and written nowhere else meanwhile, and `value` is no part of it.
     pub(super) unsafe fn set_in_place(self, value: &[u8], expiry_ms: Option<i64>) -> bool {
         let old = self.parts();
         let value_len = Varint::new(value.len());
@@ -225,8 +237,7 @@ impl<'a> FieldRef<'a> {
             return false;
         }
         let put = |at: usize, bytes: &[u8]| {
-            // SAFETY: all of this lies inside the block, and nobody else looks at it. The value may be
-            // a part of another field, but not of this one: it is borrowed from elsewhere.
+            // SAFETY: all of this lies inside the block; the rest is the caller's promise.
             unsafe {
                 self.0.add(at).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
             }
@@ -269,7 +280,7 @@ mod tests {
             };
             let field = FieldBox::new(&name, &value, expiry);
             check(&field, &value, expiry);
-            // SAFETY: nobody else looks at it.
+            // SAFETY: it is used nowhere else, and the value is not borrowed from it.
             if unsafe { field.view().set_in_place(&other, later) } {
                 check(&field, &other, later);
             } else {

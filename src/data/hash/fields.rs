@@ -152,7 +152,7 @@ impl Fields {
         let (old_bytes, old_expiry) = (old.memory_bytes(), old.expiry_ms());
         let expiry_ms = expiry(old_expiry);
         let is_wanted = self.saving.get().is_some_and(|saving| saving.wants(hash, name));
-        // SAFETY: the table is borrowed mutably, so nobody else looks at the field.
+        // SAFETY: the table is borrowed mutably, so the field is used nowhere else.
         if is_wanted || !unsafe { old.set_in_place(value, expiry_ms) } {
             let old = found.replace(FieldBox::new(name, value, expiry_ms));
             if let Some(saving) = self.saving.get_mut() {

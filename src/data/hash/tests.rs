@@ -1,4 +1,5 @@
 use super::*;
+use crate::splitmix::SplitMix64;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -195,13 +196,8 @@ fn fields_are_in_the_order_in_which_they_expire() {
 #[test]
 fn samples_are_uniform() {
     let limits = limits();
-    let mut state = 7_u64;
-    let mut random = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    };
+    let mut numbers = SplitMix64(7);
+    let mut random = || numbers.next();
     // A listpack, one with expiry times, and a table of which few or many are wanted.
     for (size, expires, wanted) in
         [(5, false, 2), (5, true, 2), (40, false, 3), (40, true, 20), (9, false, 4)]

@@ -63,7 +63,7 @@ pub enum NodeView<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     contents: Arc<Contents>,
-    /// The number of elements, which is here so that whoever counts need not look at the contents.
+    /// The number of elements; kept here so that counting does not read the contents.
     len: u32,
 }
 

@@ -220,7 +220,7 @@ impl Nodes {
     fn insert_at(&mut self, Place { mut chunk, mut slot }: Place, node: Node) -> Place {
         let len = self.chunks[chunk].nodes.len();
         if len == CHUNK_NODES_MAX {
-            // Whoever adds at an end shall leave full chunks behind.
+            // Adding at an end leaves full chunks.
             let is_end = slot == len && chunk + 1 == self.chunks.len() || slot == 0 && chunk == 0;
             let at = if is_end { slot } else { len / 2 };
             let lower = unshare(&mut self.chunks[chunk], &mut self.saving);

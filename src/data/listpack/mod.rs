@@ -453,7 +453,7 @@ impl Clone for Listpack {
 
 impl Drop for Listpack {
     fn drop(&mut self) {
-        // SAFETY: the block is one of that many bytes, and nobody uses it any more.
+        // SAFETY: the block is one of that many bytes, and its owner is gone.
         unsafe { block::free(self.block, self.byte_len()) };
     }
 }

@@ -102,6 +102,7 @@ fn back_lengths_change_where_they_do_in_redis() {
     assert_eq!(back_length_bytes(268_435_455), 5);
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn a_count_beyond_16_bits_is_not_stored() {
     let mut listpack = Listpack::new();

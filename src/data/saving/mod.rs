@@ -1,10 +1,10 @@
 //! Big values that are saved in pieces while they change.
 //!
-//! A snapshot shows every value as it was at one moment, and no command may wait for more than a bounded part of
-//! that. So a big value remembers what it was when its saving began: what is changed or removed before
-//! it was given out is kept (the first change of each element counts), and what is added is known to be new.
+//! A snapshot shows every value as of one moment, and a command may wait only for a bounded part of that
+//! work. So a big value remembers its state when its saving began: an element that is changed or removed
+//! before it was given out is kept (as of its first change), and an element that is added is marked as new.
 //!
-//! Everything here is memory: how the pieces are written down is for whoever takes them.
+//! Everything here is in memory. The caller that takes the pieces decides how they are written.
 
 mod elements;
 #[cfg(test)]

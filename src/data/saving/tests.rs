@@ -7,6 +7,7 @@ use crate::data::listpack::Element;
 use crate::data::sorted_set::Entry;
 use crate::data::stream::{Bound, Count, Counters, Group, Pending, StreamId, StreamPiece};
 use crate::data::{Hash, KeyHasher, Limits, List, Set, SortedSet, Stream};
+use crate::splitmix::SplitMix64;
 use proptest::prelude::*;
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -64,13 +65,8 @@ fn name(number: u32) -> Vec<u8> {
 
 /// Uniformly distributed numbers.
 fn numbers(seed: u32) -> impl FnMut() -> u64 {
-    let mut state = u64::from(seed);
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
+    let mut numbers = SplitMix64(u64::from(seed));
+    move || numbers.next()
 }
 
 impl Subject for Hash {

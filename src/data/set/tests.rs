@@ -1,4 +1,5 @@
 use super::*;
+use crate::splitmix::SplitMix64;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow::Continue;
@@ -25,14 +26,8 @@ fn members(set: &Set) -> BTreeSet<Vec<u8>> {
 
 /// Uniformly distributed numbers.
 fn numbers() -> impl FnMut() -> u64 {
-    let mut state = 1_u64;
-    move || {
-        // SplitMix64.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
+    let mut numbers = SplitMix64(1);
+    move || numbers.next()
 }
 
 #[test]

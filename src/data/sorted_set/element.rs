@@ -120,7 +120,7 @@ impl<'a> Element<'a> {
     /// Looks at an element by its pointer.
     ///
     /// # Safety
-    /// It points to an element that lives during `'a`, and whose score nobody changes meanwhile.
+    /// It points to an element that lives during `'a`, and whose score does not change meanwhile.
     pub(super) unsafe fn from_raw(raw: Raw) -> Self {
         Self(raw, PhantomData)
     }
@@ -167,8 +167,8 @@ impl<'a> Element<'a> {
 /// Sets the score of an element.
 ///
 /// # Safety
-/// `raw` points to a live element, and no [`Element`] of it is used on afterwards as if its score
-/// were still the old one by whoever keeps elements in order.
+/// `raw` points to a live element. A structure that keeps elements in order does not rely on the old
+/// score afterwards.
 pub(super) unsafe fn set_score(raw: Raw, score: f64) {
     // SAFETY: an element begins with its score.
     unsafe { raw.cast::<f64>().write(score) };
@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn members_of_all_lengths_are_kept() {
-        for len in [0, 1, 127, 128, 129, 16_383, 16_384, 2_097_151, 2_097_152] {
+        let lens = [0, 1, 127, 128, 129, 16_383, 16_384, 2_097_151, 2_097_152];
+        for &len in if cfg!(miri) { &lens[..5] } else { &lens[..] } {
             let member: Vec<u8> = (0..len).map(|at| at as u8).collect();
             let element = ElementBox::new(-0.5, &member);
             assert_eq!(element.view().member(), member);

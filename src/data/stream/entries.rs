@@ -22,7 +22,7 @@ pub struct Entries {
 /// What a stream knows besides its entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The id of the last entry ever added, or what somebody has set it to.
+    /// The id of the last entry ever added, or the one that `XSETID` set.
     pub last_id: StreamId,
     /// The highest id of an entry that was deleted by its id.
     pub max_deleted_id: StreamId,
@@ -121,7 +121,7 @@ impl Entries {
         }
     }
 
-    /// The id of the last entry ever added, or what somebody has set it to.
+    /// The id of the last entry ever added, or the one that `XSETID` set.
     pub fn last_id(&self) -> StreamId {
         self.counters.last_id
     }

@@ -1,4 +1,4 @@
-//! Consumer groups: what was delivered to whom, and what nobody has acknowledged yet.
+//! Consumer groups: which entries were delivered to which consumer and are not acknowledged yet.
 
 use super::id_map::{IdMap, IdSet};
 use super::{Count, StreamId};
@@ -125,7 +125,7 @@ impl Group {
         consumer.pending.len()
     }
 
-    /// Notes a delivery, whoever had the entry before.
+    /// Records a delivery; the entry may have been pending for another consumer.
     pub fn deliver(&mut self, id: StreamId, pending: Pending) {
         if let Some(old) = self.pending.insert(id, pending)
             && old.consumer != pending.consumer

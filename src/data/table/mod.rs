@@ -12,8 +12,8 @@
 //! command and pass it in, and the table keeps enough of its bits to move items without asking
 //! again, except in one of eight splits.
 //!
-//! Whoever walks the table keeps a *cursor*, a boundary in the order of hashes: everything below has
-//! been visited, nothing above. Splits, merges and resizing do not move items over it (`cursor.rs`).
+//! A walk over the table keeps a *cursor*, a boundary in the order of hashes: all below it has been
+//! visited, nothing above. Splits, merges and resizing do not move items over it (`cursor.rs`).
 //!
 //! Hashes that share long prefixes do not make the directory grow; what finds no place in a segment
 //! because of them goes to the *spill*, an ordinary ordered map. With a keyed hash that happens to
@@ -630,7 +630,7 @@ impl<T: Item, H> Table<T, H> {
     ///
     /// # Safety
     ///
-    /// Nobody reads the buckets again.
+    /// The buckets are not read again.
     unsafe fn drop_items(segment: &Segment) {
         // They lie anywhere in memory, so each is fetched a little before it is dropped.
         let mut ahead = segment.items();
@@ -687,8 +687,8 @@ impl<'a, T: Item, H: Rehash<T>> Occupied<'a, T, H> {
         unsafe { T::borrow(self.raw()) }
     }
 
-    /// The item's pointer, for who knows more about it: as long as this entry is borrowed mutably,
-    /// nobody else looks at the item, so it may be changed in place, but for its key.
+    /// The item's pointer. While this entry is borrowed mutably the item is borrowed nowhere else, so
+    /// it may be changed in place, except its key.
     pub fn raw(&self) -> NonNull<u8> {
         self.table.raw_at(self.hash, self.place)
     }
@@ -709,7 +709,7 @@ impl<'a, T: Item, H: Rehash<T>> Occupied<'a, T, H> {
                 std::mem::replace(&mut self.spilled(position).raw, raw)
             }
         };
-        // SAFETY: the old item is not in the table any more, and nobody borrows it.
+        // SAFETY: the old item has left the table and is not borrowed.
         unsafe { T::from_raw(old) }
     }
 

@@ -2,6 +2,7 @@
 
 use super::connection_state::ReplyMode;
 use super::{ConnectionState, Free};
+use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Flags, Spec};
 use crate::commands::{numbers, reply_help};
 use crate::engine::Unserved;
@@ -48,7 +49,7 @@ static CLIENT: [Row<ConnectionState>; 14] = [
                 ("7.0.0", "The reply has `resp`, `multi-mem`, `rbs` and `rbp`."),
                 ("7.0.3", "The reply has `ssub`."),
             ])
-            .flags(ADMIN, "connection")
+            .flags(ADMIN, Categories::CONNECTION)
             .tips(&["nondeterministic_output"]),
         list,
     ),
@@ -74,7 +75,7 @@ static CLIENT: [Row<ConnectionState>; 14] = [
              |[USER username]|[ADDR ip-port@2.8.12]|[LADDR ip-port@6.2.0]\
              |[SKIPME yes/no@2.8.12]|[MAXAGE maxage:integer@7.4.0]>...>",
             )
-            .flags(ADMIN, "connection"),
+            .flags(ADMIN, Categories::CONNECTION),
         kill,
     ),
     Row::free(
@@ -85,7 +86,7 @@ static CLIENT: [Row<ConnectionState>; 14] = [
     Row::free(
         client("client|pause", -3, "3.0.0", "Makes commands wait for a while.")
             .syntax("timeout:integer [mode<WRITE|ALL>@6.2.0]")
-            .flags(ADMIN, "connection"),
+            .flags(ADMIN, Categories::CONNECTION),
         pause,
     ),
     Row::free(
@@ -96,11 +97,11 @@ static CLIENT: [Row<ConnectionState>; 14] = [
             "Ends another connection's wait in a blocking command.",
         )
         .syntax("client-id:integer [timeout_error<TIMEOUT|ERROR>]")
-        .flags(ADMIN, "connection"),
+        .flags(ADMIN, Categories::CONNECTION),
         unblock,
     ),
     Row::free(
-        client("client|unpause", 2, "6.2.0", "Ends a pause.").flags(ADMIN, "connection"),
+        client("client|unpause", 2, "6.2.0", "Ends a pause.").flags(ADMIN, Categories::CONNECTION),
         unpause,
     ),
     Row::free(
@@ -111,7 +112,7 @@ static CLIENT: [Row<ConnectionState>; 14] = [
             "Spares the connection when clients use too much memory.",
         )
         .syntax("enabled<ON|OFF>")
-        .flags(ADMIN, "connection"),
+        .flags(ADMIN, Categories::CONNECTION),
         no_evict,
     ),
     Row::free(
@@ -125,7 +126,8 @@ static CLIENT: [Row<ConnectionState>; 14] = [
         no_touch,
     ),
     Row::free(
-        client("client|help", 2, "5.0.0", "Lists the subcommands.").flags(ALWAYS, "connection"),
+        client("client|help", 2, "5.0.0", "Lists the subcommands.")
+            .flags(ALWAYS, Categories::CONNECTION),
         help,
     ),
 ];
@@ -136,7 +138,7 @@ const fn client(
     since: &'static str,
     summary: &'static str,
 ) -> Spec {
-    Spec::host(full_name, arity).flags(SESSION, "connection").doc(
+    Spec::host(full_name, arity).flags(SESSION, Categories::CONNECTION).doc(
         "connection",
         since,
         "O(1), O(N) in connections to list or close them",

@@ -2,6 +2,7 @@
 
 use super::{ALL_NODES, ALWAYS, ALWAYS_ADMIN as ADMIN, Call, ConnectionState, Free};
 use crate::commands::reply_help;
+use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Spec};
 use crate::engine::{self, Guard};
 use crate::resp::Args;
@@ -30,7 +31,7 @@ static CONFIG: [Row<ConnectionState>; 5] = [
         Spec::host("config|get", -3)
             .syntax("parameter(parameter)...")
             .changes(&[("7.0.0", "Takes several patterns.")])
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.0.0", "O(N) in the number of patterns", "The values of directives."),
         get,
     ),
@@ -38,27 +39,27 @@ static CONFIG: [Row<ConnectionState>; 5] = [
         Spec::host("config|set", -4)
             .syntax("parameter_value(parameter value)...")
             .changes(&[("7.0.0", "Takes several directives.")])
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.0.0", "O(N) in the number of directives", "Changes directives.")
             .tips(ALL_NODES),
         set,
     ),
     Row::engine(
         Spec::host("config|resetstat", 2)
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.0.0", "O(1)", "Sets the statistics back to zero.")
             .tips(ALL_NODES),
         reset_stat,
     ),
     Row::outside(
         Spec::host("config|rewrite", 2)
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.8.0", "O(1)", "Writes the directives in force to the file.")
             .tips(ALL_NODES),
         rewrite,
     ),
     Row::free(
-        Spec::host("config|help", 2).flags(ALWAYS, "").doc(
+        Spec::host("config|help", 2).flags(ALWAYS, Categories::NONE).doc(
             "server",
             "5.0.0",
             "O(1)",

@@ -5,6 +5,7 @@ use super::connection_state::ReplyMode;
 use super::{Call, ConnectionState, Free};
 use crate::commands::numbers;
 use crate::commands::server::REDIS_VERSION;
+use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Flags, Spec};
 use crate::resp::{Args, Protocol};
 use crate::session::Row;
@@ -22,7 +23,7 @@ const HANDSHAKE: Flags = Flags::LOADING
 pub static COMMANDS: [Row<ConnectionState>; 4] = [
     Row::free(
         Spec::host("quit", -1)
-            .flags(HANDSHAKE.with(Flags::RUNS_IN_MULTI), "connection")
+            .flags(HANDSHAKE.with(Flags::RUNS_IN_MULTI), Categories::CONNECTION)
             .doc("connection", "1.0.0", "O(1)", "Closes the connection.")
             .deprecated("7.2.0", "just closing the connection"),
         quit,
@@ -34,7 +35,7 @@ pub static COMMANDS: [Row<ConnectionState>; 4] = [
              clientname])]",
             )
             .changes(&[("6.2.0", "The protocol's version may be left out.")])
-            .flags(HANDSHAKE, "connection")
+            .flags(HANDSHAKE, Categories::CONNECTION)
             .doc(
                 "connection",
                 "6.0.0",
@@ -44,18 +45,15 @@ pub static COMMANDS: [Row<ConnectionState>; 4] = [
         hello,
     ),
     Row::engine(
-        Spec::host("reset", 1).flags(HANDSHAKE.with(Flags::RUNS_IN_MULTI), "connection").doc(
-            "connection",
-            "6.2.0",
-            "O(1)",
-            "Puts the connection back into its first state.",
-        ),
+        Spec::host("reset", 1)
+            .flags(HANDSHAKE.with(Flags::RUNS_IN_MULTI), Categories::CONNECTION)
+            .doc("connection", "6.2.0", "O(1)", "Puts the connection back into its first state."),
         reset,
     ),
     Row::free(
         Spec::host("auth", -2)
             .syntax("[username@6.0.0] password")
-            .flags(HANDSHAKE, "connection")
+            .flags(HANDSHAKE, Categories::CONNECTION)
             .doc(
                 "connection",
                 "1.0.0",

@@ -2,6 +2,7 @@
 
 use super::{ALWAYS_ADMIN as ADMIN, Call, ConnectionState};
 use crate::commands::object::references;
+use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Flags, Spec};
 use crate::commands::{glob, numbers, reply_help};
 use crate::data::Value;
@@ -16,12 +17,9 @@ use std::time::Duration;
 
 /// This family's part of the table.
 pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::engine(
-    Spec::host("debug", -2).flags(ADMIN.with(Flags::PROTECTED).with(Flags::SYSCMD), "").doc(
-        "server",
-        "1.0.0",
-        "Depends on the subcommand.",
-        "For debugging and tests.",
-    ),
+    Spec::host("debug", -2)
+        .flags(ADMIN.with(Flags::PROTECTED).with(Flags::SYSCMD), Categories::NONE)
+        .doc("server", "1.0.0", "Depends on the subcommand.", "For debugging and tests."),
     debug,
 )];
 

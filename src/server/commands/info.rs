@@ -3,6 +3,7 @@
 use super::facts::Facts;
 use super::{ALWAYS, ConnectionState, Free, TABLE};
 use crate::commands::server::REDIS_VERSION;
+use crate::commands::spec::Categories;
 use crate::commands::{CommandResult, Spec};
 use crate::resp::Args;
 use crate::server::state::clock::unix_s;
@@ -99,7 +100,7 @@ pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::outside(
     Spec::host("info", -1)
         .syntax("[section...]")
         .changes(&[("7.0.0", "Takes several sections.")])
-        .flags(ALWAYS, "dangerous")
+        .flags(ALWAYS, Categories::DANGEROUS)
         .doc("server", "1.0.0", "O(1)", "State and statistics of the server.")
         .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"]),
     info,

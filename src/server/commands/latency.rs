@@ -4,6 +4,7 @@
 
 use super::{ALWAYS, ALWAYS_ADMIN as ADMIN, ConnectionState, Free};
 use crate::commands::reply_help;
+use crate::commands::spec::Categories;
 use crate::commands::{CommandResult, Spec};
 use crate::resp::Args;
 use crate::session::Row;
@@ -26,7 +27,7 @@ static LATENCY: [Row<ConnectionState>; 5] = [
     Row::outside(
         Spec::host("latency|histogram", -2)
             .syntax("[command...]")
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc(
                 "server",
                 "7.0.0",
@@ -39,14 +40,14 @@ static LATENCY: [Row<ConnectionState>; 5] = [
     Row::free(
         Spec::host("latency|history", 3)
             .syntax("event")
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.8.13", "O(1)", "The times that were noted of an event.")
             .tips(EACH_NODE),
         no_events,
     ),
     Row::free(
         Spec::host("latency|latest", 2)
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.8.13", "O(1)", "The last time that was noted of each event.")
             .tips(EACH_NODE),
         no_events,
@@ -54,13 +55,13 @@ static LATENCY: [Row<ConnectionState>; 5] = [
     Row::free(
         Spec::host("latency|reset", -2)
             .syntax("[event...]")
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.8.13", "O(1)", "Forgets times of events.")
             .tips(&["request_policy:all_nodes", "response_policy:agg_sum"]),
         reset,
     ),
     Row::free(
-        Spec::host("latency|help", 2).flags(ALWAYS, "").doc(
+        Spec::host("latency|help", 2).flags(ALWAYS, Categories::NONE).doc(
             "server",
             "2.8.13",
             "O(1)",

@@ -1,6 +1,7 @@
 //! `SAVE`, `BGSAVE`, `BGREWRITEAOF`, `LASTSAVE`, `SHUTDOWN`.
 
 use super::{ALWAYS, ALWAYS_ADMIN as ADMIN, Call, ConnectionState, Free};
+use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Flags, Spec};
 use crate::resp::Args;
 use crate::server::tasks::{background, saves};
@@ -9,49 +10,48 @@ use crate::session::Row;
 const SAVING: Flags = Flags::NO_ASYNC_LOADING.with(Flags::ADMIN).with(Flags::NOSCRIPT);
 
 /// This family's part of the table.
-pub static COMMANDS: [Row<ConnectionState>; 5] = [
-    Row::engine(
-        Spec::host("bgrewriteaof", 1).flags(SAVING, "").doc(
-            "server",
-            "1.0.0",
-            "O(1)",
-            "Writes a new base of the log in the background.",
+pub static COMMANDS: [Row<ConnectionState>; 5] =
+    [
+        Row::engine(
+            Spec::host("bgrewriteaof", 1).flags(SAVING, Categories::NONE).doc(
+                "server",
+                "1.0.0",
+                "O(1)",
+                "Writes a new base of the log in the background.",
+            ),
+            bgrewriteaof,
         ),
-        bgrewriteaof,
-    ),
-    Row::engine(
-        Spec::host("bgsave", -1).syntax("[SCHEDULE@3.2.2]").flags(SAVING, "").doc(
-            "server",
-            "1.0.0",
-            "O(1)",
-            "Writes an RDB file in the background.",
+        Row::engine(
+            Spec::host("bgsave", -1)
+                .syntax("[SCHEDULE@3.2.2]")
+                .flags(SAVING, Categories::NONE)
+                .doc("server", "1.0.0", "O(1)", "Writes an RDB file in the background."),
+            bgsave,
         ),
-        bgsave,
-    ),
-    Row::free(
-        Spec::host("lastsave", 1)
-            .flags(ALWAYS.with(Flags::FAST), "admin dangerous")
-            .doc("server", "1.0.0", "O(1)", "When the last RDB file was written, as Unix time.")
-            .tips(&["nondeterministic_output"]),
-        lastsave,
-    ),
-    Row::engine(
-        Spec::host("save", 1).flags(SAVING.with(Flags::NO_MULTI), "").doc(
-            "server",
-            "1.0.0",
-            "O(N) in all keys",
-            "Writes the RDB file; all others wait.",
+        Row::free(
+            Spec::host("lastsave", 1)
+                .flags(ALWAYS.with(Flags::FAST), Categories::ADMIN.with(Categories::DANGEROUS))
+                .doc("server", "1.0.0", "O(1)", "When the last RDB file was written, as Unix time.")
+                .tips(&["nondeterministic_output"]),
+            lastsave,
         ),
-        save,
-    ),
-    Row::free(
-        Spec::host("shutdown", -1)
-            .syntax("[nosave_save<NOSAVE|SAVE>] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
-            .flags(ADMIN.with(Flags::NO_MULTI).with(Flags::ALLOW_BUSY), "")
-            .doc("server", "1.0.0", "O(1)", "Closes the database and ends the server."),
-        shutdown,
-    ),
-];
+        Row::engine(
+            Spec::host("save", 1).flags(SAVING.with(Flags::NO_MULTI), Categories::NONE).doc(
+                "server",
+                "1.0.0",
+                "O(N) in all keys",
+                "Writes the RDB file; all others wait.",
+            ),
+            save,
+        ),
+        Row::free(
+            Spec::host("shutdown", -1)
+                .syntax("[nosave_save<NOSAVE|SAVE>] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")
+                .flags(ADMIN.with(Flags::NO_MULTI).with(Flags::ALLOW_BUSY), Categories::NONE)
+                .doc("server", "1.0.0", "O(1)", "Closes the database and ends the server."),
+            shutdown,
+        ),
+    ];
 
 /// `BGREWRITEAOF`
 fn bgrewriteaof(call: &mut Call<'_, '_, '_>, _args: Args<'_>) -> CommandResult {

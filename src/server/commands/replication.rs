@@ -3,6 +3,7 @@
 use super::connection_state::{Block, LogBlock};
 use super::{Call, ConnectionState, Free};
 use crate::commands::numbers;
+use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Flags, Spec};
 use crate::engine::Guard;
 use crate::resp::{Args, Reply};
@@ -19,21 +20,24 @@ const SLOWEST_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:a
 pub static COMMANDS: [Row<ConnectionState>; 5] = [
     Row::free(
         Spec::host("role", 1)
-            .flags(ALWAYS.with(Flags::NOSCRIPT).with(Flags::FAST), "admin dangerous")
+            .flags(
+                ALWAYS.with(Flags::NOSCRIPT).with(Flags::FAST),
+                Categories::ADMIN.with(Categories::DANGEROUS),
+            )
             .doc("server", "2.8.12", "O(1)", "The server's role in replication."),
         role,
     ),
     Row::free(
         Spec::host("replicaof", 3)
             .syntax("args<host-port(host port:integer)|no-one(NO ONE)>")
-            .flags(REPLICATION, "")
+            .flags(REPLICATION, Categories::NONE)
             .doc("server", "5.0.0", "O(1)", "Makes the server a primary, which it is."),
         replica_of,
     ),
     Row::free(
         Spec::host("slaveof", 3)
             .syntax("args<host-port(host port:integer)|no-one(NO ONE)>")
-            .flags(REPLICATION, "")
+            .flags(REPLICATION, Categories::NONE)
             .doc("server", "1.0.0", "O(1)", "Makes the server a primary, which it is.")
             .deprecated("5.0.0", "`REPLICAOF`"),
         replica_of,
@@ -41,7 +45,7 @@ pub static COMMANDS: [Row<ConnectionState>; 5] = [
     Row::engine(
         Spec::host("wait", 3)
             .syntax("numreplicas:integer timeout:integer")
-            .flags(Flags::BLOCKING, "connection")
+            .flags(Flags::BLOCKING, Categories::CONNECTION)
             .doc("generic", "3.0.0", "O(1)", "Waits until replicas have this connection's writes.")
             .tips(SLOWEST_SHARD),
         wait,
@@ -49,7 +53,7 @@ pub static COMMANDS: [Row<ConnectionState>; 5] = [
     Row::engine(
         Spec::host("waitaof", 4)
             .syntax("numlocal:integer numreplicas:integer timeout:integer")
-            .flags(Flags::BLOCKING, "connection")
+            .flags(Flags::BLOCKING, Categories::CONNECTION)
             .doc("generic", "7.2.0", "O(1)", "Waits until this connection's writes are durable.")
             .tips(SLOWEST_SHARD),
         wait_aof,

@@ -1,6 +1,7 @@
 //! `SLOWLOG`: the last commands that took long, with who sent them.
 
 use super::{ALL_NODES, ALWAYS, ALWAYS_ADMIN as ADMIN, ConnectionState, Free};
+use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Spec};
 use crate::commands::{numbers, reply_help};
 use crate::resp::{Args, Reply};
@@ -27,7 +28,7 @@ static SLOWLOG: [Row<ConnectionState>; 4] = [
         Spec::host("slowlog|get", -2)
             .syntax("[count:integer]")
             .changes(&[("4.0.0", "An entry has the client's address and name.")])
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc(
                 "server",
                 "2.2.12",
@@ -39,7 +40,7 @@ static SLOWLOG: [Row<ConnectionState>; 4] = [
     ),
     Row::free(
         Spec::host("slowlog|len", 2)
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.2.12", "O(1)", "How many entries there are.")
             .tips(&[
                 "request_policy:all_nodes",
@@ -50,13 +51,13 @@ static SLOWLOG: [Row<ConnectionState>; 4] = [
     ),
     Row::free(
         Spec::host("slowlog|reset", 2)
-            .flags(ADMIN, "")
+            .flags(ADMIN, Categories::NONE)
             .doc("server", "2.2.12", "O(N) in the entries", "Forgets all entries.")
             .tips(ALL_NODES),
         reset,
     ),
     Row::free(
-        Spec::host("slowlog|help", 2).flags(ALWAYS, "").doc(
+        Spec::host("slowlog|help", 2).flags(ALWAYS, Categories::NONE).doc(
             "server",
             "6.2.0",
             "O(1)",

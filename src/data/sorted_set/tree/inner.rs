@@ -42,8 +42,9 @@ pub(super) struct Child {
     pub(super) first: Raw,
 }
 
-/// A pointer to an inner node. The tree that has made it owns it; copies are valid until it is freed,
-/// and no two are used to write at a time.
+/// A pointer to an inner node. The tree that has made it owns it. Copies are valid until the node is
+/// freed, which is unsafe for that reason; what is borrowed through one of them ends before the node
+/// is changed through another.
 #[derive(Clone, Copy)]
 pub(super) struct Inner(NonNull<Body>);
 
@@ -80,8 +81,12 @@ impl Inner {
     }
 
     /// The node at an address that [`Inner::address`] gave.
+    ///
+    /// # Safety
+    /// The node lives while the result or a copy is used. It is changed only while its tree is borrowed
+    /// mutably.
     #[inline]
-    pub(super) fn at(address: NonNull<u8>) -> Self {
+    pub(super) unsafe fn at(address: NonNull<u8>) -> Self {
         Self(address.cast())
     }
 
@@ -90,14 +95,13 @@ impl Inner {
     }
 
     #[inline]
-    fn body<'a>(self) -> &'a Body {
-        // SAFETY: the node is alive as long as its tree holds it, and callers keep no body over a
-        // change.
+    fn body(&self) -> &Body {
+        // SAFETY: the node lives, see `at`.
         unsafe { self.0.as_ref() }
     }
 
-    fn body_mut<'a>(mut self) -> &'a mut Body {
-        // SAFETY: as above; whoever changes a node has borrowed its tree mutably.
+    fn body_mut(&mut self) -> &mut Body {
+        // SAFETY: as above, and nothing else is borrowed from the node.
         unsafe { self.0.as_mut() }
     }
 
@@ -116,12 +120,16 @@ impl Inner {
         self.body().children[at]
     }
 
-    /// The subtree at `at`, where it is a leaf.
-    pub(super) fn leaf(self, at: usize) -> Leaf {
-        Leaf::at(self.child(at))
+    /// The subtree at `at`, which is a leaf.
+    ///
+    /// # Safety
+    /// It is one, and lives as [`Leaf::at`] asks.
+    pub(super) unsafe fn leaf(self, at: usize) -> Leaf {
+        // SAFETY: the caller's promise.
+        unsafe { Leaf::at(self.child(at)) }
     }
 
-    pub(super) fn set_child(self, at: usize, child: NonNull<u8>) {
+    pub(super) fn set_child(mut self, at: usize, child: NonNull<u8>) {
         self.body_mut().children[at] = child;
     }
 
@@ -132,7 +140,7 @@ impl Inner {
     }
 
     #[inline]
-    pub(super) fn count_mut<'a>(self, at: usize) -> &'a mut usize {
+    pub(super) fn count_mut(&mut self, at: usize) -> &mut usize {
         &mut self.body_mut().counts[at]
     }
 
@@ -167,7 +175,7 @@ impl Inner {
         (self.body().keys[at], self.body().firsts[at])
     }
 
-    pub(super) fn set_separator(self, at: usize, (key, first): (u64, Raw)) {
+    pub(super) fn set_separator(mut self, at: usize, (key, first): (u64, Raw)) {
         let body = self.body_mut();
         (body.keys[at], body.firsts[at]) = (key, first);
     }
@@ -216,7 +224,7 @@ impl Inner {
     }
 
     /// Puts these subtrees in place of whatever there is.
-    fn fill(self, children: &[Child]) {
+    fn fill(mut self, children: &[Child]) {
         let body = self.body_mut();
         body.len = children.len();
         for (at, child) in children.iter().enumerate() {
@@ -228,7 +236,7 @@ impl Inner {
     }
 
     /// Inserts a subtree. The node must not be full.
-    pub(super) fn insert(self, at: usize, child: Child) {
+    pub(super) fn insert(mut self, at: usize, child: Child) {
         let body = self.body_mut();
         let len = body.len;
         debug_assert!(at <= len && len < FANOUT);
@@ -244,7 +252,7 @@ impl Inner {
     }
 
     /// Takes out the entry of a subtree.
-    pub(super) fn remove(self, at: usize) {
+    pub(super) fn remove(mut self, at: usize) {
         let body = self.body_mut();
         let len = body.len;
         debug_assert!(at < len);
@@ -256,7 +264,7 @@ impl Inner {
     }
 
     /// Moves the subtrees from `at` on into a new node, which is returned as a subtree itself.
-    pub(super) fn split_off(self, at: usize) -> Child {
+    pub(super) fn split_off(mut self, at: usize) -> Child {
         let moved: Vec<Child> = (at..self.len()).map(|at| self.get(at)).collect();
         self.body_mut().len = at;
         Self::child_of(&moved)

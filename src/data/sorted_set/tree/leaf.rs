@@ -69,8 +69,9 @@ impl Slot {
     }
 }
 
-/// A pointer to a leaf. The tree that has made it owns it; copies are valid until it is resized or
-/// freed, and no two are used to write at a time.
+/// A pointer to a leaf. The tree that has made it owns it. Copies are valid until the leaf is resized or
+/// freed, which is unsafe for that reason; what is borrowed through one of them ends before the leaf
+/// is changed through another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Leaf(NonNull<Header>);
 
@@ -112,7 +113,11 @@ impl Leaf {
     }
 
     /// The leaf at an address that [`Leaf::address`] gave.
-    pub(super) fn at(address: NonNull<u8>) -> Self {
+    ///
+    /// # Safety
+    /// The leaf lives while the result or a copy is used. It is changed only while its tree is borrowed
+    /// mutably.
+    pub(super) unsafe fn at(address: NonNull<u8>) -> Self {
         Self(address.cast())
     }
 
@@ -120,14 +125,13 @@ impl Leaf {
         self.0.cast()
     }
 
-    fn header<'a>(self) -> &'a Header {
-        // SAFETY: the leaf is alive as long as its tree holds it, and callers keep no header over a
-        // change.
+    fn header(&self) -> &Header {
+        // SAFETY: the leaf lives, see `at`, and begins with a header.
         unsafe { self.0.as_ref() }
     }
 
-    fn header_mut<'a>(mut self) -> &'a mut Header {
-        // SAFETY: as above; whoever changes a leaf has borrowed its tree mutably.
+    fn header_mut(&mut self) -> &mut Header {
+        // SAFETY: as above, and nothing else is borrowed from the leaf.
         unsafe { self.0.as_mut() }
     }
 
@@ -136,13 +140,13 @@ impl Leaf {
         unsafe { self.0.add(1).cast().as_ptr() }
     }
 
-    fn slots<'a>(self) -> &'a [Slot] {
-        // SAFETY: the first `len` slots are initialised; callers keep none over a change.
+    fn slots(&self) -> &[Slot] {
+        // SAFETY: the leaf lives, see `at`, and its first `len` slots are initialised.
         unsafe { std::slice::from_raw_parts(self.first_slot(), self.len()) }
     }
 
-    fn slots_mut<'a>(self) -> &'a mut [Slot] {
-        // SAFETY: as above; whoever changes a leaf has borrowed its tree mutably.
+    fn slots_mut(&mut self) -> &mut [Slot] {
+        // SAFETY: as above, and nothing else is borrowed from the leaf.
         unsafe { std::slice::from_raw_parts_mut(self.first_slot(), self.len()) }
     }
 
@@ -165,10 +169,10 @@ impl Leaf {
         self.slots()[at].raw()
     }
 
-    /// The element at a position, to look at while the tree is borrowed.
+    /// The element at a position.
     #[inline]
-    pub(super) fn element<'a>(self, at: usize) -> Element<'a> {
-        // SAFETY: elements in a tree are alive, and do not change while it is borrowed.
+    pub(super) fn element(&self, at: usize) -> Element<'_> {
+        // SAFETY: elements in a tree live, and do not change while it is borrowed.
         unsafe { Element::from_raw(self.raw(at)) }
     }
 
@@ -211,7 +215,7 @@ impl Leaf {
     }
 
     /// Makes sure that `key` has a tag.
-    fn cover(self, key: u64) {
+    fn cover(mut self, key: u64) {
         let &Header { base, shift, .. } = self.header();
         let quotient = key >> shift;
         if quotient.wrapping_sub(base) <= TAG_MAX {
@@ -233,8 +237,8 @@ impl Leaf {
     }
 
     /// Inserts an element at a position. The leaf must not be full.
-    pub(super) fn insert(self, at: usize, key: u64, raw: Raw) {
-        debug_assert!(!self.is_full() && at <= self.len());
+    pub(super) fn insert(mut self, at: usize, key: u64, raw: Raw) {
+        assert!(!self.is_full() && at <= self.len());
         self.cover(key);
         let &Header { base, shift, .. } = self.header();
         let len = self.len();
@@ -248,13 +252,13 @@ impl Leaf {
     }
 
     /// Takes `count` elements out from a position on.
-    pub(super) fn remove(self, at: usize, count: usize) {
+    pub(super) fn remove(mut self, at: usize, count: usize) {
         self.slots_mut().copy_within(at + count.., at);
         self.header_mut().len -= count as u16;
     }
 
     /// The key of the element at a position has become another one that keeps its place.
-    pub(super) fn set_key(self, at: usize, key: u64) {
+    pub(super) fn set_key(mut self, at: usize, key: u64) {
         self.cover(key);
         let &Header { base, shift, .. } = self.header();
         let slot = &mut self.slots_mut()[at];
@@ -262,32 +266,40 @@ impl Leaf {
     }
 
     /// Gives the leaf the smallest size that holds `len` elements; its address changes.
+    ///
+    /// # Safety
+    /// No copy of `self` is used afterwards.
     #[must_use]
-    pub(super) fn resized(self, len: usize) -> Self {
-        debug_assert!(len >= self.len());
+    pub(super) unsafe fn resized(self, len: usize) -> Self {
+        assert!(len >= self.len());
         let (old, new) = (usize::from(self.header().size), size_for(len));
         // SAFETY: it was allocated with the old layout, and sizes are small and not zero. The caller
-        // uses only the new pointer from here on.
+        // uses only the new pointer afterwards.
         let raw = unsafe { realloc(self.address().as_ptr(), layout_of(old), SIZES[new]) };
         let Some(header) = NonNull::new(raw.cast::<Header>()) else {
             handle_alloc_error(layout_of(new))
         };
-        let leaf = Self(header);
+        let mut leaf = Self(header);
         leaf.header_mut().size = new as u8;
         leaf
     }
 
     /// The same leaf in a smaller allocation, if it is much smaller than the one it has.
-    pub(super) fn shrunk(self) -> Option<Self> {
+    ///
+    /// # Safety
+    /// If there is a result, no copy of `self` is used afterwards.
+    pub(super) unsafe fn shrunk(self) -> Option<Self> {
         let size = usize::from(self.header().size);
         let fits = size_for(self.len() + 1);
-        (fits + 2 <= size).then(|| self.resized(self.len() + 1))
+        // SAFETY: the caller's promise.
+        (fits + 2 <= size).then(|| unsafe { self.resized(self.len() + 1) })
     }
 
     /// Moves the elements from a position on into a new leaf, which has room for one more if asked.
-    pub(super) fn split_off(self, at: usize, with_room: bool) -> Self {
+    pub(super) fn split_off(mut self, at: usize, with_room: bool) -> Self {
+        assert!(at <= self.len());
         let moved = self.len() - at;
-        let new = Self::alloc(moved + usize::from(with_room));
+        let mut new = Self::alloc(moved + usize::from(with_room));
         // SAFETY: the new leaf has room for so many, and the two are different allocations.
         unsafe {
             let from = self.first_slot().add(at);
@@ -315,7 +327,7 @@ impl Leaf {
     }
 
     /// Gives all elements tags, when the lowest and the highest key are these.
-    fn assign_tags(self, low: u64, high: u64) {
+    fn assign_tags(mut self, low: u64, high: u64) {
         let shift = shift_for(low, high);
         let base = base_for(low >> shift, high >> shift);
         let all_equal = low == high;
@@ -337,16 +349,24 @@ impl Leaf {
 
     /// Moves elements between this leaf and the next one, so that this one has `len`. Both may get
     /// other addresses.
-    pub(super) fn balance(self, next: Self, len: usize) -> (Self, Self) {
+    ///
+    /// # Safety
+    /// They are two leaves, and no copy of either is used afterwards.
+    pub(super) unsafe fn balance(self, next: Self, len: usize) -> (Self, Self) {
         let all: Vec<Slot> = self.slots().iter().chain(next.slots()).copied().collect();
         let (here, there) = all.split_at(len);
-        (self.filled(here), next.filled(there))
+        // SAFETY: the caller's promise.
+        unsafe { (self.filled(here), next.filled(there)) }
     }
 
     /// The leaf with these elements in place of its own.
-    fn filled(self, slots: &[Slot]) -> Self {
+    ///
+    /// # Safety
+    /// No copy of `self` is used afterwards, and `slots` is not borrowed from it.
+    unsafe fn filled(mut self, slots: &[Slot]) -> Self {
         self.header_mut().len = 0;
-        let leaf = self.resized((slots.len() + 1).min(LEAF_MAX));
+        // SAFETY: the caller's promise.
+        let mut leaf = unsafe { self.resized((slots.len() + 1).min(LEAF_MAX)) };
         // SAFETY: the leaf has been given room for so many.
         unsafe { ptr::copy_nonoverlapping(slots.as_ptr(), leaf.first_slot(), slots.len()) };
         leaf.header_mut().len = slots.len() as u16;

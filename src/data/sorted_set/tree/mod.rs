@@ -5,7 +5,7 @@
 //! So an element's rank, the element at a rank, and every bound of a range are found on one way from
 //! the root down, and a walk over elements costs O(1) a step.
 //!
-//! The tree does not own the elements: whoever inserts one keeps it alive until it is taken out.
+//! The tree does not own the elements: the caller keeps each alive until it is removed.
 //!
 //! Leaves grow in small steps before they split (`leaf.rs`), and the ones at either end are left
 //! full when elements come in order. That makes 9 to 9.5 bytes an element, whatever the order.
@@ -78,7 +78,9 @@ struct Path {
 
 impl Path {
     fn new() -> Self {
-        Self { steps: [(Inner::at(NonNull::dangling()), 0); HEIGHT_MAX], height: 0 }
+        // SAFETY: steps beyond the height are not used.
+        let none = unsafe { Inner::at(NonNull::dangling()) };
+        Self { steps: [(none, 0); HEIGHT_MAX], height: 0 }
     }
 
     fn push(&mut self, node: Inner, at: usize) {
@@ -126,7 +128,8 @@ impl Path {
         *at = if forward { *at + 1 } else { *at - 1 };
         for level in level + 1..self.height {
             let (above, at) = self.steps[level - 1];
-            let node = Inner::at(above.child(at));
+            // SAFETY: the path leads through inner nodes of a tree that is borrowed.
+            let node = unsafe { Inner::at(above.child(at)) };
             self.steps[level] = (node, if forward { 0 } else { node.len() - 1 });
         }
         true
@@ -176,7 +179,7 @@ impl Tree {
             (self.root, self.height, self.bytes) = (leaf.address(), 0, leaf.bytes());
             return;
         }
-        let (path, leaf) = self.descend(|node| {
+        let (path, leaf) = self.descend(|mut node| {
             let at = node.find(key, |other| other.member() < member);
             *node.count_mut(at) += 1;
             at
@@ -199,8 +202,8 @@ impl Tree {
         true
     }
 
-    /// Takes `count` elements out from rank `start` on, and tells `removed` of each afterwards: it is
-    /// no longer used by the tree then.
+    /// Removes `count` elements from rank `start` on, and calls `removed` with each once the tree no
+    /// longer uses it.
     pub(super) fn remove_range(
         &mut self,
         start: usize,
@@ -230,7 +233,7 @@ impl Tree {
                 || other_key == key && unsafe { Element::from_raw(other) }.member() < member
         };
         let in_leaf = |at: usize| (key_of(leaf.element(at).score()), leaf.raw(at));
-        // Whoever was before it still is if its score rises, and behind it if its score falls.
+        // A higher score keeps the element after its predecessors, a lower one before its successors.
         let keeps_place = match key.cmp(&old_key) {
             Ordering::Equal => true,
             Ordering::Greater => {
@@ -316,13 +319,15 @@ impl Tree {
         let mut path = Path::new();
         let mut node = self.root;
         for _ in 0..self.height {
-            let inner = Inner::at(node);
+            // SAFETY: so many levels of nodes of this tree are inner nodes.
+            let inner = unsafe { Inner::at(node) };
             let at = choose(inner);
             path.push(inner, at);
             node = inner.child(at);
             Inner::prefetch(node);
         }
-        (path, Leaf::at(node))
+        // SAFETY: below the inner nodes of this tree there are leaves.
+        (path, unsafe { Leaf::at(node) })
     }
 
     /// Adds up the elements before the place that the two searches lead to.
@@ -332,13 +337,15 @@ impl Tree {
         }
         let (mut node, mut before) = (self.root, 0);
         for _ in 0..self.height {
-            let inner = Inner::at(node);
+            // SAFETY: so many levels of nodes of this tree are inner nodes.
+            let inner = unsafe { Inner::at(node) };
             let at = in_node(inner);
             node = inner.child(at);
             Inner::prefetch(node);
             before += inner.count_before(at);
         }
-        before + in_leaf(Leaf::at(node))
+        // SAFETY: below the inner nodes of this tree there are leaves.
+        before + in_leaf(unsafe { Leaf::at(node) })
     }
 
     /// The place of element number `rank`, which must be there.
@@ -375,7 +382,8 @@ impl Tree {
 
     fn resize_leaf(&mut self, path: &Path, leaf: Leaf, len: usize) -> Leaf {
         self.bytes -= leaf.bytes();
-        let leaf = leaf.resized(len);
+        // SAFETY: the caller goes on with the result.
+        let leaf = unsafe { leaf.resized(len) };
         self.bytes += leaf.bytes();
         self.set_leaf(path, leaf);
         leaf
@@ -397,7 +405,8 @@ impl Tree {
             let is_left = at <= LEAF_MAX - LEAF_HALF;
             let middle = if is_left { LEAF_MAX - LEAF_HALF } else { LEAF_HALF };
             let right = leaf.split_off(middle, !is_left);
-            let left = leaf.resized(middle + usize::from(is_left));
+            // SAFETY: the tree points to the result from here on.
+            let left = unsafe { leaf.resized(middle + usize::from(is_left)) };
             left.refine();
             right.refine();
             if is_left {
@@ -422,7 +431,7 @@ impl Tree {
     /// Inserts a subtree behind the one at the end of a path, which holds `left` elements now.
     fn insert_child(&mut self, path: &Path, mut left: usize, mut right: Child) {
         for depth in (0..path.height).rev() {
-            let (node, at) = path.steps[depth];
+            let (mut node, at) = path.steps[depth];
             *node.count_mut(at) = left;
             if !node.is_full() {
                 node.insert(at + 1, right);
@@ -438,7 +447,8 @@ impl Tree {
                 if at < middle {
                     node.insert(at + 1, right);
                 } else {
-                    Inner::at(new.node).insert(at + 1 - middle, right);
+                    // SAFETY: `split_off` has just made it.
+                    unsafe { Inner::at(new.node) }.insert(at + 1 - middle, right);
                     new.count += right.count;
                 }
                 new
@@ -458,7 +468,7 @@ impl Tree {
     fn remove_at(&mut self, path: &Path, leaf: Leaf, at: usize, count: usize) {
         leaf.remove(at, count);
         self.len -= count;
-        for &(node, at) in path.steps() {
+        for &(mut node, at) in path.steps() {
             *node.count_mut(at) -= count;
         }
         if leaf.len() == 0 {
@@ -476,7 +486,8 @@ impl Tree {
             return;
         }
         let bytes = leaf.bytes();
-        if let Some(leaf) = leaf.shrunk() {
+        // SAFETY: the tree points to the result from here on.
+        if let Some(leaf) = unsafe { leaf.shrunk() } {
             self.bytes -= bytes - leaf.bytes();
             self.set_leaf(path, leaf);
         }
@@ -508,16 +519,18 @@ impl Tree {
     /// Merges a leaf that has become small with a neighbour of the same parent, or moves elements
     /// from that one. False if it has none.
     fn balance_leaf(&mut self, path: &Path) -> bool {
-        let Some(&(parent, at)) = path.steps().last() else { return false };
+        let Some(&(mut parent, at)) = path.steps().last() else { return false };
         if parent.len() == 1 {
             return false;
         }
         let at = if at + 1 < parent.len() { at } else { at - 1 };
-        let (left, right) = (parent.leaf(at), parent.leaf(at + 1));
+        // SAFETY: the last node of a path has leaves.
+        let (left, right) = unsafe { (parent.leaf(at), parent.leaf(at + 1)) };
         let total = left.len() + right.len();
         self.bytes -= left.bytes() + right.bytes();
         let kept = if total <= LEAF_MERGE_MAX { total } else { total / 2 };
-        let (left, right) = left.balance(right, kept);
+        // SAFETY: they are neighbours, and the tree points to the results from here on.
+        let (left, right) = unsafe { left.balance(right, kept) };
         parent.set_child(at, left.address());
         *parent.count_mut(at) = left.len();
         if right.len() == 0 {
@@ -541,8 +554,12 @@ impl Tree {
         let (node, _) = path.steps[level];
         let Some(above) = level.checked_sub(1) else {
             // A node at the end may also have one subtree only.
-            while self.height > 0 && Inner::at(self.root).len() == 1 {
-                let node = Inner::at(self.root);
+            while self.height > 0 {
+                // SAFETY: with a height, the root is an inner node.
+                let node = unsafe { Inner::at(self.root) };
+                if node.len() > 1 {
+                    break;
+                }
                 self.root = node.child(0);
                 self.height -= 1;
                 self.bytes -= INNER_BYTES;
@@ -551,12 +568,14 @@ impl Tree {
             }
             return;
         };
-        let (parent, at) = path.steps[above];
+        let (mut parent, at) = path.steps[above];
         if node.len() >= INNER_MIN || parent.len() == 1 {
             return;
         }
         let at = if at + 1 < parent.len() { at } else { at - 1 };
-        let (left, right) = (Inner::at(parent.child(at)), Inner::at(parent.child(at + 1)));
+        // SAFETY: the nodes above the last one of a path have inner nodes.
+        let (left, right) =
+            unsafe { (Inner::at(parent.child(at)), Inner::at(parent.child(at + 1))) };
         let total = left.len() + right.len();
         let kept = if total <= INNER_MERGE_MAX { total } else { total / 2 };
         let first = left.balance(right, parent.separator(at + 1), kept);
@@ -578,19 +597,24 @@ impl Tree {
 
     /// Frees all nodes.
     fn release(&mut self) {
-        fn release(node: NonNull<u8>, height: usize) {
+        /// # Safety
+        /// The node is one of that height and is used no more.
+        unsafe fn release(node: NonNull<u8>, height: usize) {
             let Some(below) = height.checked_sub(1) else {
-                // SAFETY: nobody will come here again.
+                // SAFETY: the caller's promise.
                 unsafe { Leaf::at(node).free() };
                 return;
             };
-            let inner = Inner::at(node);
-            (0..inner.len()).for_each(|at| release(inner.child(at), below));
-            // SAFETY: nobody will come here again.
-            unsafe { inner.free() };
+            // SAFETY: the caller's promise; the subtrees are lower by one and go with their node.
+            unsafe {
+                let inner = Inner::at(node);
+                (0..inner.len()).for_each(|at| release(inner.child(at), below));
+                inner.free();
+            }
         }
         if self.len > 0 {
-            release(self.root, self.height);
+            // SAFETY: the caller drops the tree or forgets its root.
+            unsafe { release(self.root, self.height) };
         }
     }
 }
@@ -626,7 +650,8 @@ impl Iter<'_> {
         let has_more = self.path.step(!self.reverse);
         assert!(has_more, "as many elements are left as were counted");
         let &(parent, at) = self.path.steps().last().expect("a path that can be stepped");
-        let leaf = parent.leaf(at);
+        // SAFETY: the last node of a path has leaves, and the tree is borrowed.
+        let leaf = unsafe { parent.leaf(at) };
         self.leaf = Some(leaf);
         self.at = if self.reverse { leaf.len() - 1 } else { 0 };
         self.prefetch();
@@ -642,7 +667,8 @@ impl<'a> Iterator for Iter<'a> {
             return None;
         }
         let leaf = self.leaf?;
-        let element = leaf.element(self.at);
+        // SAFETY: the tree is borrowed during `'a`, and elements in it live and do not change.
+        let element = unsafe { Element::from_raw(leaf.raw(self.at)) };
         self.left -= 1;
         if self.left == 0 {
             return Some(element);

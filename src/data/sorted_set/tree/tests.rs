@@ -96,7 +96,7 @@ impl Both {
     }
 }
 
-/// Counts the elements below a node, whose first one must be what its separators say.
+/// Counts the elements below a node, whose first one must be what its separators state.
 fn check_node(
     node: NonNull<u8>,
     height: usize,
@@ -104,14 +104,16 @@ fn check_node(
     bytes: &mut usize,
 ) -> usize {
     let Some(below) = height.checked_sub(1) else {
-        let leaf = Leaf::at(node);
+        // SAFETY: below the inner nodes there are leaves, and the tree is borrowed.
+        let leaf = unsafe { Leaf::at(node) };
         leaf.check();
         let element = leaf.element(0);
         *first = Some((key_of(element.score()), element.raw()));
         *bytes += leaf.bytes();
         return leaf.len();
     };
-    let inner = Inner::at(node);
+    // SAFETY: so many levels are inner nodes, and the tree is borrowed.
+    let inner = unsafe { Inner::at(node) };
     assert!((1..=FANOUT).contains(&inner.len()));
     *bytes += INNER_BYTES;
     let mut total = 0;
@@ -208,6 +210,7 @@ fn scattered(count: u32) -> impl Iterator<Item = u32> {
     (0..count).map(|n| n.wrapping_mul(0x9e37_79b1).rotate_left(13).wrapping_mul(0x85eb_ca6b))
 }
 
+#[cfg_attr(miri, ignore = "takes hours under Miri")]
 #[test]
 fn many_elements_in_any_order_then_none() {
     const COUNT: u32 = 60_000;
@@ -247,16 +250,17 @@ fn many_elements_in_any_order_then_none() {
 
 #[test]
 fn members_are_found_by_a_predicate() {
+    let count = if cfg!(miri) { 500 } else { 5000 };
     let mut both = Both::default();
-    for number in 0..5000 {
+    for number in 0..count {
         both.set(7.0, format!("{number:04}").as_bytes());
     }
-    for number in [0, 1, 60, 127, 2500, 4999] {
+    for number in [0, 1, 60, 127, count / 2, count - 1] {
         let member = format!("{number:04}");
         let below = both.tree.rank_where(|other| other.member() < member.as_bytes());
         assert_eq!(below, number);
     }
-    assert_eq!(both.tree.rank_where(|_| true), 5000);
+    assert_eq!(both.tree.rank_where(|_| true), count);
     assert_eq!(both.tree.rank_where(|_| false), 0);
     assert_eq!(Tree::new().rank_where(|_| true), 0);
 }

@@ -15,6 +15,8 @@ pub use peer::{DESCRIPTORS_MAX, Peers};
 use super::connection_state::Block;
 use super::{ConnectionState, Free};
 use crate::commands::numbers::integer;
+use crate::commands::spec::Categories;
+use crate::commands::spec::KeyFlags;
 use crate::commands::spec::{Begin, Find};
 use crate::commands::{CommandError, CommandResult, Flags, KeySpec, Keys, Spec};
 use crate::engine::{ExportedKey, Guard};
@@ -57,13 +59,19 @@ pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::free(
              [authentication<[AUTH password@4.0.7]|[AUTH2 username_password(username \
              password)@6.0.0]>] [KEYS key#1...@3.0.6]",
         )
-        .flags(Flags::WRITE.with(Flags::REFUSED_IN_MULTI), "keyspace dangerous")
+        .flags(
+            Flags::WRITE.with(Flags::REFUSED_IN_MULTI),
+            Categories::KEYSPACE.with(Categories::DANGEROUS),
+        )
         .keys(&[
-            KeySpec::at(3, "RW access delete"),
+            KeySpec::at(3, KeyFlags::RW.with(KeyFlags::ACCESS).with(KeyFlags::DELETE)),
             KeySpec {
                 begin: Begin::Keyword { keyword: "KEYS", from: -2 },
                 find: Find::Range { last: -1, step: 1, limit: 0 },
-                flags: "RW access delete incomplete",
+                flags: KeyFlags::RW
+                    .with(KeyFlags::ACCESS)
+                    .with(KeyFlags::DELETE)
+                    .with(KeyFlags::INCOMPLETE),
             },
         ])
         .key_function(migrate_keys)
@@ -87,7 +95,7 @@ fn migrate(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
 
 /// The keys of `MIGRATE`: one, or those behind `KEYS`, which is no keyword where it is a password.
 fn migrate_keys(args: Args<'_>) -> Option<Keys> {
-    const FLAGS: &str = "RW access delete";
+    const FLAGS: KeyFlags = KeyFlags::RW.with(KeyFlags::ACCESS).with(KeyFlags::DELETE);
     let mut keys = Keys::default();
     let mut at = 6;
     while let Some(option) = args.get(at) {
