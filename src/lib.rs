@@ -11,14 +11,21 @@
 //! ```text
 //! main.rs      mainstay-server                              tools/   mainstay-tool, a file a verb
 //! ------------------------------------------------------------------------------------------------
-//! server/      listening, connections, held replies, CONFIG, INFO, CLIENT, the process
-//! server/config/   the one table of directives; the syntax of redis.conf; GET, SET, REWRITE
+//! server/      the process and the network
+//!   process/     start, arguments, daemon, load
+//!   net/         listener, connection, reply gates
+//!   commands/    what concerns the process and its connections, a file a family
+//!   tasks/       what runs by the clock or in the background: snapshots, saves
+//!   state/       the server as parts: clients, threads, memory, what all share
+//!   config/      the one table of directives; the syntax of redis.conf; GET, SET, REWRITE
 //! ------------------------------------------------------------------------------------------------
-//! engine/      the one place where keyspace and log meet: open, import, execute, transactions, expiry,
-//!              replay, snapshots, compaction. Usable as a library, without a network
+//! session/     the way of a request: resolve, its gates, queue or run, EXEC, statistics
+//! ------------------------------------------------------------------------------------------------
+//! engine/      the one place where keyspace and log meet: open, import, units, expiry, replay,
+//!              snapshots, compaction. Usable as a library, without a network
 //! engine/import/   starting on the directory of a Redis
 //! ------------------------------------------------------------------------------------------------
-//! commands/    one file a family, one table of specs; Store: reads and writes with their effects
+//! commands/    commands on data, one file a family; Store: reads and writes with their effects
 //! ------------------------------------------------------------------------------------------------
 //! keyspace/    databases, entries, the read gate, keys that are watched or waited for, captures
 //! log/         frames, segments, base, manifest, commit buffer, drain, sync, roll, heal, compaction,
@@ -32,16 +39,20 @@
 //! disk/        files, the real ones and simulated ones that crash on demand
 //! env.rs       time and randomness, which come in as parameters as files do
 //! words.rs     numbers of things, in words
+//! splitmix.rs  numbers that a seed determines
 //! ```
 //!
 //! # The way of a write
 //!
 //! 1. [`server::net::connection`] reads bytes, [`resp::RequestParser`] cuts requests off them and
-//!    [`commands::table::resolve`] finds each command: all without a lock.
+//!    [`commands::Directory::resolve`] finds each command: all without a lock. A command that needs
+//!    no engine (`INFO`, `CONFIG GET`, `CLIENT LIST`) runs without it, from counts that were
+//!    published when the engine was last released ([`engine::published`]).
 //! 2. [`engine::Engine::lock`] is taken for a *batch*: at most 64 commands, 256 KiB of replies or about
-//!    0.5 ms. [`engine::Guard::execute`] runs each: the handler changes the keyspace through
-//!    [`commands::Store`], writes its reply behind the connection's others, and states its *effect*, the
-//!    deterministic command that the log carries.
+//!    0.5 ms. Each request passes [`session::Way::request`]: its gates, then the queue of a
+//!    transaction or its row's function, as one [`engine::Unit`]. The function changes the keyspace
+//!    through [`commands::Store`], writes its reply after the connection's others, and states its
+//!    *effect*, the deterministic command that the log carries.
 //! 3. The command's effects move the LSN on. The [`keyspace::LastWrites`] notes it for the keys touched, and the
 //!    reply depends on it; a read depends on the LSN last noted for its keys, so that nothing shows
 //!    what a crash could take back.
@@ -51,7 +62,7 @@
 //!    `always` the log thread does it; under `everysec` and `no` the I/O thread, once the connections that
 //!    were ready have executed ([`server::net::reply_gates`]).
 //! 6. *Sync*: the log thread calls `fdatasync` and publishes the durable LSN; meanwhile the next group
-//!    gathers. When nothing is left to write, a marker frame testifies to the durable LSN.
+//!    gathers. When nothing is left to write, a marker frame records the durable LSN.
 //! 7. The log's listeners wake each I/O thread's dispatcher, which wakes the connections whose
 //!    [`log::Gate`] is passed. The reply leaves. A connection reads and executes on while its replies wait.
 //!
@@ -110,12 +121,12 @@
 //!
 //! Under the engine's lock there is no I/O, no look-up of names, no walk over clients, and no big
 //! value is freed. What a command shows of clients and process, and the file of `CONFIG REWRITE`,
-//! is made behind the batch ([`server::commands::late`]); names in `bind` are looked up before it
-//! ([`server::net::names`]); lines of the server's log go to their thread ([`server::logger`]); big
-//! values that go are freed once the engine is free ([`keyspace::garbage`]). Exceptions by design,
-//! each asked for: `SAVE`, `DEBUG RELOAD`, the save of a shutdown, and `CONFIG SET appendonly`,
-//! which writes or closes a log. `CONFIG SET bind` and `port` open sockets, which waits for
-//! nothing.
+//! are rows that run without the engine ([`session::Run::Outside`]), within `EXEC` once it is free
+//! ([`session::Later`]); names in `bind` are looked up before the batch ([`server::net::names`]);
+//! lines of the server's log go to their thread ([`server::logger`]); big values that go are freed
+//! once the engine is free ([`keyspace::garbage`]). Exceptions by design, each asked for: `SAVE`,
+//! `DEBUG RELOAD`, the save of a shutdown, and `CONFIG SET appendonly`, which writes or closes a
+//! log. `CONFIG SET bind` and `port` open sockets, which waits for nothing.
 //!
 //! They are taken in this order: engine, then writer, then commit buffer, then a small one. What is read on
 //! every command (the three LSNs, the mode, whether the log has failed) is atomic.
@@ -166,8 +177,8 @@
 //! order for all, to copy one table into another was to insert in order, at the low end of a table that had not grown yet:
 //! 500,000 fields then took 162 bytes each, not 44.
 //!
-//! **A client that waits for a key has its command run again** once the key has changed ([`engine::BlockedClient`]), by whoever changed it,
-//! as a unit of its own. So there is one implementation of `BLPOP`, and the log carries what it did.
+//! **A client that waits for a key has its command run again** once the key has changed ([`engine::BlockedClient`]), by the
+//! thread that changed it, as a unit of its own. How the wait ends is one claim: the lock that the command holds while it runs. So there is one implementation of `BLPOP`, and the log carries what it did.
 //!
 //! **What a snapshot has recorded is told by a byte in each entry**, the epoch, not by a set of keys: it costs no memory, and a
 //! command asks for it where it has the entry in its cache anyway. After 254 snapshots in a row that were given up, the

@@ -37,7 +37,7 @@ impl Client {
             session: &mut self.session,
             host: &mut (),
             observed: &mut self.observed,
-            later: &mut Later::default(),
+            later: &mut Later::<()>::default(),
         };
         let request = Request { resolved: COMMANDS.directory().resolve(args), args };
         let outcome = way.request(engine, &request, reply);

@@ -2,34 +2,47 @@
 
 use super::observe::Observed;
 use super::state::Session;
-use super::table::{FreeCall, Run, Table};
+use super::table::{FreeCall, Rest, Run, Table};
 use crate::commands::Spec;
 use crate::log::{Log, Lsn};
 use crate::resp::{OwnedArgs, Protocol, Reply};
 use std::sync::Arc;
 
 /// Replies that are still to be made, in the order of their commands.
-#[derive(Default)]
-pub struct Later(Vec<LaterReply>);
+pub struct Later<H: 'static>(Vec<LaterReply<H>>);
 
-struct LaterReply {
+impl<H> Default for Later<H> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+struct LaterReply<H: 'static> {
     /// Where in the output it belongs; `None` if it is not sent.
     at: Option<usize>,
     spec: &'static Spec,
-    args: OwnedArgs,
+    work: Work<H>,
     protocol: Protocol,
 }
 
-impl Later {
+/// What makes a reply.
+pub(super) enum Work<H> {
+    /// The whole command, with these arguments.
+    Command(OwnedArgs),
+    /// The rest of it.
+    Rest(Rest<H>),
+}
+
+impl<H> Later<H> {
     /// Has the reply of a command made later, which belongs at `at`.
     pub(super) fn add(
         &mut self,
         at: usize,
         spec: &'static Spec,
-        args: OwnedArgs,
+        work: Work<H>,
         protocol: Protocol,
     ) {
-        self.0.push(LaterReply { at: Some(at), spec, args, protocol });
+        self.0.push(LaterReply { at: Some(at), spec, work, protocol });
     }
 
     /// Whether there is none.
@@ -51,7 +64,7 @@ impl Later {
 
     /// Makes all of them, and puts them into `output`. Gives what the last of them that shows counts
     /// of keys depends on.
-    pub fn make<H>(
+    pub fn make(
         &mut self,
         table: &Table<H>,
         session: &mut Session,
@@ -73,13 +86,18 @@ impl Later {
                 }
                 None => &mut unsent,
             };
-            let Run::Outside(run) = table.run(later.spec) else { continue };
             let before = out.len();
-            let reply = Reply::new(out, later.protocol);
-            let mut call =
-                FreeCall { host: &mut *host, session: &mut *session, reply, depends_on: None };
-            let result = run(&mut call, later.args.as_args());
-            depends_on = call.depends_on.or(depends_on);
+            let mut reply = Reply::new(out, later.protocol);
+            let result = match (later.work, table.run(later.spec)) {
+                (Work::Rest(rest), _) => rest(&mut *host, &mut reply),
+                (Work::Command(args), Run::Outside(run)) => {
+                    let mut call = FreeCall::new(&mut *host, &mut *session, reply);
+                    let result = run(&mut call, args.as_args());
+                    depends_on = call.depends_on.or(depends_on);
+                    result
+                }
+                (Work::Command(_), _) => continue,
+            };
             if let Err(error) = result {
                 out.truncate(before);
                 Reply::new(out, later.protocol).error(error.bytes());

@@ -3,7 +3,7 @@
 //! A client's request, a command of its `EXEC` and a blocked client that is woken pass the same gates
 //! with an [`Origin`] each.
 
-use super::later::Later;
+use super::later::{Later, Work};
 use super::observe::{Observed, Observing};
 use super::state::Session;
 use super::table::{Call, FreeCall, Run, Table};
@@ -45,7 +45,7 @@ pub struct Way<'w, H: 'static> {
     /// What is noted of commands.
     pub observed: &'w mut Observed,
     /// Replies that are made once the engine is free.
-    pub later: &'w mut Later,
+    pub later: &'w mut Later<H>,
 }
 
 /// What a command that ran without the engine did.
@@ -186,15 +186,20 @@ impl<H> Way<'_, H> {
                 run(&mut Call { host: self.host, session: self.session, unit, reply }, args)
             }
             Run::Outside(_) if origin == Origin::Exec => {
-                self.later.add(out.len(), spec, args.to_owned(), self.session.protocol());
+                let work = Work::Command(args.to_owned());
+                self.later.add(out.len(), spec, work, self.session.protocol());
                 Ok(())
             }
             Run::Free(run) | Run::Outside(run) => {
-                let reply = Reply::new(out, self.session.protocol());
-                let (host, session) = (&mut *self.host, &mut *self.session);
-                let mut call = FreeCall { host, session, reply, depends_on: None };
+                let (at, protocol) = (out.len(), self.session.protocol());
+                let reply = Reply::new(out, protocol);
+                let mut call = FreeCall::new(self.host, self.session, reply);
                 let result = run(&mut call, args);
-                if call.depends_on.is_some() {
+                let (rest, depends_on) = (call.take_rest(), call.depends_on);
+                if let Some(rest) = rest {
+                    self.later.add(at, spec, Work::Rest(rest), protocol);
+                }
+                if depends_on.is_some() {
                     unit.depend_on_all_keys();
                 }
                 result
@@ -227,9 +232,11 @@ impl<H> Way<'_, H> {
             }
             (Ok(()), Run::Free(run) | Run::Outside(run)) => {
                 let reply = Reply::new(out, self.session.protocol());
-                let (host, session) = (&mut *self.host, &mut *self.session);
-                let mut call = FreeCall { host, session, reply, depends_on: None };
-                let result = run(&mut call, request.args);
+                let mut call = FreeCall::new(self.host, self.session, reply);
+                let mut result = run(&mut call, request.args);
+                if let Some(rest) = call.take_rest() {
+                    result = result.and_then(|()| rest(call.host, &mut call.reply));
+                }
                 depends_on = call.depends_on;
                 let (now_us, now_ms) = (engine.clock().monotonic_us(), engine.clock().unix_ms());
                 self.note(spec, request.args, &result, now_us, now_ms, observing);

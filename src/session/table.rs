@@ -34,6 +34,28 @@ pub struct FreeCall<'c, H> {
     pub reply: Reply<'c>,
     /// What the reply depends on, if it shows counts of keys: a log and an LSN.
     pub depends_on: Option<(Arc<Log>, Lsn)>,
+    rest: Option<Rest<H>>,
+}
+
+/// The rest of a command, which makes its reply.
+pub(super) type Rest<H> = Box<dyn FnOnce(&mut H, &mut Reply<'_>) -> CommandResult + Send>;
+
+impl<'c, H> FreeCall<'c, H> {
+    pub(super) fn new(host: &'c mut H, session: &'c mut Session, reply: Reply<'c>) -> Self {
+        Self { host, session, reply, depends_on: None, rest: None }
+    }
+
+    /// Puts the rest of the command off until the engine is free. It makes the reply.
+    pub fn once_engine_is_free(
+        &mut self,
+        rest: impl FnOnce(&mut H, &mut Reply<'_>) -> CommandResult + Send + 'static,
+    ) {
+        self.rest = Some(Box::new(rest));
+    }
+
+    pub(super) fn take_rest(&mut self) -> Option<Rest<H>> {
+        self.rest.take()
+    }
 }
 
 /// How a command is carried out.
@@ -43,7 +65,8 @@ pub enum Run<H> {
     /// With engine and session.
     Engine(fn(&mut Call<'_, '_, '_, H>, Args<'_>) -> CommandResult),
     /// With the session; nothing is locked. Within `EXEC` it runs in its turn, though the engine is
-    /// held: it waits for nothing, reads no file and walks over no clients.
+    /// held: it waits for nothing, reads no file and walks over no clients, but may put its rest off
+    /// ([`FreeCall::once_engine_is_free`]).
     Free(fn(&mut FreeCall<'_, H>, Args<'_>) -> CommandResult),
     /// As `Free`, but never while the engine is held. Within `EXEC` its reply is made once the engine
     /// is free, and put in its place.

@@ -51,7 +51,7 @@ static CONFIG: [Row<ConnectionState>; 5] = [
             .tips(ALL_NODES),
         reset_stat,
     ),
-    Row::outside(
+    Row::free(
         Spec::host("config|rewrite", 2)
             .flags(ADMIN, Categories::NONE)
             .doc("server", "2.8.0", "O(1)", "Writes the directives in force to the file.")
@@ -106,14 +106,16 @@ fn get(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
     Ok(())
 }
 
-/// `CONFIG REWRITE`
+/// `CONFIG REWRITE`: the configuration of its turn goes to the file.
 fn rewrite(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
-    let shared = &call.host.shared;
-    let config = shared.config.read().clone();
-    config::rewrite_file(shared.config_file.as_deref(), &config)
-        .map_err(|error| CommandError::new(format!("ERR {error}")))?;
-    crate::log_notice!("CONFIG REWRITE executed with success.");
-    call.reply.ok();
+    let config = call.host.shared.config.read().clone();
+    call.once_engine_is_free(move |state, reply| {
+        config::rewrite_file(state.shared.config_file.as_deref(), &config)
+            .map_err(|error| CommandError::new(format!("ERR {error}")))?;
+        crate::log_notice!("CONFIG REWRITE executed with success.");
+        reply.ok();
+        Ok(())
+    });
     Ok(())
 }
 

@@ -109,11 +109,9 @@ fn wait(call: &mut Call<'_, '_, '_>, args: Args<'_>) -> CommandResult {
 fn wait_aof(call: &mut Call<'_, '_, '_>, args: Args<'_>) -> CommandResult {
     let locals = numbers::integer(args.at(1))?;
     if !(0..=1).contains(&locals) {
-        return Err(CommandError::fixed(
-            "ERR value is call.reply of range, value must between 0 and 1",
-        ));
+        return Err(CommandError::fixed("ERR value is out of range, value must between 0 and 1"));
     }
-    let not_positive = CommandError::fixed("ERR value is call.reply of range, must be positive");
+    let not_positive = CommandError::fixed("ERR value is out of range, must be positive");
     let replicas = numbers::at_least(0, args.at(2), not_positive)?;
     let timeout = timeout(args.at(3), call.unit)?;
     let Some(log) = call.unit.log().cloned() else {

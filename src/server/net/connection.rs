@@ -73,7 +73,7 @@ pub struct Connection<S> {
     /// What is noted of commands.
     observed: Observed,
     /// Replies that are made once the engine is free.
-    later: Later,
+    later: Later<ConnectionState>,
     parser: RequestParser,
     ranges: Vec<(usize, usize)>,
     requests: Vec<ParsedRequest>,

@@ -13,7 +13,7 @@ mod peer;
 pub use peer::{DESCRIPTORS_MAX, Peers};
 
 use super::connection_state::Block;
-use super::{ConnectionState, Free};
+use super::{Call, ConnectionState};
 use crate::commands::numbers::integer;
 use crate::commands::spec::Categories;
 use crate::commands::spec::KeyFlags;
@@ -51,7 +51,7 @@ const NOT_READ: CommandError =
 const ENDING: CommandError = CommandError::fixed("ERR the server is shutting down");
 
 /// This family's part of the table.
-pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::free(
+pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::engine(
     Spec::host("migrate", -6)
         .syntax(
             "host port:integer key_or_empty_string<key|empty_string=''> \
@@ -85,8 +85,9 @@ pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::free(
     migrate,
 )];
 
-/// `MIGRATE`: the connection carries it out, which waits for it.
-fn migrate(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
+/// `MIGRATE`: the connection carries it out, which waits for it. It is refused at once while the log
+/// takes no writes.
+fn migrate(call: &mut Call<'_, '_, '_>, args: Args<'_>) -> CommandResult {
     let caller = call.session.caller();
     let request = Request::parse(caller.db, caller.no_touch, args)?;
     call.host.block = Some(Block::Migrate(request));
