@@ -5,10 +5,10 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use mainstay::commands::{Settings, resolve};
 use mainstay::data::digest::digest;
 use mainstay::engine::{Engine, Machine};
-use mainstay::session::Client;
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::rdb::checksum::checksum;
 use mainstay::resp::OwnedArgs;
+use mainstay::session::Client;
 use std::sync::Arc;
 
 /// Commands that read `k`, of all families.
