@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use mainstay::commands::{Settings, resolve};
+use mainstay::commands::Settings;
 use mainstay::data::digest::digest;
 use mainstay::engine::{Engine, Machine};
 use mainstay::env::{SimClock, seeded_random};
