@@ -53,9 +53,9 @@
 //!    transaction or its row's function, as one [`engine::Unit`]. The function changes the keyspace
 //!    through [`commands::Store`], writes its reply after the connection's others, and states its
 //!    *effect*, the deterministic command that the log carries.
-//! 3. The command's effects move the LSN on. The [`keyspace::LastWrites`] notes it for the keys touched, and the
-//!    reply depends on it; a read depends on the LSN last noted for its keys, so that nothing shows
-//!    what a crash could take back.
+//! 3. The command's effects move the LSN on. The [`keyspace::LastWrites`] notes it for the keys
+//!    touched, and the reply depends on it; a read depends on the LSN last noted for its keys, so
+//!    that nothing shows what a crash could take back.
 //! 4. When the guard is dropped the effects go to the log's commit buffer ([`log::Log::append`]), in commit
 //!    order because the engine is still held. No I/O so far.
 //! 5. *Drain*: what has gathered becomes frames of the segment, with one positioned write each. Under
@@ -177,8 +177,10 @@
 //! order for all, to copy one table into another was to insert in order, at the low end of a table that had not grown yet:
 //! 500,000 fields then took 162 bytes each, not 44.
 //!
-//! **A client that waits for a key has its command run again** once the key has changed ([`engine::BlockedClient`]), by the
-//! thread that changed it, as a unit of its own. How the wait ends is one claim: the lock that the command holds while it runs. So there is one implementation of `BLPOP`, and the log carries what it did.
+//! **A client that waits for a key has its command run again** once the key has changed
+//! ([`engine::BlockedClient`]), by the thread that changed it, as a unit of its own. How the wait
+//! ends is one claim: the lock that the command holds while it runs. So there is one implementation
+//! of `BLPOP`, and the log carries what it did.
 //!
 //! **What a snapshot has recorded is told by a byte in each entry**, the epoch, not by a set of keys: it costs no memory, and a
 //! command asks for it where it has the entry in its cache anyway. After 254 snapshots in a row that were given up, the

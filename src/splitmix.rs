@@ -1,4 +1,5 @@
-//! Numbers that a seed determines (SplitMix64, Steele et al. 2014), for tests, simulations and benchmarks.
+//! Numbers that a seed determines (SplitMix64, Steele et al. 2014), for tests, simulations and
+//! benchmarks.
 
 /// What the state grows by with each number.
 pub const STEP: u64 = 0x9e37_79b9_7f4a_7c15;

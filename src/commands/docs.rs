@@ -140,8 +140,8 @@ fn collect_added(
     argument.parts().iter().for_each(|part| collect_added(part, own, added));
 }
 
-/// How the documentation refers to an argument: by its token or, without one, by those of the parts
-/// that are as old, or else by its name.
+/// The names of an argument in the history: its token, or the tokens of its parts of the same
+/// version, or its name.
 fn shown_names(argument: &Argument) -> Vec<String> {
     match (argument.token, argument.parts()) {
         (Some(token), _) => vec![format!("`{token}`")],

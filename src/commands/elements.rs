@@ -22,8 +22,8 @@ pub fn removed(ctx: &mut Context<'_>, key: &Key<'_>, is_empty: bool) {
     }
 }
 
-/// The most elements that a random choice with repetitions returns. The collection's size does not bound the
-/// reply. Redis accepts any number.
+/// The most elements that a random choice with repetitions returns. The collection's size does not
+/// bound the reply. Redis accepts any number.
 const REPEATS_MAX: u64 = 1 << 25;
 
 /// How many elements a random choice with repetitions is to give.

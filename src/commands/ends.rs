@@ -1,5 +1,5 @@
-//! Popping from collections with two ends, lists and sorted sets: what `BLPOP` and `BZPOPMIN`, `LMPOP`
-//! and `ZMPOP`, `BLMPOP` and `BZMPOP` have in common.
+//! Popping from collections with two ends, lists and sorted sets: what `BLPOP` and `BZPOPMIN`,
+//! `LMPOP` and `ZMPOP`, `BLMPOP` and `BZMPOP` have in common.
 
 use super::numbers::{at_least, timeout_seconds};
 use super::store::Wants;
@@ -34,8 +34,8 @@ pub(super) trait TwoEnded: Collection {
     /// How many elements there are.
     fn len(&self) -> usize;
 
-    /// Pops `count` elements, no more than there are, from an end of the collection at `key`, and replies
-    /// with each. The caller states the effect.
+    /// Pops `count` elements, no more than there are, from an end of the collection at `key`, and
+    /// replies with each. The caller states the effect.
     fn take(
         ctx: &mut Context<'_>,
         key: &Key<'_>,

@@ -22,7 +22,8 @@
 //! - A pure token is called like its token in lower case unless a name is given. A token before a
 //!   name belongs to the value of that name, so a pure token there states its own name.
 //!
-//! For example `key value [condition<NX|XX>@2.6.12] [GET@6.2.0] [expiration<EX seconds:integer|KEEPTTL>]`.
+//! For example `key value [condition<NX|XX>@2.6.12] [GET@6.2.0] [expiration<EX
+//! seconds:integer|KEEPTTL>]`.
 
 use std::borrow::Cow;
 

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
     use crate::resp::OwnedArgs;
 
-    /// The tests look at all commands, those of the server included.
+    /// The directory of the server, which has all commands.
     fn all_of_the_server() -> &'static Directory {
         crate::server::commands::TABLE.directory()
     }

@@ -44,7 +44,8 @@ pub fn allocate_copy(bytes: &[u8]) -> NonNull<u8> {
 ///
 /// # Safety
 ///
-/// `block` is one of `old_len` bytes, and the caller holds the only pointer to it that is still used.
+/// `block` is one of `old_len` bytes, and the caller holds the only pointer to it that is still
+/// used.
 pub unsafe fn resize(block: NonNull<u8>, old_len: usize, new_len: usize) -> NonNull<u8> {
     let (old, new) = (layout(old_len), layout(new_len));
     if old == new {

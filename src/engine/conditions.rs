@@ -39,8 +39,8 @@ impl Conditions {
         (until_ms > now_ms).then_some(Pause { until_ms, all })
     }
 
-    /// Makes commands wait until `until_ms`, Unix time: all of them, or those that may write. A pause
-    /// that is in force only becomes longer and stricter.
+    /// Makes commands wait until `until_ms`, Unix time: all of them, or those that may write. A
+    /// pause that is in force only becomes longer and stricter.
     pub fn begin_pause(&self, now_ms: i64, until_ms: i64, all: bool) {
         let known = self.pause(now_ms);
         let until_ms = known.map_or(until_ms, |pause| pause.until_ms.max(until_ms));

@@ -1,6 +1,6 @@
 //! Counts that every guard publishes when it is released, after what it executed went to the log.
-//! So whoever shows them does not take the engine: the set is consistent, and its LSN states what a
-//! reply that shows counts of keys waits for.
+//! Commands that show them do not take the engine. The set is consistent; a reply that shows counts
+//! of keys waits for its LSN.
 
 use super::snapshot::SnapshotStats;
 use super::{Guard, State};
@@ -45,7 +45,7 @@ pub struct Counts {
     pub keyspace: KeyspaceStats,
     /// All databases, in order.
     pub databases: Vec<DatabaseCounts>,
-    /// Keys that clients wait for, and those of them whose clients also wait for their deletion.
+    /// Keys that clients wait for, and how many of them wake a client when they are deleted.
     pub waited_keys: (usize, usize),
     /// What snapshots have taken.
     pub snapshot: SnapshotStats,

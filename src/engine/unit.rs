@@ -17,7 +17,8 @@ pub const LOADING: CommandError =
 pub struct Outcome {
     /// The highest LSN that the reply depends on.
     pub lsn: Lsn,
-    /// Whether it changed something. If the log fails before that is durable, its outcome is unknown.
+    /// Whether it changed something. If the log fails before that is durable, its outcome is
+    /// unknown.
     pub wrote: bool,
     /// Whether the reply is an error.
     pub failed: bool,
@@ -137,15 +138,15 @@ impl Unit<'_, '_> {
         self.engine.state.unit.may_block = false;
     }
 
-    /// Begins the part of the unit that is not divided: until [`Unit::end_whole`] nothing of it goes
-    /// to the log.
+    /// Begins the part of the unit that is not divided: until [`Unit::end_whole`] nothing of it
+    /// goes to the log.
     pub fn begin_whole(&mut self) {
         self.forbid_blocking();
         self.engine.in_exec = true;
     }
 
-    /// Ends what [`Unit::begin_whole`] began. Several effects are put between `MULTI` and `EXEC`, so
-    /// that a replica shows all or none of them. (In the log they are in one frame either way.)
+    /// Ends what [`Unit::begin_whole`] began. Several effects are put between `MULTI` and `EXEC`,
+    /// so that a replica shows all or none of them. (In the log they are in one frame either way.)
     pub fn end_whole(&mut self) {
         self.engine.in_exec = false;
         let unit = &mut self.engine.state.unit;

@@ -254,8 +254,8 @@ impl EntryBox {
         debug_assert_eq!(at as usize - start.as_ptr() as usize, size);
         let entry = Self(start);
         if !is_embedded {
-            // SAFETY: there is a payload, and nothing else refers to the entry yet. It is written as a
-            // pointer, so that it is one when it is read.
+            // SAFETY: there is a payload, and nothing else refers to the entry yet. It is written
+            // as a pointer, so that it is one when it is read.
             unsafe { entry.view().payload_pointer().write(payload) };
         }
         entry
@@ -305,7 +305,8 @@ impl<'a> Entry<'a> {
     }
 
     /// # Safety
-    /// The `len` bytes from `offset` on lie inside the allocation, and nothing writes to them during `'a`.
+    /// The `len` bytes from `offset` on lie inside the allocation, and nothing writes to them
+    /// during `'a`.
     unsafe fn slice(self, offset: usize, len: usize) -> &'a [u8] {
         // SAFETY: the caller's promise; the entry lives during `'a`.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().add(offset), len) }
@@ -373,7 +374,8 @@ impl<'a> Entry<'a> {
     /// The value, if it is embedded.
     fn embedded(self) -> Option<&'a [u8]> {
         let at = self.key_end();
-        // SAFETY: an embedded value follows the key as its length and so many bytes, which never change.
+        // SAFETY: an embedded value follows the key as its length and so many bytes, which never
+        // change.
         self.is_embedded().then(|| unsafe { self.slice(at + 1, usize::from(self.byte(at))) })
     }
 

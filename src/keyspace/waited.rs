@@ -32,7 +32,7 @@ struct Queue {
 pub struct Waited {
     by_db: BTreeMap<usize, HashMap<Box<[u8]>, Queue>>,
     ready: VecDeque<(usize, Box<[u8]>)>,
-    /// Keys that clients wait for, and those of them whose clients also wait for their deletion.
+    /// Keys that clients wait for, and how many of them wake a client when they are deleted.
     counts: (usize, usize),
 }
 

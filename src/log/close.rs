@@ -23,7 +23,8 @@ impl Log {
     /// finds a data set that is either complete or damaged. The directory is unlocked in any case.
     ///
     /// # Errors
-    /// Those of the disk; the files are then as after a crash, and no acknowledged command is lost.
+    /// Those of the disk. The next start then recovers as after a crash; no acknowledged command is
+    /// lost.
     pub fn close(&self) -> io::Result<()> {
         let closed = self.close_files();
         if closed.is_err()

@@ -87,9 +87,9 @@ impl Log {
     /// selected at the base's LSN. `check` reads the new base first, as a start would.
     ///
     /// # Errors
-    /// Those of the disk, and `InvalidData` if the new base cannot be read. The old files are then
-    /// still active. If replacing the manifest itself failed, either manifest may be active, and
-    /// all files stay until the manifest is replaced again.
+    /// Those of the disk, and `InvalidData` if the new base cannot be read. The old files stay
+    /// active. If replacing the manifest itself failed, either manifest may be active, and all
+    /// files stay until the manifest is replaced again.
     pub fn finish_base(
         &self,
         mut base: BaseWriter,

@@ -1,7 +1,8 @@
 //! The wire protocol: requests as slices of the read buffer, replies written in place.
 //!
 //! Independent of the commands' meaning: [`request`] cuts a byte stream into requests without
-//! copying their arguments, [`reply`] writes RESP2 and RESP3, [`received`] parses replies of other servers, [`double`] prints and parses doubles.
+//! copying their arguments, [`reply`] writes RESP2 and RESP3, [`received`] parses replies of other
+//! servers, [`double`] prints and parses doubles.
 
 pub mod args;
 pub mod double;

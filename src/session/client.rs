@@ -23,8 +23,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Executes a command and appends its reply, in RESP, to `reply`. The reply may be shown once the
-    /// log lets it pass: see [`crate::log::Log::passage`].
+    /// Executes a command and appends its reply, in RESP, to `reply`. The reply may be shown once
+    /// the log lets it pass: see [`crate::log::Log::passage`].
     pub fn execute(
         &mut self,
         engine: &mut Guard<'_>,

@@ -62,8 +62,8 @@ impl<H> Later<H> {
         self.0.iter().any(|later| later.at.is_some())
     }
 
-    /// Makes all of them, and puts them into `output`. Gives what the last of them that shows counts
-    /// of keys depends on.
+    /// Makes all of them, and puts them into `output`. Gives what the last of them that shows
+    /// counts of keys depends on.
     pub fn make(
         &mut self,
         table: &Table<H>,

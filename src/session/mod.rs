@@ -16,6 +16,8 @@ mod observe;
 mod request;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use client::{COMMANDS, Client};

@@ -1,7 +1,7 @@
 //! What is counted and noted of commands: calls, times and errors, and those that took long.
 //!
-//! A session notes what it ran in an [`Observed`], and hands that to the [`Stats`] of its thread when
-//! the engine is free. Stats of threads are summed by who shows them.
+//! A session notes what it ran in an [`Observed`], and hands that to the [`Stats`] of its thread
+//! when the engine is free. Commands that show stats sum those of all threads.
 
 use crate::commands::{CommandError, CommandResult, Directory, Flags, Spec};
 use crate::engine::BlockedClient;
@@ -9,7 +9,8 @@ use crate::resp::Args;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
-/// Error codes are a client's to choose only as far as commands let them; still, only so many differ.
+/// Error codes are a client's to choose only as far as commands let them; still, only so many
+/// differ.
 const ERROR_CODES_MAX: usize = 128;
 /// Of one batch, not more commands are noted as slow.
 const SLOW_MAX: usize = 1024;
@@ -31,7 +32,8 @@ pub struct CommandStat {
     pub failed: u64,
 }
 
-/// How long a command took, call by call. Counted in ns, as Redis does, although the clock gives µs.
+/// How long a command took, call by call. Counted in ns, as Redis does, although the clock gives
+/// µs.
 #[derive(Clone)]
 pub struct Latency(Histogram<u64>);
 
@@ -96,8 +98,7 @@ enum Noted {
 #[derive(Default)]
 pub struct Observed {
     noted: Vec<Noted>,
-    /// Codes of error replies.
-    errors: Vec<String>,
+    errors: ErrorCodes,
     requests: u64,
     slow: Vec<Slow>,
     /// When the last command ended and the next one begins, in µs of the monotonic clock.
@@ -143,8 +144,8 @@ impl Observed {
         self.noted.push(Noted::Ran { number, failed, is_timed, us });
     }
 
-    /// Notes the command of a client that waited for a key: how it ended, and for how many µs it ran
-    /// the last time.
+    /// Notes the command of a client that waited for a key: how it ended, and for how many µs it
+    /// ran the last time.
     pub fn woken(
         &mut self,
         client: &BlockedClient,
@@ -189,7 +190,7 @@ impl Observed {
 
     /// Notes an error reply.
     pub fn error(&mut self, error: &CommandError) {
-        self.errors.push(error.code().to_owned());
+        self.errors.add(error.code(), 1);
     }
 
     /// Takes which commands took long.
@@ -199,7 +200,44 @@ impl Observed {
 
     /// Whether nothing was noted.
     pub fn is_empty(&self) -> bool {
-        self.noted.is_empty() && self.errors.is_empty() && self.requests == 0
+        self.noted.is_empty() && self.errors.count == 0 && self.requests == 0
+    }
+}
+
+/// Error replies by code.
+#[derive(Clone, Default)]
+struct ErrorCodes {
+    by_code: BTreeMap<String, u64>,
+    /// Error replies of all codes, those that found no room included.
+    count: u64,
+}
+
+impl ErrorCodes {
+    fn add(&mut self, code: &str, count: u64) {
+        self.count += count;
+        self.add_code(code, count);
+    }
+
+    fn add_code(&mut self, code: &str, count: u64) {
+        if let Some(known) = self.by_code.get_mut(code) {
+            *known += count;
+        } else if self.by_code.len() < ERROR_CODES_MAX {
+            self.by_code.insert(code.to_owned(), count);
+        }
+    }
+
+    /// Takes over what `other` has counted. Its codes stay, so that they are not allocated again.
+    fn take(&mut self, other: &mut Self) {
+        self.sum(other);
+        other.by_code.values_mut().for_each(|count| *count = 0);
+        other.count = 0;
+    }
+
+    fn sum(&mut self, other: &Self) {
+        self.count += other.count;
+        for (code, &count) in other.by_code.iter().filter(|(_, count)| **count > 0) {
+            self.add_code(code, count);
+        }
     }
 }
 
@@ -214,8 +252,7 @@ struct Counted {
 pub struct Stats {
     /// By the number of the command.
     commands: Vec<Counted>,
-    errors: BTreeMap<String, u64>,
-    error_count: u64,
+    errors: ErrorCodes,
     requests: u64,
 }
 
@@ -238,8 +275,8 @@ impl Stats {
                 Noted::Failed { number } => self.counted(number).stat.failed += 1,
             }
         }
-        for code in observed.errors.drain(..) {
-            self.error(code, 1);
+        if observed.errors.count > 0 {
+            self.errors.take(&mut observed.errors);
         }
         // What a long transaction blew up is not kept.
         if observed.noted.capacity() > 4096 {
@@ -247,8 +284,8 @@ impl Stats {
         }
     }
 
-    /// Adds what another thread has counted.
-    pub fn sum(&mut self, other: &Self) {
+    /// Adds what another thread has counted. Times, which are much, only on demand.
+    pub fn sum(&mut self, other: &Self, with_latencies: bool) {
         self.requests += other.requests;
         for (number, counted) in other.commands.iter().enumerate() {
             if counted.stat == CommandStat::default() {
@@ -259,17 +296,16 @@ impl Stats {
             sum.stat.us += counted.stat.us;
             sum.stat.rejected += counted.stat.rejected;
             sum.stat.failed += counted.stat.failed;
+            if !with_latencies {
+                continue;
+            }
             match (&mut sum.latency, &counted.latency) {
                 (Some(sum), Some(latency)) => sum.add(latency),
                 (none @ None, Some(latency)) => *none = Some(latency.clone()),
                 (_, None) => {}
             }
         }
-        let before = self.error_count;
-        for (code, &count) in &other.errors {
-            self.error(code.clone(), count);
-        }
-        self.error_count = before + other.error_count;
+        self.errors.sum(&other.errors);
     }
 
     fn counted(&mut self, number: u16) -> &mut Counted {
@@ -278,15 +314,6 @@ impl Stats {
             self.commands.resize(index + 1, Counted::default());
         }
         &mut self.commands[index]
-    }
-
-    fn error(&mut self, code: String, count: u64) {
-        self.error_count += count;
-        if let Some(known) = self.errors.get_mut(&code) {
-            *known += count;
-        } else if self.errors.len() < ERROR_CODES_MAX {
-            self.errors.insert(code, count);
-        }
     }
 
     /// All commands that were called or refused, by name.
@@ -319,12 +346,12 @@ impl Stats {
 
     /// Error replies by code.
     pub fn errors(&self) -> Vec<(String, u64)> {
-        self.errors.iter().map(|(code, &count)| (code.clone(), count)).collect()
+        self.errors.by_code.iter().map(|(code, &count)| (code.clone(), count)).collect()
     }
 
     /// Error replies of all codes, those within transactions included.
     pub fn error_count(&self) -> u64 {
-        self.error_count
+        self.errors.count
     }
 
     /// Requests.
@@ -411,7 +438,7 @@ mod tests {
             observed.ran(get, false, 3, Observing { latency: true, slow_from_us: None });
             observed.error(&CommandError::SYNTAX);
             stats.add(&mut observed);
-            sum.sum(&stats);
+            sum.sum(&stats, true);
         }
         assert_eq!(sum.commands(&DATA)[0].1.calls, 2);
         assert_eq!(sum.latencies(&DATA)[0].1.calls(), 2);

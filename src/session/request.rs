@@ -1,7 +1,7 @@
 //! The way of a request, from top to bottom: resolve, its gates, queue or run, `EXEC`, statistics.
 //!
-//! A client's request, a command of its `EXEC` and a blocked client that is woken pass the same gates
-//! with an [`Origin`] each.
+//! A client's request, a command of its `EXEC` and a blocked client that is woken pass the same
+//! gates with an [`Origin`] each.
 
 use super::later::{Later, Work};
 use super::observe::{Observed, Observing};
@@ -97,7 +97,8 @@ impl<H> Way<'_, H> {
         if let Ok(spec) = request.resolved
             && matches!(self.table.run(spec), Run::Engine(_))
         {
-            // Such a command may look at the log or change it: what was executed before is in it then.
+            // Such a command may look at the log or change it: what was executed before is in it
+            // then.
             engine.flush();
         }
         let start = out.len();

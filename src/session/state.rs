@@ -82,8 +82,8 @@ impl Visible {
     }
 }
 
-/// What is remembered of a client between its commands: the selected database, the protocol, an open
-/// transaction, watched keys.
+/// What is remembered of a client between its commands: the selected database, the protocol, an
+/// open transaction, watched keys.
 #[derive(Default)]
 pub struct Session {
     visible: Arc<Visible>,

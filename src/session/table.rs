@@ -1,6 +1,6 @@
 //! The table: a row for each command, which holds the function that carries it out, typed by what
-//! that needs. It is generic over its host, so that the engine is embedded with the commands on data
-//! and transactions, and a server adds what concerns the process and its connections.
+//! that needs. It is generic over its host, so that the engine is embedded with the commands on
+//! data and transactions, and a server adds what concerns the process and its connections.
 
 use super::state::Session;
 use super::transaction;
@@ -65,11 +65,11 @@ pub enum Run<H> {
     /// With engine and session.
     Engine(fn(&mut Call<'_, '_, '_, H>, Args<'_>) -> CommandResult),
     /// With the session; nothing is locked. Within `EXEC` it runs in its turn, though the engine is
-    /// held: it waits for nothing, reads no file and walks over no clients, but may put its rest off
-    /// ([`FreeCall::once_engine_is_free`]).
+    /// held: it waits for nothing, reads no file and walks over no clients, but may put its rest
+    /// off ([`FreeCall::once_engine_is_free`]).
     Free(fn(&mut FreeCall<'_, H>, Args<'_>) -> CommandResult),
-    /// As `Free`, but never while the engine is held. Within `EXEC` its reply is made once the engine
-    /// is free, and put in its place.
+    /// As `Free`, but never while the engine is held. Within `EXEC` its reply is made once the
+    /// engine is free, and put in its place.
     Outside(fn(&mut FreeCall<'_, H>, Args<'_>) -> CommandResult),
     /// It opens, ends or carries out a transaction.
     Transaction(transaction::Step),
@@ -131,7 +131,8 @@ pub struct Table<H: 'static> {
 }
 
 impl<H> Table<H> {
-    /// The commands on data, those of transactions, and these rows. It lives as long as the process.
+    /// The commands on data, those of transactions, and these rows. It lives as long as the
+    /// process.
     pub fn new(families: &[&'static [Row<H>]]) -> Self {
         let mut specs: Vec<Spec> =
             FAMILIES.iter().flat_map(|family| family.iter()).copied().collect();

@@ -1,5 +1,5 @@
-//! `COMMAND DOCS` of ours and of a real `redis-server`: the arguments of every command that both have,
-//! and the versions that changed it.
+//! `COMMAND DOCS` of ours and of a real `redis-server`: the arguments of every command that both
+//! have, and the versions that changed it.
 
 use crate::support::{Client, Redis, Setup, Value};
 use std::collections::{BTreeMap, BTreeSet};

@@ -152,7 +152,8 @@ fn a_base_of_which_keys_are_lost_is_known_at_every_start_when_nothing_lies_behin
         server.stop();
         tool_says(0, &["verify", text(&out)]);
     }
-    // A repair of what was repaired knows it as well, without the manifest too: then the end is unknown.
+    // A repair of what was repaired knows it as well, without the manifest too: then the end is
+    // unknown.
     fs::remove_file(out.join("mainstay").join(NAME)).unwrap();
     let again = home.path().join("again");
     tool_says(1, &["repair", text(&out), "--out", text(&again)]);

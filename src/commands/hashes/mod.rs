@@ -1,8 +1,8 @@
 //! Hashes.
 //!
-//! Fields may expire. A command that reads an expired field by name deletes it and states that as an
-//! effect, as with keys; a command that walks over a whole hash only skips it. `HLEN` counts it, and
-//! `HSET` and `HDEL` treat it as live, all as in Redis 7.4.
+//! Fields may expire. A command that reads an expired field by name deletes it and states that as
+//! an effect, as with keys; a command that walks over a whole hash only skips it. `HLEN` counts it,
+//! and `HSET` and `HDEL` treat it as live, all as in Redis 7.4.
 
 mod expiry;
 mod random;

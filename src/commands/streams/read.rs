@@ -281,8 +281,8 @@ struct Delivery<'s> {
 }
 
 impl Delivery<'_> {
-    /// Replies with entries that were not delivered to the group yet. They become pending, except with
-    /// `NOACK`.
+    /// Replies with entries that were not delivered to the group yet. They become pending, except
+    /// with `NOACK`.
     fn reply_new(&mut self, reply: &mut Reply<'_>, acknowledged: bool) {
         let deferred = reply.deferred();
         let mut count = 0;

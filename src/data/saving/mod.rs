@@ -1,8 +1,9 @@
 //! Big values that are saved in pieces while they change.
 //!
-//! A snapshot shows every value as of one moment, and a command may wait only for a bounded part of that
-//! work. So a big value remembers its state when its saving began: an element that is changed or removed
-//! before it was given out is kept (as of its first change), and an element that is added is marked as new.
+//! A snapshot shows every value as of one moment, and a command may wait only for a bounded part of
+//! that work. So a big value remembers its state when its saving began: an element that is changed
+//! or removed before it was given out is kept (as of its first change), and an element that is
+//! added is marked as new.
 //!
 //! Everything here is in memory. The caller that takes the pieces decides how they are written.
 

@@ -167,8 +167,8 @@ impl<'a> Element<'a> {
 /// Sets the score of an element.
 ///
 /// # Safety
-/// `raw` points to a live element. A structure that keeps elements in order does not rely on the old
-/// score afterwards.
+/// `raw` points to a live element. A structure that keeps elements in order does not rely on the
+/// old score afterwards.
 pub(super) unsafe fn set_score(raw: Raw, score: f64) {
     // SAFETY: an element begins with its score.
     unsafe { raw.cast::<f64>().write(score) };

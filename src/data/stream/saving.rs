@@ -1,11 +1,12 @@
 //! Saving a big stream in pieces.
 //!
-//! Entries lie in nodes that are never split, and new nodes are added after all others. So a node is kept whole at its
-//! first change, and the walk goes through the keys of the beginning.
+//! Entries lie in nodes that are never split, and new nodes are added after all others. So a node
+//! is kept whole at its first change, and the walk goes through the keys of the beginning.
 //!
-//! Consumer groups are copied when the saving begins. Copies share chunks of pending entries until one of both changes,
-//! so a copy takes a few words for each consumer and one for some hundred pending entries; only the number of
-//! consumers is not bounded. The last piece has all groups. A caller that writes them in steps takes a copy.
+//! Consumer groups are copied when the saving begins. Copies share chunks of pending entries until
+//! one of both changes, so a copy takes a few words for each consumer and one for some hundred
+//! pending entries; only the number of consumers is not bounded. The last piece has all groups. A
+//! caller that writes them in steps takes a copy.
 
 use super::{Counters, Group, Groups, Node, Stream, StreamId};
 use crate::data::saving::{PASSED_OVER_MAX, PIECE_BYTES_MAX, PIECE_ELEMENTS_MAX, Saving};

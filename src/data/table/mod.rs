@@ -687,8 +687,8 @@ impl<'a, T: Item, H: Rehash<T>> Occupied<'a, T, H> {
         unsafe { T::borrow(self.raw()) }
     }
 
-    /// The item's pointer. While this entry is borrowed mutably the item is borrowed nowhere else, so
-    /// it may be changed in place, except its key.
+    /// The item's pointer. While this entry is borrowed mutably the item is borrowed nowhere else,
+    /// so it may be changed in place, except its key.
     pub fn raw(&self) -> NonNull<u8> {
         self.table.raw_at(self.hash, self.place)
     }

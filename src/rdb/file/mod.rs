@@ -1,9 +1,9 @@
 //! Whole data sets as RDB files.
 //!
 //! ```text
-//! header    REDIS and the version in 4 digits, or VALKEY and 3 digits
-//! records   each begins with a byte that identifies it: an opcode (243 and above) or the kind of a value
-//! end       opcode 255; from version 5 on the CRC-64 of all bytes before, little-endian, or 0 if there is none
+//! header    REDIS and the version in 4 digits, or VALKEY and 3 digits records   each begins with a
+//! byte that identifies it: an opcode (243 and above) or the kind of a value end       opcode 255;
+//! from version 5 on the CRC-64 of all bytes before, little-endian, or 0 if there is none
 //! ```
 //!
 //! | opcode | record | read | written |

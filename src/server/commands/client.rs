@@ -260,7 +260,8 @@ fn unpause(call: &mut Free<'_>, _args: Args<'_>) -> CommandResult {
 fn reply(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
     let (state, out) = (&mut *call.host, &mut call.reply);
     match &args.at(2).to_ascii_lowercase()[..] {
-        // Within a transaction this divides the reply to `EXEC`: only a part of it is sent, as by Redis.
+        // Within a transaction this divides the reply to `EXEC`: only a part of it is sent, as by
+        // Redis.
         b"on" => {
             if let Some(muted_from) = state.muted_from.take() {
                 out.truncate(muted_from);

@@ -279,8 +279,8 @@ impl ConnectionState {
                 log.dir().display()
             );
             if let Err(error) = self.shared.close_log(&log) {
-                // It is as after a crash: the next start with it recovers what was acknowledged. There is no
-                // way back to it: its threads have ended.
+                // It is as after a crash: the next start with it recovers what was acknowledged.
+                // There is no way back to it: its threads have ended.
                 crate::log_warning!("The log could not be closed: {error}");
                 return Err(Failure::InForce(format!(
                     "'appendonly' is 'no' from now on, but the log could not be closed: {error}. A start \

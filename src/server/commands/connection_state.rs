@@ -21,8 +21,8 @@ pub enum Block {
 
 /// A command that waits for the log.
 pub struct LogBlock {
-    /// Everything below this LSN is to be durable; `None` if it waits for nothing but its timeout, because there
-    /// are no replicas.
+    /// Everything below this LSN is to be durable; `None` if it waits for nothing but its timeout,
+    /// because there are no replicas.
     pub until: Option<(Arc<Log>, Lsn)>,
     /// For how long at most; `None` for ever.
     pub timeout: Option<Duration>,
@@ -82,7 +82,8 @@ impl ConnectionState {
         self.muted_from = self.is_muted().then_some(position);
     }
 
-    /// Notes that the command at hand has its reply, if it is not one that waits. Whether that is sent.
+    /// Notes that the command at hand has its reply, if it is not one that waits. Whether that is
+    /// sent.
     pub fn end_reply(&mut self) -> bool {
         let muted = self.is_muted();
         if self.block.is_none() {

@@ -17,10 +17,15 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Takes them.
-    pub fn take(shared: &Shared) -> Self {
+    /// Takes them; times of commands only on demand.
+    pub fn take(shared: &Shared, with_latencies: bool) -> Self {
         let is_loading = shared.engine.conditions().is_loading();
         let now_ms = shared.engine.clock().unix_ms();
-        Self { counts: shared.engine.counts(), stats: shared.stats(), is_loading, now_ms }
+        Self {
+            counts: shared.engine.counts(),
+            stats: shared.stats(with_latencies),
+            is_loading,
+            now_ms,
+        }
     }
 }

@@ -113,7 +113,7 @@ fn info(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
     let all = asked("all") || asked("everything");
     let default = args.len() == 1 || asked("default");
     let shared = &*call.host.shared;
-    let facts = Facts::take(shared);
+    let facts = Facts::take(shared, all || asked("latencystats"));
     // Counts of keys show what was written. While the log has failed that may be taken back, so
     // they are shown only where they are asked for, and all the rest always.
     let failed = facts.counts.log.as_ref().is_some_and(|log| log.has_failed());

@@ -112,7 +112,7 @@ fn histogram(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
         };
         names.len() == 0 || names.iter().any(is)
     };
-    let stats = call.host.shared.stats();
+    let stats = call.host.shared.stats(true);
     let mut shown = stats.latencies(super::TABLE.directory());
     shown.retain(|(name, _)| is_shown(name));
     out.map(shown.len());

@@ -117,6 +117,14 @@ struct ParsedRequest {
     count: usize,
 }
 
+impl ParsedRequest {
+    /// The request, whose arguments lie at `ranges` of `input`.
+    fn request<'a>(&self, input: &'a [u8], ranges: &'a [(usize, usize)]) -> Request<'a> {
+        let ranges = &ranges[self.first..self.first + self.count];
+        Request { resolved: self.resolved.clone(), args: Args::new(input, ranges) }
+    }
+}
+
 /// Why the bytes behind the requests of a batch are not executed.
 enum Broken {
     /// They are not RESP.
@@ -370,7 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Some((log, Gate { lsn, durability: Durability::Always }))
     }
 
-    /// Whether one of the requests at hand may write.
+    /// Whether one of the parsed requests may write.
     fn writes(&self) -> bool {
         let writes = |request: &ParsedRequest| {
             request
@@ -434,8 +442,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.more = true;
     }
 
-    /// Executes what was parsed: one request that needs no engine, or those before the next one that
-    /// needs none.
+    /// Executes what was parsed: one request that needs no engine, or those before the next one
+    /// that needs none.
     fn execute_parsed(&mut self) {
         if self.shared.ending.load(Ordering::Acquire) {
             self.end_unexecuted();
@@ -471,10 +479,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn execute_free(&mut self) {
         let shared = self.shared.clone();
         let (engine, before) = (&shared.engine, self.output.len());
-        let parsed = &self.requests[self.next_request];
-        let ranges = &self.ranges[parsed.first..parsed.first + parsed.count];
-        let request =
-            Request { resolved: parsed.resolved.clone(), args: Args::new(&self.input, ranges) };
+        let request = self.requests[self.next_request].request(&self.input, &self.ranges);
         if let Ok(spec) = request.resolved {
             let now_ms = engine.clock().unix_ms();
             let pause = paused_until_ms(engine.conditions(), now_ms, &self.session, spec);
@@ -553,17 +558,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         self.observed.begin(engine.monotonic_us());
         // A batch belongs to one log: it ends with a command that begins or ends one.
-        let log = engine.log().cloned();
+        let mut log = engine.log().cloned();
         let durability = engine.durability();
         while self.next_request + done < self.requests.len() {
             let index = self.next_request + done;
             if done > 0 && self.is_free(index) {
                 break;
             }
-            let parsed = &self.requests[index];
-            let ranges = &self.ranges[parsed.first..parsed.first + parsed.count];
-            let request =
-                Request { resolved: parsed.resolved.clone(), args: Args::new(&self.input, ranges) };
+            let request = self.requests[index].request(&self.input, &self.ranges);
             let before = self.output.len();
             if let Ok(spec) = request.resolved {
                 let now_ms = engine.now_ms();
@@ -608,7 +610,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let (session, host) = (&mut self.session, &mut self.state);
             let (observed, output) = (&mut self.observed, &mut self.output);
             let depends_on = self.later.make(&TABLE, session, host, observed, output);
-            if let Some((_, shown_lsn)) = depends_on {
+            if let Some((shown, shown_lsn)) = depends_on {
+                if log.as_ref().is_none_or(|log| !Arc::ptr_eq(&shown, log)) {
+                    // Another thread has begun a log meanwhile. The replies wait for both.
+                    self.settle(log.replace(shown), lsn, durability, wrote, 0);
+                    lsn = 0;
+                }
                 lsn = lsn.max(shown_lsn);
             }
         }

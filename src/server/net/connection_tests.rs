@@ -215,3 +215,34 @@ fn a_reply_that_is_held_while_another_thread_begins_a_log_waits_for_the_one_befo
         server.end();
     });
 }
+
+#[test]
+fn what_needs_no_engine_is_answered_while_the_engine_is_held() {
+    let (shared_there, shared_here) = std::sync::mpsc::channel();
+    let (held_here, held_there) = std::sync::mpsc::channel();
+    let (replied_there, replied_here) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        run_test(async move {
+            let server = Server::start();
+            let mut client = server.client(0);
+            shared_there.send(server.shared.clone()).expect("taken");
+            held_there.recv().expect("held");
+            client.send(&["CLIENT GETNAME", "CONFIG GET hz", "LASTSAVE", "INFO server"]).await;
+            let mut lines = Vec::new();
+            while lines.last().is_none_or(|line: &String| !line.starts_with("redis_version:")) {
+                lines.push(client.read_line().await);
+            }
+            replied_there.send(lines).expect("taken");
+            server.end();
+        });
+    });
+    let shared: Arc<Shared> = shared_here.recv().expect("a server");
+    let engine = shared.engine.lock();
+    held_here.send(()).expect("taken");
+    let lines = replied_here.recv_timeout(PATIENCE);
+    drop(engine);
+    let lines = lines.expect("replies come while the engine is held");
+    assert_eq!(lines[..3], ["$-1\r\n", "*2\r\n", "$2\r\n"]);
+    drop(shared);
+    thread.join().expect("no panic");
+}

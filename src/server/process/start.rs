@@ -288,7 +288,7 @@ async fn every_second(shared: Arc<Shared>) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let counters = &shared.counters;
         counters.memory_peak_bytes.fetch_max(memory::used(), Ordering::Relaxed);
-        let commands = shared.stats().requests();
+        let commands = shared.requests();
         for (rate, before, now) in [
             (&counters.commands_per_s, &mut commands_before, commands),
             (

@@ -18,9 +18,9 @@ pub fn resident() -> Option<usize> {
     Some(kib * 1024)
 }
 
-/// Whether the allocator gives unused pages back in threads of its own. Without them, whoever allocates
-/// does that along the way, and an idle server keeps what it has: after a million inserts that were 8 MB
-/// more than it used.
+/// Whether the allocator gives unused pages back in threads of its own. Without them, whoever
+/// allocates does that along the way, and an idle server keeps what it has: after a million inserts
+/// that were 8 MB more than it used.
 pub fn set_allocator_thread(on: bool) {
     if let Err(error) = tikv_jemalloc_ctl::background_thread::write(on) {
         log_warning!("The allocator's threads could not be switched: {error}");

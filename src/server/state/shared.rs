@@ -173,11 +173,16 @@ impl Shared {
         }
     }
 
-    /// What all threads have counted of commands.
-    pub fn stats(&self) -> Stats {
+    /// What all threads have counted of commands; times only on demand.
+    pub fn stats(&self, with_latencies: bool) -> Stats {
         let mut sum = Stats::default();
-        self.threads.iter().for_each(|thread| sum.sum(&thread.stats.lock()));
+        self.threads.iter().for_each(|thread| sum.sum(&thread.stats.lock(), with_latencies));
         sum
+    }
+
+    /// Requests that all threads have carried out.
+    pub fn requests(&self) -> u64 {
+        self.threads.iter().map(|thread| thread.stats.lock().requests()).sum()
     }
 
     /// `CONFIG RESETSTAT`: sets all statistics back to zero.

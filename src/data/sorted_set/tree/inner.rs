@@ -42,9 +42,9 @@ pub(super) struct Child {
     pub(super) first: Raw,
 }
 
-/// A pointer to an inner node. The tree that has made it owns it. Copies are valid until the node is
-/// freed, which is unsafe for that reason; what is borrowed through one of them ends before the node
-/// is changed through another.
+/// A pointer to an inner node. The tree that has made it owns it. Copies are valid until the node
+/// is freed, which is unsafe for that reason; what is borrowed through one of them ends before the
+/// node is changed through another.
 #[derive(Clone, Copy)]
 pub(super) struct Inner(NonNull<Body>);
 
@@ -83,8 +83,8 @@ impl Inner {
     /// The node at an address that [`Inner::address`] gave.
     ///
     /// # Safety
-    /// The node lives while the result or a copy is used. It is changed only while its tree is borrowed
-    /// mutably.
+    /// The node lives while the result or a copy is used. It is changed only while its tree is
+    /// borrowed mutably.
     #[inline]
     pub(super) unsafe fn at(address: NonNull<u8>) -> Self {
         Self(address.cast())

@@ -69,9 +69,9 @@ impl Slot {
     }
 }
 
-/// A pointer to a leaf. The tree that has made it owns it. Copies are valid until the leaf is resized or
-/// freed, which is unsafe for that reason; what is borrowed through one of them ends before the leaf
-/// is changed through another.
+/// A pointer to a leaf. The tree that has made it owns it. Copies are valid until the leaf is
+/// resized or freed, which is unsafe for that reason; what is borrowed through one of them ends
+/// before the leaf is changed through another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Leaf(NonNull<Header>);
 
@@ -115,8 +115,8 @@ impl Leaf {
     /// The leaf at an address that [`Leaf::address`] gave.
     ///
     /// # Safety
-    /// The leaf lives while the result or a copy is used. It is changed only while its tree is borrowed
-    /// mutably.
+    /// The leaf lives while the result or a copy is used. It is changed only while its tree is
+    /// borrowed mutably.
     pub(super) unsafe fn at(address: NonNull<u8>) -> Self {
         Self(address.cast())
     }

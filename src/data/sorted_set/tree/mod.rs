@@ -202,8 +202,8 @@ impl Tree {
         true
     }
 
-    /// Removes `count` elements from rank `start` on, and calls `removed` with each once the tree no
-    /// longer uses it.
+    /// Removes `count` elements from rank `start` on, and calls `removed` with each once the tree
+    /// no longer uses it.
     pub(super) fn remove_range(
         &mut self,
         start: usize,
@@ -233,7 +233,8 @@ impl Tree {
                 || other_key == key && unsafe { Element::from_raw(other) }.member() < member
         };
         let in_leaf = |at: usize| (key_of(leaf.element(at).score()), leaf.raw(at));
-        // A higher score keeps the element after its predecessors, a lower one before its successors.
+        // A higher score keeps the element after its predecessors, a lower one before its
+        // successors.
         let keeps_place = match key.cmp(&old_key) {
             Ordering::Equal => true,
             Ordering::Greater => {

@@ -85,8 +85,8 @@ pub static COMMANDS: [Row<ConnectionState>; 1] = [Row::engine(
     migrate,
 )];
 
-/// `MIGRATE`: the connection carries it out, which waits for it. It is refused at once while the log
-/// takes no writes.
+/// `MIGRATE`: the connection carries it out, which waits for it. It is refused at once while the
+/// log takes no writes.
 fn migrate(call: &mut Call<'_, '_, '_>, args: Args<'_>) -> CommandResult {
     let caller = call.session.caller();
     let request = Request::parse(caller.db, caller.no_touch, args)?;
