@@ -51,7 +51,8 @@ fn run(engine: &Engine, moment: fn(&Log), lines: &[&str]) -> (Outcome, String) {
             later: &mut Later::default(),
         };
         let args = args.as_args();
-        let request = Request { resolved: TABLE.directory().resolve(args), args };
+        let resolved = TABLE.directory().resolve(args);
+        let request = Request { resolved: resolved.as_ref().copied(), args };
         let outcome = way.request(&mut engine.lock(), &request, &mut reply);
         last = Some((outcome, String::from_utf8(reply).expect("text")));
     }

@@ -39,7 +39,8 @@ impl Client {
             observed: &mut self.observed,
             later: &mut Later::<()>::default(),
         };
-        let request = Request { resolved: COMMANDS.directory().resolve(args), args };
+        let resolved = COMMANDS.directory().resolve(args);
+        let request = Request { resolved: resolved.as_ref().copied(), args };
         let outcome = way.request(engine, &request, reply);
         self.stats.add(&mut self.observed);
         outcome

@@ -9,7 +9,9 @@ use super::state::Session;
 use super::table::{Call, FreeCall, Run, Table};
 use super::transaction;
 use crate::commands::{CommandError, CommandResult, Flags, Handler, Spec};
-use crate::engine::{BlockedClient, Conditions, Engine, Guard, LOADING, Outcome, Resumed, Unit};
+use crate::engine::{
+    BlockedClient, Conditions, Engine, Guard, LOADING, Outcome, Pause, Resumed, Unit,
+};
 use crate::log::{Log, Lsn};
 use crate::resp::{Args, Reply};
 use std::sync::Arc;
@@ -26,10 +28,10 @@ pub enum Origin {
 }
 
 /// A request as it was read: its command, or why there is none, and its arguments.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// What [`crate::commands::Directory::resolve`] made of it.
-    pub resolved: Result<&'static Spec, CommandError>,
+    pub resolved: Result<&'static Spec, &'a CommandError>,
     /// All arguments, the command's name first.
     pub args: Args<'a>,
 }
@@ -68,14 +70,9 @@ fn admit(origin: Origin, conditions: &Conditions, spec: &Spec) -> Result<(), Com
     Ok(())
 }
 
-/// When the pause ends for which this command has to wait, as Unix time in ms.
-pub fn paused_until_ms(
-    conditions: &Conditions,
-    now_ms: i64,
-    session: &Session,
-    spec: &Spec,
-) -> Option<i64> {
-    let pause = conditions.pause(now_ms)?;
+/// When `pause` ends, as Unix time in ms, if this command has to wait for that.
+pub fn paused_until_ms(pause: Option<Pause>, session: &Session, spec: &Spec) -> Option<i64> {
+    let pause = pause?;
     let writes = |spec: &Spec| spec.is_write() || spec.flags.has(Flags::MAY_REPLICATE);
     let may_write = match session.in_transaction() {
         true => spec.name == "exec" && session.queued_specs().any(writes),
@@ -120,8 +117,8 @@ impl<H> Way<'_, H> {
         out: &mut Vec<u8>,
     ) -> CommandResult {
         let args = request.args;
-        let spec = match &request.resolved {
-            Ok(spec) => *spec,
+        let spec = match request.resolved {
+            Ok(spec) => spec,
             Err(error) => return Err(self.unresolved(unit, error, args)),
         };
         if let Err(error) = admit(Origin::Client, unit.conditions(), spec) {

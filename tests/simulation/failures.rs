@@ -468,7 +468,8 @@ fn a_change_of_mode_inside_a_transaction_does_not_divide_it() {
             observed: &mut Observed::default(),
             later: &mut Later::default(),
         };
-        let request = session::Request { resolved: TABLE.directory().resolve(args), args };
+        let resolved = TABLE.directory().resolve(args);
+        let request = session::Request { resolved: resolved.as_ref().copied(), args };
         way.request(&mut guard, &request, &mut Vec::new());
     }
     drop(guard);

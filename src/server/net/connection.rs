@@ -119,9 +119,9 @@ struct ParsedRequest {
 
 impl ParsedRequest {
     /// The request, whose arguments lie at `ranges` of `input`.
-    fn request<'a>(&self, input: &'a [u8], ranges: &'a [(usize, usize)]) -> Request<'a> {
+    fn request<'a>(&'a self, input: &'a [u8], ranges: &'a [(usize, usize)]) -> Request<'a> {
         let ranges = &ranges[self.first..self.first + self.count];
-        Request { resolved: self.resolved.clone(), args: Args::new(input, ranges) }
+        Request { resolved: self.resolved.as_ref().copied(), args: Args::new(input, ranges) }
     }
 }
 
@@ -482,8 +482,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let request = self.requests[self.next_request].request(&self.input, &self.ranges);
         if let Ok(spec) = request.resolved {
             let now_ms = engine.clock().unix_ms();
-            let pause = paused_until_ms(engine.conditions(), now_ms, &self.session, spec);
-            if let Some(until_ms) = pause {
+            let pause = engine.conditions().pause(now_ms);
+            if let Some(until_ms) = paused_until_ms(pause, &self.session, spec) {
                 self.paused = Some(paused(&shared, until_ms.saturating_sub(now_ms).max(1) as u64));
                 return;
             }
@@ -560,6 +560,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // A batch belongs to one log: it ends with a command that begins or ends one.
         let mut log = engine.log().cloned();
         let durability = engine.durability();
+        let pause = engine.conditions().pause(engine.now_ms());
+        let mut last = None;
         while self.next_request + done < self.requests.len() {
             let index = self.next_request + done;
             if done > 0 && self.is_free(index) {
@@ -568,14 +570,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let request = self.requests[index].request(&self.input, &self.ranges);
             let before = self.output.len();
             if let Ok(spec) = request.resolved {
-                let now_ms = engine.now_ms();
-                let pause = paused_until_ms(engine.conditions(), now_ms, &self.session, spec);
-                if let Some(until_ms) = pause {
-                    let wait_ms = until_ms.saturating_sub(now_ms).max(1) as u64;
+                if let Some(until_ms) = paused_until_ms(pause, &self.session, spec) {
+                    let wait_ms = until_ms.saturating_sub(engine.now_ms()).max(1) as u64;
                     self.paused = Some(paused(&shared, wait_ms));
                     break;
                 }
-                self.client.info.activity.note_command(spec.number);
+                last = Some(spec.number);
             }
             self.state.begin_reply(before);
             let mut way = Way {
@@ -600,6 +600,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if long || self.output.len() - start > BATCH_REPLY_BYTES_MAX {
                 break;
             }
+        }
+        if let Some(number) = last {
+            self.client.info.activity.note_command(number);
         }
         // `CONFIG SET appendfsync always` waits under the condition that it brings about.
         let durability = durability.stricter(engine.durability());
@@ -896,7 +899,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let info = &self.client.info;
         let output_bytes = self.output.len() - self.written;
         let at_ms = info.since.elapsed().as_millis() as u64;
-        info.activity.note(at_ms, None, self.input.len(), output_bytes);
+        info.activity.note(at_ms, self.input.len(), output_bytes);
         let counters = &self.shared.counters;
         let (bytes_in, bytes_out) =
             (std::mem::take(&mut self.bytes_in), std::mem::take(&mut self.bytes_out));

@@ -59,12 +59,9 @@ pub struct Activity {
 }
 
 impl Activity {
-    /// Notes a batch: its last command, and the bytes that are not executed and not taken then.
-    pub fn note(&self, at_ms: u64, command: Option<u16>, input_bytes: usize, output_bytes: usize) {
+    /// Notes a batch: when it ended, and the bytes that are not executed and not taken then.
+    pub fn note(&self, at_ms: u64, input_bytes: usize, output_bytes: usize) {
         self.last_ms.store(at_ms, Ordering::Relaxed);
-        if let Some(number) = command {
-            self.note_command(number);
-        }
         self.input_bytes.store(input_bytes, Ordering::Relaxed);
         self.output_bytes.store(output_bytes, Ordering::Relaxed);
     }
