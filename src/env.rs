@@ -15,17 +15,39 @@ pub trait Clock: Send + Sync {
 
     /// Microseconds since some moment in the past. Never goes back.
     fn monotonic_us(&self) -> u64;
+
+    /// Both at one look. A jump of Unix time may show a tenth of a second later.
+    fn now(&self) -> Now {
+        Now { unix_ms: self.unix_ms(), monotonic_us: self.monotonic_us() }
+    }
 }
+
+/// A moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Unix time in ms.
+    pub unix_ms: i64,
+    /// Microseconds since some moment in the past.
+    pub monotonic_us: u64,
+}
+
+/// For how long the difference of both clocks is used. A look at a clock takes some 20 to 50 ns.
+const OFFSET_US_MAX: u64 = 100_000;
 
 /// The machine's clocks.
 pub struct SystemClock {
     start: Instant,
+    /// What Unix time is ahead of the monotonic clock.
+    offset_us: AtomicI64,
+    /// When that was measured, by the monotonic clock.
+    measured_us: AtomicU64,
 }
 
 impl SystemClock {
     /// Starts the monotonic clock at 0.
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        let (offset_us, measured_us) = (unix_us().into(), 0.into());
+        Self { start: Instant::now(), offset_us, measured_us }
     }
 }
 
@@ -37,14 +59,29 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn unix_ms(&self) -> i64 {
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => since.as_millis() as i64,
-            Err(before) => -(before.duration().as_millis() as i64),
-        }
+        unix_us().div_euclid(1000)
     }
 
     fn monotonic_us(&self) -> u64 {
         self.start.elapsed().as_micros() as u64
+    }
+
+    fn now(&self) -> Now {
+        let monotonic_us = self.monotonic_us();
+        if monotonic_us.saturating_sub(self.measured_us.load(Ordering::Relaxed)) > OFFSET_US_MAX {
+            self.offset_us.store(unix_us() - monotonic_us as i64, Ordering::Relaxed);
+            self.measured_us.store(monotonic_us, Ordering::Relaxed);
+        }
+        let unix_us = monotonic_us as i64 + self.offset_us.load(Ordering::Relaxed);
+        Now { unix_ms: unix_us.div_euclid(1000), monotonic_us }
+    }
+}
+
+/// Unix time in µs.
+fn unix_us() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_micros() as i64,
+        Err(before) => -(before.duration().as_micros() as i64),
     }
 }
 

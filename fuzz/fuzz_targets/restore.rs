@@ -7,7 +7,6 @@ use mainstay::data::digest::digest;
 use mainstay::engine::{Engine, Machine};
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::rdb::checksum::checksum;
-use mainstay::resp::OwnedArgs;
 use mainstay::session::Client;
 use std::sync::Arc;
 
@@ -133,9 +132,7 @@ const WRITES: &[&str] = &[
 ];
 
 fn call(engine: &Engine, args: &[&[u8]]) -> Vec<u8> {
-    let args = OwnedArgs::from_slices(args);
-    let mut reply = Vec::new();
-    Client::default().execute(&mut engine.lock(), args.as_args(), &mut reply);
+    let reply = Client::default().run(&mut engine.lock(), args).1;
     assert!(!reply.is_empty());
     reply
 }

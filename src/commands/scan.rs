@@ -5,7 +5,7 @@ use super::numbers::{integer, unsigned};
 use super::spec::{Categories, Flags, Spec};
 use super::{CommandError, CommandResult, Context, ExpiryMode};
 use crate::data::table::{cursor_shown_as, shown_cursor};
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Output, Reply};
 
 /// This family's part of the table.
 pub static COMMANDS: [Spec; 3] = [
@@ -127,12 +127,12 @@ pub fn cursor(arg: &[u8]) -> Result<u64, CommandError> {
 }
 
 /// Replies with the cursor to go on with and `found` elements, which are already written.
-pub fn reply_scan(reply: &mut Reply<'_>, next: u64, found: usize, elements: &[u8]) {
+pub fn reply_scan(reply: &mut Reply<'_>, next: u64, found: usize, elements: Output) {
     reply.array(2);
     let mut digits = itoa::Buffer::new();
     reply.bulk(digits.format(shown_cursor(next)).as_bytes());
     reply.array(found);
-    reply.raw(elements);
+    reply.append(elements);
 }
 
 /// `SCAN cursor [MATCH pattern] [COUNT count] [TYPE type]`
@@ -141,7 +141,7 @@ pub fn reply_scan(reply: &mut Reply<'_>, next: u64, found: usize, elements: &[u8
 fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let cursor = cursor(&args[1])?;
     let options = Options::parse(args.from(2), Scanned::Keys)?;
-    let (mut found, mut expired, mut keys) = (0, Vec::new(), Vec::new());
+    let (mut found, mut expired, mut keys) = (0, Vec::new(), Output::default());
     let mut list = Reply::new(&mut keys, ctx.reply.protocol());
     let db = ctx.store.db;
     let next = ctx.store.scan(db, cursor, options.count, |entry, is_expired| {
@@ -162,7 +162,7 @@ fn scan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             ctx.store.expire(&key);
         }
     }
-    reply_scan(&mut ctx.reply, next, found, &keys);
+    reply_scan(&mut ctx.reply, next, found, keys);
     Ok(())
 }
 

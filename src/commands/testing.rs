@@ -5,7 +5,7 @@ use super::store::Access;
 use super::{Context, DATA, ExpiryMode, Settings, Store, Unit};
 use crate::keyspace::Keyspace;
 use crate::resp::request::Parsed;
-use crate::resp::{Args, OwnedArgs, Protocol, Reply, RequestLimits, RequestParser};
+use crate::resp::{Args, Output, OwnedArgs, Protocol, Reply, RequestLimits, RequestParser};
 use crate::splitmix::SplitMix64;
 
 /// A keyspace with 16 databases and one client.
@@ -43,12 +43,12 @@ impl Bench {
     /// Runs one command.
     pub fn run(&mut self, args: Args<'_>) -> Outcome {
         let mut unit = Unit::default();
-        let mut reply = Vec::new();
+        let mut reply = Output::default();
         let spec = match DATA.resolve(args) {
             Ok(spec) => spec,
             Err(error) => {
                 Reply::new(&mut reply, self.protocol).error(error.bytes());
-                return Outcome { reply, effects: Vec::new() };
+                return Outcome { reply: reply.to_vec(), effects: Vec::new() };
             }
         };
         let Handler::Data(run) = spec.handler else { panic!("{} is no data", spec.full_name) };
@@ -85,7 +85,7 @@ impl Bench {
                 show_args(args)
             );
         }
-        Outcome { reply, effects: unit.effects }
+        Outcome { reply: reply.to_vec(), effects: unit.effects }
     }
 
     /// Runs a command line, quoted as for `redis-cli`.

@@ -15,7 +15,7 @@ use crate::commands::store::{BlockRequest, Wants};
 use crate::commands::{CommandError, CommandResult, Spec};
 use crate::keyspace::Value;
 use crate::log::{Durability, Log, Lsn};
-use crate::resp::{Args, OwnedArgs, Reply};
+use crate::resp::{Args, Output, OwnedArgs, Reply};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ pub type Resume = fn(&mut Guard<'_>, &BlockedClient) -> Option<Resumed>;
 
 /// A command that has run again and found something.
 pub struct Resumed {
-    /// The reply's bytes.
-    pub reply: Vec<u8>,
+    /// The reply.
+    pub reply: Output,
     /// What it depends on.
     pub outcome: Outcome,
     /// Success, or the error that is the reply.
@@ -72,8 +72,8 @@ impl End {
 
 /// What ended a wait, for the connection to pass on.
 pub struct WaitReply {
-    /// The reply's bytes.
-    pub bytes: Vec<u8>,
+    /// The reply.
+    pub bytes: Output,
     /// What it depends on.
     pub outcome: Outcome,
     /// The log in which that is.
@@ -138,7 +138,7 @@ impl BlockedClient {
         lsn: Lsn,
         durability: Durability,
     ) -> WaitReply {
-        let mut bytes = Vec::new();
+        let mut bytes = Output::default();
         let mut reply = Reply::new(&mut bytes, self.caller.protocol);
         let result = match why {
             Unserved::TimedOut => {

@@ -15,6 +15,7 @@ mod load;
 mod populate;
 mod progress;
 pub mod published;
+mod pushes;
 mod read;
 mod read_back;
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod unit;
 pub use blocking::{BlockedClient, Resumed, UNBLOCKED, Unserved, WaitReply};
 pub use conditions::{Conditions, Pause};
 pub use progress::Progress;
+pub use pushes::{Push, Receiver};
 pub use reload::{Reload, ReloadError};
 pub use transfer::{Export, ExportedKey};
 pub use unit::{Caller, LOADING, Outcome, Ran, Unit};
@@ -47,7 +49,7 @@ use crate::commands::store::Unit as Effects;
 use crate::disk::Disk;
 use crate::env::{Clock, Random};
 use crate::keyspace::{Garbage, Keyspace};
-use crate::log::{self, Durability, Log, Lsn, OpenError, Options, Recovery};
+use crate::log::{self, Durability, Gate, Log, Lsn, OpenError, Options, Recovery};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::io;
@@ -91,6 +93,7 @@ pub struct Engine {
     /// The log; also in the state, for whoever does not hold the lock. `None` in memory-only mode.
     log: Mutex<Option<Arc<Log>>>,
     machine: Machine,
+    outgoing: pushes::Outgoing,
 }
 
 /// What the lock protects.
@@ -124,6 +127,8 @@ struct State {
     /// The snapshot at hand.
     snapshot: Option<snapshot::Running>,
     snapshot_stats: snapshot::SnapshotStats,
+    /// Pushes of the unit under way.
+    caused: Vec<pushes::Caused>,
 }
 
 impl Engine {
@@ -221,6 +226,7 @@ impl Engine {
             published: Mutex::default(),
             log: Mutex::new(log),
             machine,
+            outgoing: pushes::Outgoing::default(),
         };
         drop(engine.lock());
         engine
@@ -263,16 +269,18 @@ impl Engine {
         let mut state = self.state.lock();
         assert!(!state.poisoned, "the engine is poisoned: a panic left a unit half done");
         state.poisoned = true;
-        let now_ms = self.machine.clock.unix_ms();
+        let now = self.machine.clock.now();
         Guard {
             engine: self,
             state,
-            now_ms,
+            now_ms: now.unix_ms,
+            began_us: now.monotonic_us,
             refusing: false,
             in_exec: false,
             is_serving: false,
             paused: false,
             garbage: Garbage::default(),
+            deliveries: pushes::Deliveries::default(),
         }
     }
 }
@@ -302,6 +310,7 @@ impl State {
             poisoned: false,
             snapshot: None,
             snapshot_stats: snapshot::SnapshotStats::default(),
+            caused: Vec::new(),
         }
     }
 }
@@ -311,6 +320,7 @@ pub struct Guard<'a> {
     engine: &'a Engine,
     state: MutexGuard<'a, State>,
     now_ms: i64,
+    began_us: u64,
     /// Whether the log refused writes when the unit at hand began: that holds for all of it.
     refusing: bool,
     in_exec: bool,
@@ -320,6 +330,8 @@ pub struct Guard<'a> {
     paused: bool,
     /// What was taken out of the keyspace. It is freed last: the engine is free by then.
     garbage: Garbage,
+    /// Delivers pushes when it is dropped, after the engine was released.
+    deliveries: pushes::Deliveries<'a>,
 }
 
 impl Guard<'_> {
@@ -392,6 +404,11 @@ impl Guard<'_> {
         self.engine.machine.clock.monotonic_us()
     }
 
+    /// When the engine was taken, in µs of the monotonic clock.
+    pub fn began_us(&self) -> u64 {
+        self.began_us
+    }
+
     /// The time at which this batch executes, as Unix time in ms.
     pub fn now_ms(&self) -> i64 {
         self.now_ms
@@ -415,6 +432,13 @@ impl Guard<'_> {
     /// The log, unless in memory-only mode.
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.state.log.as_ref()
+    }
+
+    /// What a reply waits for that depends on `lsn`; `None` in memory-only mode.
+    pub fn gate(&self, lsn: Lsn) -> Option<Gate> {
+        let log = self.state.log.clone()?;
+        let durability = log.durability();
+        Some(Gate { log, lsn, durability })
     }
 
     /// The condition under which replies leave now; `No` in memory-only mode.

@@ -2,7 +2,7 @@
 
 use super::{Caller, Guard};
 use crate::commands::{CommandError, CommandResult, DATA, Handler};
-use crate::resp::OwnedArgs;
+use crate::resp::{Output, OwnedArgs};
 
 /// So many bytes of keys and values are put in by one command, which is one unit of the log.
 const BYTES_MAX: u64 = 512 << 20;
@@ -34,7 +34,7 @@ impl Guard<'_> {
         let Some(Handler::Data(handler)) = DATA.by_name(b"setnx").map(|spec| spec.handler) else {
             unreachable!("SETNX is a command on data")
         };
-        let (caller, mut reply) = (Caller { db, ..Caller::default() }, Vec::new());
+        let (caller, mut reply) = (Caller { db, ..Caller::default() }, Output::default());
         for number in 0..count {
             let key = [prefix, b":", itoa::Buffer::new().format(number).as_bytes()].concat();
             let mut value = format!("value:{number}").into_bytes();
@@ -42,7 +42,7 @@ impl Guard<'_> {
                 value.resize(value_bytes, 0);
             }
             let args = OwnedArgs::from_slices(&[b"SETNX", &key, &value]);
-            reply.clear();
+            reply.truncate(0);
             self.run_data(handler, caller, args.as_args(), &mut reply).result?;
         }
         Ok(())

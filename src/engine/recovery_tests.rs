@@ -10,6 +10,7 @@ use crate::data::testing::describe;
 use crate::disk::{Disk, SimDisk};
 use crate::env::{SimClock, seeded_random};
 use crate::log::{Durability, Log, Lsn, Options, Until, View};
+use crate::resp::Output;
 use crate::session::Client;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -128,7 +129,7 @@ impl World {
     fn line(&mut self, line: &str) {
         let args = words(line);
         let mut guard = self.engine.lock();
-        self.client.execute(&mut guard, args.as_args(), &mut Vec::new());
+        self.client.execute(&mut guard, args.as_args(), &mut Output::default());
         if let Some(blocked) = self.client.session.blocked.take() {
             guard.take_wait_reply(&blocked);
         }

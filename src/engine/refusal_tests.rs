@@ -8,6 +8,7 @@ use crate::commands::testing::words;
 use crate::disk::SimDisk;
 use crate::env::SimClock;
 use crate::log::Log;
+use crate::resp::Output;
 use crate::session::{Later, Observed, Request, Row, Session, Table, Way};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +43,7 @@ fn nothing(_: &Log) {}
 fn run(engine: &Engine, moment: fn(&Log), lines: &[&str]) -> (Outcome, String) {
     let (mut session, mut last) = (Session::default(), None);
     for line in lines {
-        let (args, mut reply) = (words(line), Vec::new());
+        let (args, mut reply) = (words(line), Output::default());
         let mut way = Way {
             table: &*TABLE,
             session: &mut session,
@@ -54,7 +55,7 @@ fn run(engine: &Engine, moment: fn(&Log), lines: &[&str]) -> (Outcome, String) {
         let resolved = TABLE.directory().resolve(args);
         let request = Request { resolved: resolved.as_ref().copied(), args };
         let outcome = way.request(&mut engine.lock(), &request, &mut reply);
-        last = Some((outcome, String::from_utf8(reply).expect("text")));
+        last = Some((outcome, String::from_utf8(reply.to_vec()).expect("text")));
     }
     last.expect("a command")
 }

@@ -9,7 +9,7 @@ use crate::log::frame::FrameHeader;
 use crate::log::segment::Preamble;
 use crate::log::{Lost, Lsn, PreambleDamage, Replay, Unreplayable};
 use crate::resp::request::Parsed;
-use crate::resp::{Args, Protocol, Reply, RequestLimits, RequestParser};
+use crate::resp::{Args, Output, Protocol, Reply, RequestLimits, RequestParser};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) struct Replayer<'a> {
     /// When the commands at hand were written.
     now_ms: i64,
     any: bool,
-    reply: Vec<u8>,
+    reply: Output,
     ranges: Vec<(usize, usize)>,
     buffer: Vec<u8>,
     progress: Option<Arc<Progress>>,
@@ -72,7 +72,7 @@ impl<'a> Replayer<'a> {
             start_ms: now_ms,
             now_ms,
             any: false,
-            reply: Vec::new(),
+            reply: Output::default(),
             ranges: Vec::new(),
             buffer: Vec::new(),
             progress: None,
@@ -130,7 +130,7 @@ impl<'a> Replayer<'a> {
         let Handler::Data(handler) = spec.handler else {
             return Err(Refusal::Misplaced(name()));
         };
-        self.reply.clear();
+        self.reply.truncate(0);
         self.unit.effects.clear();
         self.unit.touched.clear();
         drop(std::mem::take(&mut self.unit.garbage));

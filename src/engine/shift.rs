@@ -67,6 +67,7 @@ mod tests {
     use super::super::recovery_tests::settings;
     use super::super::{Engine, Machine};
     use super::*;
+    use crate::resp::Output;
     use crate::session::Client;
 
     use crate::commands::testing::words;
@@ -138,8 +139,9 @@ mod tests {
         }
         let mut client = Client::default();
         for line in &commands {
-            let (args, mut reply) = (words(line), Vec::new());
+            let (args, mut reply) = (words(line), Output::default());
             client.execute(&mut engine.lock(), args.as_args(), &mut reply);
+            let reply = reply.to_vec();
             assert_ne!(reply[0], b'-', "{line}: {}", String::from_utf8_lossy(&reply));
         }
         let before = lines(&engine);

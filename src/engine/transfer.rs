@@ -142,12 +142,13 @@ mod tests {
     use crate::engine::Engine;
     use crate::engine::recovery_tests::{close, open, options};
     use crate::env::SimClock;
+    use crate::resp::Output;
     use crate::session::Client;
     use std::path::Path;
 
     fn run(engine: &Engine, line: &str) {
         let args = words(line);
-        Client::default().execute(&mut engine.lock(), args.as_args(), &mut Vec::new());
+        Client::default().execute(&mut engine.lock(), args.as_args(), &mut Output::default());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::commands::spec::DataHandler;
 use crate::commands::store::{Access, BlockRequest, ExpiryMode, Store};
 use crate::commands::{CommandError, CommandResult, Context};
 use crate::log::Lsn;
-use crate::resp::{Args, Protocol, Reply};
+use crate::resp::{Args, Output, Protocol, Reply};
 use std::ops::{Deref, DerefMut};
 
 /// What most commands are answered with while the data are being loaded.
@@ -101,7 +101,7 @@ impl<'e> Guard<'e> {
         handler: DataHandler,
         caller: Caller,
         args: Args<'_>,
-        reply: &mut Vec<u8>,
+        reply: &mut Output,
     ) -> Ran {
         let now_ms = self.now_ms;
         let expiry_mode = self.expiry_mode();
@@ -128,7 +128,7 @@ impl Unit<'_, '_> {
         handler: DataHandler,
         caller: Caller,
         args: Args<'_>,
-        reply: &mut Vec<u8>,
+        reply: &mut Output,
     ) -> Ran {
         self.engine.run_data(handler, caller, args, reply)
     }
@@ -182,6 +182,7 @@ impl Unit<'_, '_> {
             }
         }
         let lsn = if unit.depends_on_all { state.lsn } else { unit.depends_on_lsn };
+        self.engine.queue_pushes();
         self.engine.serve_blocked_clients();
         if self.engine.state.unit.effects.len() >= EFFECTS_BYTES_MAX {
             self.engine.flush_effects();

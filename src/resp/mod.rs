@@ -1,17 +1,19 @@
 //! The wire protocol: requests as slices of the read buffer, replies written in place.
 //!
 //! Independent of the commands' meaning: [`request`] cuts a byte stream into requests without
-//! copying their arguments, [`reply`] writes RESP2 and RESP3, [`received`] parses replies of other
-//! servers, [`double`] prints and parses doubles.
+//! copying their arguments, [`reply`] writes RESP2 and RESP3 to an [`output`], [`received`] parses
+//! replies of other servers, [`double`] prints and parses doubles.
 
 pub mod args;
 pub mod double;
+pub mod output;
 pub mod received;
 pub mod reply;
 pub mod request;
 
 pub use args::{Args, OwnedArgs};
 pub use double::{DoubleText, parse_double};
+pub use output::Output;
 pub use received::{ReceiveError, Received, ReplyParser};
 pub use reply::{Protocol, Reply};
 pub use request::{ProtocolError, RequestLimits, RequestParser};

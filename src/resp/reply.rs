@@ -1,6 +1,10 @@
-//! Replies, written straight into a connection's output buffer.
+//! Replies, written straight into a connection's output.
 
-use super::{DoubleText, write_bulk, write_header};
+use super::{DoubleText, Output, write_header};
+use bytes::Bytes;
+
+/// The longest header: a type, 20 digits and the line's end.
+const HEADER_BYTES_MAX: usize = 24;
 
 /// The protocol version of a connection; `HELLO` switches it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,13 +22,13 @@ pub struct Deferred(usize);
 
 /// Writes one reply. Types that RESP2 lacks are written as Redis writes them there.
 pub struct Reply<'a> {
-    out: &'a mut Vec<u8>,
+    out: &'a mut Output,
     protocol: Protocol,
 }
 
 impl<'a> Reply<'a> {
     /// Appends to `out`.
-    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
+    pub fn new(out: &'a mut Output, protocol: Protocol) -> Self {
         Self { out, protocol }
     }
 
@@ -38,9 +42,9 @@ impl<'a> Reply<'a> {
         self.protocol = protocol;
     }
 
-    /// Bytes written so far, as a mark for [`Reply::truncate`].
+    /// The position behind the last byte, as a mark for [`Reply::truncate`].
     pub fn position(&self) -> usize {
-        self.out.len()
+        self.out.end()
     }
 
     /// Removes everything written after `position`.
@@ -52,13 +56,13 @@ impl<'a> Reply<'a> {
     pub fn simple(&mut self, text: &str) {
         debug_assert!(!text.contains(['\r', '\n']));
         self.out.push(b'+');
-        self.out.extend_from_slice(text.as_bytes());
-        self.out.extend_from_slice(b"\r\n");
+        self.out.write(text.as_bytes());
+        self.out.write(b"\r\n");
     }
 
     /// `+OK`.
     pub fn ok(&mut self) {
-        self.out.extend_from_slice(b"+OK\r\n");
+        self.out.write(b"+OK\r\n");
     }
 
     /// `-text`; the text begins with its code (`ERR …`). Line ends inside become spaces, so that an
@@ -70,18 +74,35 @@ impl<'a> Reply<'a> {
             text = rest;
         }
         self.out.push(b'-');
-        self.out.extend(text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b }));
-        self.out.extend_from_slice(b"\r\n");
+        let line = text.iter().map(|&b| if b == b'\r' || b == b'\n' { b' ' } else { b });
+        self.out.room(text.len()).extend(line);
+        self.out.write(b"\r\n");
     }
 
     /// `:number`.
     pub fn integer(&mut self, number: i64) {
-        write_header(self.out, b':', number);
+        self.header(b':', number);
     }
 
     /// A bulk string.
     pub fn bulk(&mut self, bytes: &[u8]) {
-        write_bulk(self.out, bytes);
+        self.header(b'$', bytes.len() as i64);
+        // One look at the room for both.
+        let out = self.out.room(bytes.len() + 2);
+        out.extend_from_slice(bytes);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// A bulk string that is sent from where it is.
+    pub fn shared_bulk(&mut self, bytes: Bytes) {
+        self.header(b'$', bytes.len() as i64);
+        self.out.share(bytes);
+        self.out.write(b"\r\n");
+    }
+
+    /// A type byte, a decimal number and the line's end.
+    fn header(&mut self, kind: u8, number: i64) {
+        write_header(self.out.room(HEADER_BYTES_MAX), kind, number);
     }
 
     /// An integer as a bulk string.
@@ -100,8 +121,8 @@ impl<'a> Reply<'a> {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
                 self.out.push(b',');
-                self.out.extend_from_slice(text);
-                self.out.extend_from_slice(b"\r\n");
+                self.out.write(text);
+                self.out.write(b"\r\n");
             }
         }
     }
@@ -109,29 +130,29 @@ impl<'a> Reply<'a> {
     /// A missing bulk string: `$-1`, or `_` in RESP3.
     pub fn null(&mut self) {
         match self.protocol {
-            Protocol::Resp2 => self.out.extend_from_slice(b"$-1\r\n"),
-            Protocol::Resp3 => self.out.extend_from_slice(b"_\r\n"),
+            Protocol::Resp2 => self.out.write(b"$-1\r\n"),
+            Protocol::Resp3 => self.out.write(b"_\r\n"),
         }
     }
 
     /// A missing array: `*-1`, or `_` in RESP3.
     pub fn null_array(&mut self) {
         match self.protocol {
-            Protocol::Resp2 => self.out.extend_from_slice(b"*-1\r\n"),
-            Protocol::Resp3 => self.out.extend_from_slice(b"_\r\n"),
+            Protocol::Resp2 => self.out.write(b"*-1\r\n"),
+            Protocol::Resp3 => self.out.write(b"_\r\n"),
         }
     }
 
     /// The header of an array of `len` elements, which the caller writes next.
     pub fn array(&mut self, len: usize) {
-        write_header(self.out, b'*', len as i64);
+        self.header(b'*', len as i64);
     }
 
     /// The header of a map of `len` pairs (a flat array of twice that in RESP2).
     pub fn map(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.array(len * 2),
-            Protocol::Resp3 => write_header(self.out, b'%', len as i64),
+            Protocol::Resp3 => self.header(b'%', len as i64),
         }
     }
 
@@ -139,7 +160,7 @@ impl<'a> Reply<'a> {
     pub fn set(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.array(len),
-            Protocol::Resp3 => write_header(self.out, b'~', len as i64),
+            Protocol::Resp3 => self.header(b'~', len as i64),
         }
     }
 
@@ -147,7 +168,7 @@ impl<'a> Reply<'a> {
     pub fn push(&mut self, len: usize) {
         match self.protocol {
             Protocol::Resp2 => self.array(len),
-            Protocol::Resp3 => write_header(self.out, b'>', len as i64),
+            Protocol::Resp3 => self.header(b'>', len as i64),
         }
     }
 
@@ -156,7 +177,7 @@ impl<'a> Reply<'a> {
         match self.protocol {
             Protocol::Resp2 => self.integer(i64::from(value)),
             Protocol::Resp3 => {
-                self.out.extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" });
+                self.out.write(if value { b"#t\r\n" } else { b"#f\r\n" });
             }
         }
     }
@@ -167,27 +188,28 @@ impl<'a> Reply<'a> {
         match self.protocol {
             Protocol::Resp2 => self.bulk(bytes),
             Protocol::Resp3 => {
-                write_header(self.out, b'=', bytes.len() as i64 + 4);
-                self.out.extend_from_slice(format.as_bytes());
+                self.header(b'=', bytes.len() as i64 + 4);
+                self.out.write(format.as_bytes());
                 self.out.push(b':');
-                self.out.extend_from_slice(bytes);
-                self.out.extend_from_slice(b"\r\n");
+                self.out.write(bytes);
+                self.out.write(b"\r\n");
             }
         }
     }
 
-    /// Bytes of a complete reply.
-    pub fn raw(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+    /// Complete replies that were written elsewhere.
+    pub fn append(&mut self, replies: Output) {
+        self.out.append(replies);
     }
 
     /// Begins an aggregate whose length is known after its elements are written.
     pub fn deferred(&mut self) -> Deferred {
-        Deferred(self.out.len())
+        Deferred(self.out.end())
     }
 
     /// Puts the header of an array of `len` elements before everything written since `deferred`.
-    /// Costs one move of those bytes.
+    /// Costs a move of those of
+    /// its piece.
     pub fn finish_array(&mut self, deferred: Deferred, len: usize) {
         self.finish(deferred, b'*', len);
     }
@@ -207,9 +229,9 @@ impl<'a> Reply<'a> {
     }
 
     fn finish(&mut self, deferred: Deferred, kind: u8, len: usize) {
-        let mut header = Vec::with_capacity(24);
+        let mut header = Vec::with_capacity(HEADER_BYTES_MAX);
         write_header(&mut header, kind, len as i64);
-        self.out.splice(deferred.0..deferred.0, header);
+        self.out.insert(deferred.0, &header);
     }
 }
 
@@ -218,9 +240,9 @@ mod tests {
     use super::*;
 
     fn written(protocol: Protocol, write: impl FnOnce(&mut Reply<'_>)) -> String {
-        let mut out = Vec::new();
+        let mut out = Output::default();
         write(&mut Reply::new(&mut out, protocol));
-        String::from_utf8(out).unwrap()
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::request::{Request, Way};
 use super::state::Session;
 use super::table::Table;
 use crate::engine::{Guard, Outcome};
-use crate::resp::{Args, OwnedArgs};
+use crate::resp::{Args, Output, OwnedArgs};
 use std::sync::LazyLock;
 
 /// The commands on data and those of transactions.
@@ -29,9 +29,9 @@ impl Client {
         &mut self,
         engine: &mut Guard<'_>,
         args: Args<'_>,
-        reply: &mut Vec<u8>,
+        reply: &mut Output,
     ) -> Outcome {
-        self.observed.begin(engine.monotonic_us());
+        self.observed.begin(engine.began_us());
         let mut way = Way {
             table: &*COMMANDS,
             session: &mut self.session,
@@ -48,8 +48,8 @@ impl Client {
 
     /// As [`Client::execute`], for words in a slice. Gives the reply, too.
     pub fn run(&mut self, engine: &mut Guard<'_>, words: &[&[u8]]) -> (Outcome, Vec<u8>) {
-        let (args, mut reply) = (OwnedArgs::from_slices(words), Vec::new());
+        let (args, mut reply) = (OwnedArgs::from_slices(words), Output::default());
         let outcome = self.execute(engine, args.as_args(), &mut reply);
-        (outcome, reply)
+        (outcome, reply.to_vec())
     }
 }

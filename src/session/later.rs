@@ -5,7 +5,7 @@ use super::state::Session;
 use super::table::{FreeCall, Rest, Run, Table};
 use crate::commands::Spec;
 use crate::log::{Log, Lsn};
-use crate::resp::{OwnedArgs, Protocol, Reply};
+use crate::resp::{Output, OwnedArgs, Protocol, Reply};
 use std::sync::Arc;
 
 /// Replies that are still to be made, in the order of their commands.
@@ -70,23 +70,24 @@ impl<H> Later<H> {
         session: &mut Session,
         host: &mut H,
         observed: &mut Observed,
-        output: &mut Vec<u8>,
+        output: &mut Output,
     ) -> Option<(Arc<Log>, Lsn)> {
         let replies = std::mem::take(&mut self.0);
-        let start = replies.iter().find_map(|later| later.at).unwrap_or(output.len());
-        let after = output.split_off(start);
-        let (mut copied, mut depends_on) = (0, None);
+        let mut moved = replies.iter().find_map(|later| later.at).unwrap_or(output.end());
+        let mut after = output.split_off(moved);
+        let mut depends_on = None;
         for later in replies {
-            let mut unsent = Vec::new();
+            let mut unsent = Output::default();
             let out = match later.at {
                 Some(at) => {
-                    output.extend_from_slice(&after[copied..at - start]);
-                    copied = at - start;
+                    let rest = after.split_off(at - moved);
+                    output.append(std::mem::replace(&mut after, rest));
+                    moved = at;
                     &mut *output
                 }
                 None => &mut unsent,
             };
-            let before = out.len();
+            let before = out.end();
             let mut reply = Reply::new(out, later.protocol);
             let result = match (later.work, table.run(later.spec)) {
                 (Work::Rest(rest), _) => rest(&mut *host, &mut reply),
@@ -105,7 +106,7 @@ impl<H> Later<H> {
                 observed.failed(later.spec);
             }
         }
-        output.extend_from_slice(&after[copied..]);
+        output.append(after);
         depends_on
     }
 }

@@ -120,6 +120,11 @@ impl Observed {
         self.mark_us = now_us;
     }
 
+    /// When the last command ended, or the next one begins, in µs of the monotonic clock.
+    pub fn mark_us(&self) -> u64 {
+        self.mark_us
+    }
+
     /// Notes a request.
     pub(super) fn request(&mut self) {
         self.requests += 1;

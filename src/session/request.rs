@@ -13,7 +13,7 @@ use crate::engine::{
     BlockedClient, Conditions, Engine, Guard, LOADING, Outcome, Pause, Resumed, Unit,
 };
 use crate::log::{Log, Lsn};
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Output, Reply};
 use std::sync::Arc;
 
 /// Where a command comes from.
@@ -87,7 +87,7 @@ impl<H> Way<'_, H> {
         &mut self,
         engine: &mut Guard<'_>,
         request: &Request<'_>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> Outcome {
         engine.note_request();
         self.observed.request();
@@ -98,7 +98,7 @@ impl<H> Way<'_, H> {
             // then.
             engine.flush();
         }
-        let start = out.len();
+        let start = out.end();
         let mut unit = engine.unit();
         let result = self.pass(&mut unit, request, out);
         let outcome = unit.end();
@@ -114,7 +114,7 @@ impl<H> Way<'_, H> {
         &mut self,
         unit: &mut Unit<'_, '_>,
         request: &Request<'_>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> CommandResult {
         let args = request.args;
         let spec = match request.resolved {
@@ -162,7 +162,7 @@ impl<H> Way<'_, H> {
         origin: Origin,
         spec: &'static Spec,
         args: Args<'_>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> CommandResult {
         let result = match self.table.run(spec) {
             Run::Data(handler) => {
@@ -185,11 +185,11 @@ impl<H> Way<'_, H> {
             }
             Run::Outside(_) if origin == Origin::Exec => {
                 let work = Work::Command(args.to_owned());
-                self.later.add(out.len(), spec, work, self.session.protocol());
+                self.later.add(out.end(), spec, work, self.session.protocol());
                 Ok(())
             }
             Run::Free(run) | Run::Outside(run) => {
-                let (at, protocol) = (out.len(), self.session.protocol());
+                let (at, protocol) = (out.end(), self.session.protocol());
                 let reply = Reply::new(out, protocol);
                 let mut call = FreeCall::new(self.host, self.session, reply);
                 let result = run(&mut call, args);
@@ -216,11 +216,11 @@ impl<H> Way<'_, H> {
         engine: &Engine,
         observing: Observing,
         request: &Request<'_>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> FreeOutcome {
         let Ok(spec) = request.resolved else { return FreeOutcome::default() };
         self.observed.request();
-        let start = out.len();
+        let start = out.end();
         let mut depends_on = None;
         let result = match (admit(Origin::Client, engine.conditions(), spec), self.table.run(spec))
         {
@@ -250,7 +250,7 @@ impl<H> Way<'_, H> {
         &mut self,
         result: CommandResult,
         start: usize,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> bool {
         let Err(error) = result else { return false };
         out.truncate(start);
@@ -286,7 +286,7 @@ fn resume(engine: &mut Guard<'_>, client: &BlockedClient) -> Option<Resumed> {
     let Handler::Data(handler) = spec.handler else {
         unreachable!("only commands on data wait for keys")
     };
-    let mut reply = Vec::new();
+    let mut reply = Output::default();
     let mut unit = engine.unit();
     let admitted = admit(Origin::Woken, unit.conditions(), spec);
     let mut result = admitted.and_then(|()| unit.check_writable());
@@ -302,7 +302,7 @@ fn resume(engine: &mut Guard<'_>, client: &BlockedClient) -> Option<Resumed> {
         result = result.and(Err(error));
     }
     if let Err(error) = &result {
-        reply.clear();
+        reply.truncate(0);
         Reply::new(&mut reply, client.caller().protocol).error(error.bytes());
     }
     let outcome = Outcome { failed: result.is_err(), ..outcome };

@@ -32,7 +32,7 @@ fn block(engine: &Engine, line: &str) -> Arc<BlockedClient> {
 
 fn reply(engine: &Engine, client: &Arc<BlockedClient>) -> String {
     let reply = engine.lock().take_wait_reply(client);
-    String::from_utf8(reply.bytes).expect("text")
+    String::from_utf8(reply.bytes.to_vec()).expect("text")
 }
 
 #[test]

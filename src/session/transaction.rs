@@ -7,7 +7,7 @@ use crate::commands::spec::KeyFlags;
 use crate::commands::{CommandError, CommandResult, Flags, KeySpec, Spec};
 use crate::engine::{Guard, Unit};
 use crate::keyspace::{Keyspace, LastWrites};
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Output, Reply};
 use std::sync::atomic::Ordering;
 
 /// A transaction's commands may take this much memory together.
@@ -177,7 +177,7 @@ impl<H> Way<'_, H> {
         unit: &mut Unit<'_, '_>,
         step: Step,
         args: Args<'_>,
-        out: &mut Vec<u8>,
+        out: &mut Output,
     ) -> CommandResult {
         let session = &mut *self.session;
         match step {
@@ -209,7 +209,7 @@ impl<H> Way<'_, H> {
         Ok(())
     }
 
-    fn exec(&mut self, unit: &mut Unit<'_, '_>, out: &mut Vec<u8>) -> CommandResult {
+    fn exec(&mut self, unit: &mut Unit<'_, '_>, out: &mut Output) -> CommandResult {
         let Some(transaction) = self.session.transaction.take() else {
             return Err(CommandError::fixed("ERR EXEC without MULTI"));
         };
@@ -233,7 +233,7 @@ impl<H> Way<'_, H> {
         Reply::new(out, self.session.protocol()).array(transaction.queue.len());
         unit.begin_whole();
         for queued in transaction.queue {
-            let before = out.len();
+            let before = out.end();
             let args = queued.args.as_args();
             let result = self.run(unit, Origin::Exec, queued.spec, args, out);
             self.reply_error(result, before, out);

@@ -7,7 +7,7 @@ use mainstay::commands::Spec;
 use mainstay::disk::sim::Operation;
 use mainstay::disk::{Disk, SimDisk};
 use mainstay::log::{Action, Durability, Gate, Passage, manifest};
-use mainstay::resp::OwnedArgs;
+use mainstay::resp::{Output, OwnedArgs};
 use mainstay::session::{self, Client, Later, Observed, Row, Session, Table, Way};
 use std::io;
 use std::sync::Arc;
@@ -427,12 +427,13 @@ fn a_reply_is_settled_under_its_own_condition_after_a_change_to_a_laxer_one() {
     let batch =
         Batch { db: 0, requests: vec![Request::Incr { key: "n".into() }], is_transaction: false };
     world.send(0, &batch);
-    let gate = Gate { lsn: world.model.lock().lsn(), durability: Durability::Always };
+    let lsn = world.model.lock().lsn();
+    let gate = Gate { log: world.log.clone(), lsn, durability: Durability::Always };
     world.engine.lock().set_durability(Durability::No);
     world.log.drain();
-    assert_eq!(world.log.passage(gate), Passage::Wait, "it is written, but not durable");
+    assert_eq!(gate.passage(), Passage::Wait, "it is written, but not durable");
     world.settle();
-    assert_eq!(world.log.passage(gate), Passage::Open);
+    assert_eq!(gate.passage(), Passage::Open);
     assert!(world.log.durable_lsn() >= gate.lsn);
 }
 
@@ -470,7 +471,7 @@ fn a_change_of_mode_inside_a_transaction_does_not_divide_it() {
         };
         let resolved = TABLE.directory().resolve(args);
         let request = session::Request { resolved: resolved.as_ref().copied(), args };
-        way.request(&mut guard, &request, &mut Vec::new());
+        way.request(&mut guard, &request, &mut Output::default());
     }
     drop(guard);
     assert_eq!(world.log.durability(), Durability::EverySec);

@@ -13,7 +13,6 @@ use mainstay::log::{
     Action, Durability, Gate, Log, Lsn, OpenError, Options, Passage, Recovery, Retention,
     SyncTicket, segment,
 };
-use mainstay::resp::OwnedArgs;
 use mainstay::session;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
@@ -334,10 +333,7 @@ pub fn execute(
     words: &[impl AsRef<[u8]>],
 ) -> (Outcome, Vec<u8>) {
     let words: Vec<&[u8]> = words.iter().map(AsRef::as_ref).collect();
-    let args = OwnedArgs::from_slices(&words);
-    let mut reply = Vec::new();
-    let outcome = client.execute(guard, args.as_args(), &mut reply);
-    (outcome, reply)
+    client.run(guard, &words)
 }
 
 /// Opens the data set on `disk`.
@@ -607,7 +603,7 @@ impl World {
         }
         for client in &mut self.clients {
             while let Some(held) = client.held.front() {
-                match self.log.passage(held.gate) {
+                match held.gate.passage() {
                     Passage::Wait => break,
                     Passage::Open => {
                         let held = client.held.pop_front().expect("it has a front");
@@ -673,7 +669,7 @@ impl World {
             self.log.submit();
         }
         let known = Known { at_us: 0, lsn, acknowledged: wrote, durability };
-        let gate = Gate { lsn: outcome.lsn, durability };
+        let gate = Gate { log: self.log.clone(), lsn: outcome.lsn, durability };
         self.clients[client].held.push_back(Held { gate, known, wrote });
         Came::Executed
     }

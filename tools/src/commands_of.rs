@@ -267,7 +267,7 @@ mod tests {
     use mainstay::engine::{Engine, Machine};
     use mainstay::env::{SimClock, seeded_random};
     use mainstay::resp::request::Parsed;
-    use mainstay::resp::{Args, OwnedArgs, RequestLimits, RequestParser};
+    use mainstay::resp::{Args, Output, OwnedArgs, RequestLimits, RequestParser};
     use mainstay::session::Client;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
@@ -285,9 +285,9 @@ mod tests {
     }
 
     fn run(engine: &Engine, client: &mut Client, args: Args<'_>) -> Vec<u8> {
-        let mut reply = Vec::new();
+        let mut reply = Output::default();
         client.execute(&mut engine.lock(), args, &mut reply);
-        reply
+        reply.to_vec()
     }
 
     type Contents = BTreeMap<(usize, Vec<u8>), (u128, Option<i64>)>;

@@ -12,7 +12,7 @@ use mainstay::log::manifest::Manifest;
 use mainstay::log::segment::segment_name;
 use mainstay::log::{Retention, View};
 use mainstay::resp::request::Parsed;
-use mainstay::resp::{Args, RequestLimits, RequestParser, write_command};
+use mainstay::resp::{Args, Output, RequestLimits, RequestParser, write_command};
 use mainstay::session::Client;
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -144,12 +144,13 @@ fn carried_out(stream: &[u8]) -> Contents {
     let engine = Engine::in_memory(machine, 16, Settings::default());
     let (mut client, mut stream, mut at) = (Client::default(), stream.to_vec(), 0);
     while at < stream.len() {
-        let (mut ranges, mut reply) = (Vec::new(), Vec::new());
+        let (mut ranges, mut reply) = (Vec::new(), Output::default());
         let limits = RequestLimits::default();
         let parsed = RequestParser::default().parse(&mut stream[at..], 0, &limits, &mut ranges);
         let Ok(Parsed::Request { consumed }) = parsed else { panic!("the stream is cut") };
         let args = Args::new(&stream[at..], &ranges);
         client.execute(&mut engine.lock(), args, &mut reply);
+        let reply = reply.to_vec();
         assert!(!reply.starts_with(b"-"), "{}", reply.escape_ascii());
         at += consumed;
     }

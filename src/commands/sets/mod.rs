@@ -10,7 +10,7 @@ use super::scan::{Options, Scanned, cursor, matches, reply_scan};
 use super::spec::{Begin, Categories, Find, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context};
 use crate::data::Set;
-use crate::resp::{Args, Reply};
+use crate::resp::{Args, Output, Reply};
 
 const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = READ.with(Flags::FAST);
@@ -238,7 +238,7 @@ fn smembers(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 fn sscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let cursor = cursor(&args[2])?;
     let key = ctx.store.key(args.at(1));
-    let (mut found, mut members, mut next) = (0, Vec::new(), 0);
+    let (mut found, mut members, mut next) = (0, Output::default(), 0);
     let mut list = Reply::new(&mut members, ctx.reply.protocol());
     // The options are parsed only if the key exists, as in Redis.
     if let Some(set) = ctx.store.read_as::<Set>(&key)? {
@@ -250,6 +250,6 @@ fn sscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
             }
         });
     }
-    reply_scan(&mut ctx.reply, next, found, &members);
+    reply_scan(&mut ctx.reply, next, found, members);
     Ok(())
 }

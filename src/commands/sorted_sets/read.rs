@@ -5,7 +5,7 @@ use super::{
 };
 use crate::commands::scan::{Options, Scanned, cursor, matches, reply_scan};
 use crate::resp::double::general_text;
-use crate::resp::{Args, DoubleText, Reply};
+use crate::resp::{Args, DoubleText, Output, Reply};
 
 /// `ZCARD key`
 pub(super) fn zcard(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
@@ -110,11 +110,11 @@ pub(super) fn zscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let cursor = cursor(&args[2])?;
     let key = ctx.store.key(&args[1]);
     let Some(set) = ctx.store.read_as::<SortedSet>(&key)? else {
-        reply_scan(&mut ctx.reply, 0, 0, &[]);
+        reply_scan(&mut ctx.reply, 0, 0, Output::default());
         return Ok(());
     };
     let options = Options::parse(args.from(3), Scanned::Scores)?;
-    let (mut found, mut elements) = (0, Vec::new());
+    let (mut found, mut elements) = (0, Output::default());
     let mut list = Reply::new(&mut elements, ctx.reply.protocol());
     let is_small = set.as_listpack().is_some();
     let next = set.scan(cursor, options.count, |entry| {
@@ -134,6 +134,6 @@ pub(super) fn zscan(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         }
         found += 1;
     });
-    reply_scan(&mut ctx.reply, next, found, &elements);
+    reply_scan(&mut ctx.reply, next, found, elements);
     Ok(())
 }

@@ -347,7 +347,7 @@ pub(super) fn xautoclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
     let mut claimed = 0;
     let mut attempts = count.saturating_mul(ATTEMPTS_FACTOR);
     let mut next = group.pending().range(start, StreamId::MAX).next().map(|(id, _)| id);
-    let mut body = Vec::new();
+    let mut body = crate::resp::Output::default();
     let mut reply = crate::resp::Reply::new(&mut body, ctx.reply.protocol());
     while let Some(id) = next
         && attempts > 0
@@ -384,7 +384,7 @@ pub(super) fn xautoclaim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult
     ctx.reply.array(3);
     ctx.reply.bulk(IdText::new(next.unwrap_or(StreamId::MIN)).as_bytes());
     ctx.reply.array(claimed);
-    ctx.reply.raw(&body);
+    ctx.reply.append(body);
     ctx.reply.array(deleted.len());
     for id in deleted {
         ctx.reply.bulk(IdText::new(id).as_bytes());

@@ -158,10 +158,7 @@ fn set(call: &mut Call<'_, '_, '_>, args: Args<'_>) -> CommandResult {
     }
     engine.set_settings(engine_config::settings(&pending.config));
     state.shared.saves.refuse_writes(engine, &pending.config);
-    let config = &pending.config;
-    state.shared.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
-    let query_bytes_max = config.client_query_buffer_limit as usize;
-    state.shared.query_bytes_max.store(query_bytes_max, Ordering::Relaxed);
+    state.shared.apply_limits(&pending.config);
     *state.shared.config.write() = pending.config;
     if let Some(flaw) = flaw {
         return Err(flaw);

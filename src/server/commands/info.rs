@@ -283,20 +283,21 @@ fn persistence(shared: &Shared, facts: &Facts, out: &mut String) {
 fn stats(shared: &Shared, facts: &Facts, out: &mut String) {
     let counters = &shared.counters;
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let commands = facts.stats.requests();
+    let (commands, traffic) = (facts.stats.requests(), shared.traffic());
+    let output_limits = &shared.clients.output_limits.disconnections;
     let keyspace = &facts.counts.keyspace;
     field(out, "total_connections_received", read(&counters.connections));
     field(out, "total_commands_processed", commands);
     field(out, "instantaneous_ops_per_sec", read(&counters.commands_per_s));
-    field(out, "total_net_input_bytes", read(&counters.input_bytes));
-    field(out, "total_net_output_bytes", read(&counters.output_bytes));
+    field(out, "total_net_input_bytes", traffic.read_bytes);
+    field(out, "total_net_output_bytes", traffic.written_bytes);
     let kib = |counter| format!("{:.2}", read(counter) as f64 / 1024.0);
     field(out, "instantaneous_input_kbps", kib(&counters.input_bytes_per_s));
     field(out, "instantaneous_output_kbps", kib(&counters.output_bytes_per_s));
-    field(out, "total_reads_processed", read(&counters.reads));
-    field(out, "total_writes_processed", read(&counters.writes));
+    field(out, "total_reads_processed", traffic.reads);
+    field(out, "total_writes_processed", traffic.writes);
     field(out, "client_query_buffer_limit_disconnections", read(&counters.input_limits));
-    field(out, "client_output_buffer_limit_disconnections", read(&counters.output_limits));
+    field(out, "client_output_buffer_limit_disconnections", read(output_limits));
     field(out, "rejected_connections", read(&counters.rejected));
     field(out, "expired_subkeys", keyspace.expired_fields);
     field(out, "expired_keys", keyspace.expired);

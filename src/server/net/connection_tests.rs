@@ -11,9 +11,9 @@ use crate::log::Log;
 use crate::server::config::engine as engine_config;
 use crate::server::config::{Config, ProtectedAction};
 use crate::server::net::connection::Connection;
+use crate::server::net::thread::Thread;
 use crate::server::state::clients::ClientInfo;
 use crate::server::state::shared::Shared;
-use crate::server::state::thread::Thread;
 use crate::session::Session;
 use std::future::Future;
 use std::io;
@@ -67,13 +67,8 @@ impl Server {
         let thread = self.shared.threads[thread].clone();
         let session = Session::default();
         let clients = &self.shared.clients;
-        let info = ClientInfo::new(
-            clients.next_id(),
-            "here".into(),
-            "there".into(),
-            0,
-            session.visible().clone(),
-        );
+        let info =
+            ClientInfo::new(clients, "here".into(), "there".into(), 0, session.visible().clone());
         let client = clients.admit(usize::MAX).expect("a place").register(info);
         let connection = Connection::new(other, self.shared.clone(), thread, client, session, true);
         tokio::spawn(connection.serve());

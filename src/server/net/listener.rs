@@ -3,9 +3,9 @@
 use crate::server::config::Config;
 use crate::server::net::connection::Connection;
 use crate::server::net::names::Names;
+use crate::server::net::thread::Thread;
 use crate::server::state::clients::{ClientInfo, Place};
 use crate::server::state::shared::Shared;
-use crate::server::state::thread::Thread;
 use crate::session::Session;
 use rustix::net::sockopt;
 use std::io;
@@ -315,10 +315,9 @@ fn serve<S>(
     if shared.ending.load(Ordering::Acquire) {
         return;
     }
-    let id = shared.clients.next_id();
     let session = Session::default();
     let visible = session.visible().clone();
-    let client = place.register(ClientInfo::new(id, peer, local, descriptor, visible));
+    let client = place.register(ClientInfo::new(&shared.clients, peer, local, descriptor, visible));
     let info = client.info.clone();
     let connection = Connection::new(stream, shared, thread, client, session, is_local);
     let task = tokio::spawn(connection.serve());

@@ -1,9 +1,16 @@
-//! The network: sockets, connections, replies that wait for the log.
+//! The network: sockets, connections, replies and pushes that wait for the log.
 
 pub mod connection;
 #[cfg(test)]
 mod connection_tests;
 pub mod cross_protocol;
+mod executor;
+mod input;
 pub mod listener;
+mod mailbox;
 pub mod names;
+mod outbox;
 pub mod reply_gates;
+mod sender;
+pub mod thread;
+mod wait;

@@ -288,31 +288,22 @@ async fn every_second(shared: Arc<Shared>) {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let counters = &shared.counters;
         counters.memory_peak_bytes.fetch_max(memory::used(), Ordering::Relaxed);
-        let commands = shared.requests();
+        let (commands, traffic) = (shared.requests(), shared.traffic());
         for (rate, before, now) in [
             (&counters.commands_per_s, &mut commands_before, commands),
-            (
-                &counters.input_bytes_per_s,
-                &mut input_before,
-                counters.input_bytes.load(Ordering::Relaxed),
-            ),
-            (
-                &counters.output_bytes_per_s,
-                &mut output_before,
-                counters.output_bytes.load(Ordering::Relaxed),
-            ),
+            (&counters.input_bytes_per_s, &mut input_before, traffic.read_bytes),
+            (&counters.output_bytes_per_s, &mut output_before, traffic.written_bytes),
         ] {
             rate.store(advance(before, now), Ordering::Relaxed);
         }
         shared.peers.release_idle();
         let timeout = shared.config.read().timeout;
-        if timeout > 0 {
-            for client in shared.clients.list() {
-                let is_blocked = client.state.lock().blocked.is_some();
-                let idle = !is_blocked && client.idle_s() > timeout as u64;
-                if idle {
-                    client.kill();
-                }
+        for client in shared.clients.list() {
+            let is_blocked = || client.state.lock().blocked.is_some();
+            if timeout > 0 && client.idle_s() > timeout as u64 && !is_blocked() {
+                client.kill();
+            } else {
+                client.end_if_over_limit();
             }
         }
     }

@@ -1,13 +1,14 @@
 //! The register of connected clients.
 
 use crate::commands::Directory;
-use crate::engine::{BlockedClient, Engine, Unserved};
+use crate::engine::{BlockedClient, Engine, Receiver, Unserved};
+use crate::log_warning;
 use crate::session::Visible;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 use tokio::sync::Notify;
 
@@ -29,6 +30,8 @@ pub struct ClientInfo {
     pub activity: Activity,
     /// What few commands change.
     pub state: Mutex<ClientState>,
+    receiver: OnceLock<Weak<dyn Receiver>>,
+    limits: Arc<OutputLimits>,
     abort: Mutex<Option<tokio::task::AbortHandle>>,
 }
 
@@ -55,15 +58,29 @@ pub struct Activity {
     /// The number of the last command, and 1; 0 before the first.
     command: AtomicU32,
     input_bytes: AtomicUsize,
-    output_bytes: AtomicUsize,
+    reply_bytes: AtomicUsize,
+    push_bytes: AtomicUsize,
+    /// Since when its output is beyond the soft limit, in ms since it connected, and 1; 0 if it is
+    /// not.
+    over_soft_since_ms: AtomicU64,
 }
 
 impl Activity {
-    /// Notes a batch: when it ended, and the bytes that are not executed and not taken then.
-    pub fn note(&self, at_ms: u64, input_bytes: usize, output_bytes: usize) {
+    /// Notes a batch: when it ended, and the bytes that are not executed then.
+    pub fn note_batch(&self, at_ms: u64, input_bytes: usize) {
         self.last_ms.store(at_ms, Ordering::Relaxed);
         self.input_bytes.store(input_bytes, Ordering::Relaxed);
-        self.output_bytes.store(output_bytes, Ordering::Relaxed);
+    }
+
+    /// Notes the bytes that have not left.
+    pub fn note_output(&self, reply_bytes: usize, push_bytes: usize) {
+        self.reply_bytes.store(reply_bytes, Ordering::Relaxed);
+        self.note_pushes(push_bytes);
+    }
+
+    /// Notes the bytes of pushes that wait for the log.
+    pub fn note_pushes(&self, push_bytes: usize) {
+        self.push_bytes.store(push_bytes, Ordering::Relaxed);
     }
 
     /// Notes the command that runs now.
@@ -76,9 +93,9 @@ impl Activity {
         self.input_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes of replies not yet taken.
+    /// Bytes of replies and pushes that have not left.
     pub fn output_bytes(&self) -> usize {
-        self.output_bytes.load(Ordering::Relaxed)
+        self.reply_bytes.load(Ordering::Relaxed) + self.push_bytes.load(Ordering::Relaxed)
     }
 
     /// Full name of the last command.
@@ -87,6 +104,37 @@ impl Activity {
         number
             .and_then(|number| directory.by_number(number as u16))
             .map_or("NULL", |it| it.full_name)
+    }
+}
+
+/// `client-output-buffer-limit normal`: clients of which more has not left are disconnected.
+#[derive(Debug, Default)]
+pub struct OutputLimits {
+    /// Beyond so many bytes at once; 0 for no limit.
+    hard_bytes: AtomicUsize,
+    /// Beyond so many bytes for longer than `soft_s`; 0 for no limit.
+    soft_bytes: AtomicUsize,
+    soft_s: AtomicU64,
+    /// Clients that were disconnected.
+    pub disconnections: AtomicU64,
+}
+
+impl OutputLimits {
+    /// Sets the limits. 0 bytes are no limit.
+    pub fn set(&self, hard_bytes: usize, soft_bytes: usize, soft_s: u64) {
+        self.hard_bytes.store(hard_bytes, Ordering::Relaxed);
+        self.soft_bytes.store(soft_bytes, Ordering::Relaxed);
+        self.soft_s.store(soft_s, Ordering::Relaxed);
+    }
+
+    /// Whether there is a hard limit.
+    pub fn has_hard(&self) -> bool {
+        self.hard_bytes.load(Ordering::Relaxed) > 0
+    }
+
+    fn is_over(limit: &AtomicUsize, bytes: usize) -> bool {
+        let limit = limit.load(Ordering::Relaxed);
+        limit > 0 && bytes > limit
     }
 }
 
@@ -107,7 +155,7 @@ pub struct Unblock {
     /// How.
     pub why: OnceLock<Unserved>,
     /// Wakes it.
-    pub wake: Notify,
+    pub wake: Arc<Notify>,
 }
 
 impl Blocked {
@@ -127,10 +175,66 @@ impl Blocked {
 
 impl ClientInfo {
     /// A client that has just connected.
-    pub fn new(id: u64, addr: String, laddr: String, fd: i32, session: Arc<Visible>) -> Self {
-        let (state, abort) = (Mutex::default(), Mutex::new(None));
-        let (since, activity) = (Instant::now(), Activity::default());
-        Self { id, addr, laddr, fd, since, session, activity, state, abort }
+    pub fn new(
+        clients: &Clients,
+        addr: String,
+        laddr: String,
+        fd: i32,
+        session: Arc<Visible>,
+    ) -> Self {
+        Self {
+            id: clients.next_id.fetch_add(1, Ordering::Relaxed) + 1,
+            addr,
+            laddr,
+            fd,
+            since: Instant::now(),
+            session,
+            activity: Activity::default(),
+            state: Mutex::default(),
+            receiver: OnceLock::new(),
+            limits: clients.output_limits.clone(),
+            abort: Mutex::new(None),
+        }
+    }
+
+    /// Sets what pushes to it are delivered to.
+    pub fn set_receiver(&self, receiver: Arc<impl Receiver + 'static>) {
+        let receiver: Arc<dyn Receiver> = receiver;
+        // It is set once, by its connection.
+        let _ = self.receiver.set(Arc::downgrade(&receiver));
+    }
+
+    /// What pushes to it are delivered to; `None` once it is gone.
+    pub fn receiver(&self) -> Option<Arc<dyn Receiver>> {
+        self.receiver.get()?.upgrade()
+    }
+
+    /// Ends the connection if more of its output than `client-output-buffer-limit` allows has not
+    /// left. Whether it ends.
+    pub fn end_if_over_limit(&self) -> bool {
+        let (bytes, limits) = (self.activity.output_bytes(), &*self.limits);
+        let since = &self.activity.over_soft_since_ms;
+        let is_over = if OutputLimits::is_over(&limits.hard_bytes, bytes) {
+            true
+        } else if OutputLimits::is_over(&limits.soft_bytes, bytes) {
+            let now_ms = self.since.elapsed().as_millis() as u64;
+            let begun = since.compare_exchange(0, now_ms + 1, Ordering::Relaxed, Ordering::Relaxed);
+            let for_ms = begun.map_or_else(|since_ms| now_ms + 1 - since_ms, |_| 0);
+            for_ms > limits.soft_s.load(Ordering::Relaxed) * 1000
+        } else {
+            if since.load(Ordering::Relaxed) > 0 {
+                since.store(0, Ordering::Relaxed);
+            }
+            false
+        };
+        if is_over && self.kill() {
+            limits.disconnections.fetch_add(1, Ordering::Relaxed);
+            log_warning!(
+                "Client id={} closed: {bytes} bytes of output beyond client-output-buffer-limit",
+                self.id
+            );
+        }
+        is_over
     }
 
     /// For how many seconds it has sent nothing.
@@ -149,11 +253,10 @@ impl ClientInfo {
         *self.abort.lock() = Some(handle);
     }
 
-    /// Ends the connection.
-    pub fn kill(&self) {
-        if let Some(handle) = &*self.abort.lock() {
-            handle.abort();
-        }
+    /// Ends the connection. False if it has ended or is about to.
+    pub fn kill(&self) -> bool {
+        let handle = self.abort.lock().take();
+        handle.inspect(|handle| handle.abort()).is_some()
     }
 
     /// The line of `CLIENT LIST`, without its end.
@@ -210,14 +313,11 @@ pub struct Clients {
     by_id: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
     next_id: AtomicU64,
     count: AtomicUsize,
+    /// `client-output-buffer-limit normal`.
+    pub output_limits: Arc<OutputLimits>,
 }
 
 impl Clients {
-    /// A number for the next client.
-    pub fn next_id(&self) -> u64 {
-        self.next_id.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// Takes one of `max` places, if one is free.
     pub fn admit(self: &Arc<Self>, max: usize) -> Option<Place> {
         let more = |count| (count < max).then_some(count + 1);

@@ -5,4 +5,3 @@ pub mod clock;
 pub mod descriptors;
 pub mod memory;
 pub mod shared;
-pub mod thread;

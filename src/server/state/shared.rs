@@ -1,8 +1,8 @@
 //! What all threads of a server share.
 
-use super::thread::Thread;
 use crate::engine::{Engine, Guard};
 use crate::server::config::Config;
+use crate::server::net::thread::{Thread, TrafficSum};
 use crate::server::state::clients::Clients;
 use crate::session::Stats;
 use parking_lot::{Mutex, RwLock};
@@ -19,23 +19,15 @@ pub struct Counters {
     pub connections: AtomicU64,
     /// Connections refused because of `maxclients`.
     pub rejected: AtomicU64,
-    /// Bytes read from clients.
-    pub input_bytes: AtomicU64,
-    /// Bytes written to clients.
-    pub output_bytes: AtomicU64,
-    /// Reads from clients.
-    pub reads: AtomicU64,
-    /// Writes to clients.
-    pub writes: AtomicU64,
     /// Clients disconnected because of `client-query-buffer-limit`.
     pub input_limits: AtomicU64,
-    /// Clients disconnected because their replies took too much memory.
-    pub output_limits: AtomicU64,
     /// Error replies that the engine does not know of: to what is not RESP, and to commands that
     /// were still to be answered when they left it.
     pub errors: AtomicU64,
     /// How long keys were expired without being asked for, in µs.
     pub expire_us: AtomicU64,
+    /// What the threads had read and written when statistics were last set back to zero.
+    pub traffic_before: Mutex<TrafficSum>,
     /// The most memory in use at any full second.
     pub memory_peak_bytes: AtomicUsize,
     /// Memory in use before any data was there.
@@ -106,10 +98,10 @@ impl Shared {
     /// configuration file.
     pub fn new(engine: Engine, config: Config, threads: Vec<Arc<Thread>>) -> Self {
         let mut random = crate::env::system_random();
-        Self {
+        let shared = Self {
             engine,
-            bulk_bytes_max: (config.proto_max_bulk_len as usize).into(),
-            query_bytes_max: (config.client_query_buffer_limit as usize).into(),
+            bulk_bytes_max: 0.into(),
+            query_bytes_max: 0.into(),
             config: RwLock::new(config),
             retention_given: false.into(),
             config_file: None,
@@ -131,7 +123,22 @@ impl Shared {
             background: Default::default(),
             unpaused: Arc::default(),
             loading: Default::default(),
-        }
+        };
+        shared.apply_limits(&shared.config.read());
+        shared
+    }
+
+    /// Hands the limits of connections to those that look at them all the time.
+    pub fn apply_limits(&self, config: &Config) {
+        self.bulk_bytes_max.store(config.proto_max_bulk_len as usize, Ordering::Relaxed);
+        self.query_bytes_max.store(config.client_query_buffer_limit as usize, Ordering::Relaxed);
+        let limit = &config.client_output_buffer_limit.normal;
+        let soft_s = limit.soft_seconds.unsigned_abs();
+        self.clients.output_limits.set(
+            limit.hard_bytes as usize,
+            limit.soft_bytes as usize,
+            soft_s,
+        );
     }
 
     /// Starts the threads of `log`.
@@ -185,6 +192,15 @@ impl Shared {
         self.threads.iter().map(|thread| thread.stats.lock().requests()).sum()
     }
 
+    /// What all threads have read and written since statistics were last set back to zero.
+    pub fn traffic(&self) -> TrafficSum {
+        self.traffic_since_start().since(&self.counters.traffic_before.lock())
+    }
+
+    fn traffic_since_start(&self) -> TrafficSum {
+        TrafficSum::of(self.threads.iter().map(|thread| &**thread))
+    }
+
     /// `CONFIG RESETSTAT`: sets all statistics back to zero.
     pub fn reset_stats(&self, engine: &mut Guard<'_>) {
         engine.reset_stats();
@@ -193,17 +209,14 @@ impl Shared {
         for counter in [
             &counters.connections,
             &counters.rejected,
-            &counters.input_bytes,
-            &counters.output_bytes,
-            &counters.reads,
-            &counters.writes,
             &counters.input_limits,
-            &counters.output_limits,
+            &self.clients.output_limits.disconnections,
             &counters.errors,
             &counters.expire_us,
         ] {
             counter.store(0, Ordering::Relaxed);
         }
+        *counters.traffic_before.lock() = self.traffic_since_start();
         self.threads.iter().for_each(|thread| *thread.stats.lock() = Stats::default());
         if let Some(log) = engine.log() {
             log.reset_stats();

@@ -6,6 +6,7 @@ use mainstay::disk::RealDisk;
 use mainstay::engine::{Engine, Machine};
 use mainstay::env::{SimClock, seeded_random};
 use mainstay::log::{Durability, Log, Options};
+use mainstay::resp::Output;
 use mainstay::resp::args::OwnedArgs;
 use mainstay::session::Client;
 use std::path::{Path, PathBuf};
@@ -64,9 +65,9 @@ impl DataSet {
     /// Runs a command; gives its reply.
     pub fn reply(&mut self, args: &[&[u8]]) -> Vec<u8> {
         let args = OwnedArgs::from_slices(args);
-        let mut reply = Vec::new();
+        let mut reply = Output::default();
         self.client.execute(&mut self.engine.lock(), args.as_args(), &mut reply);
-        reply
+        reply.to_vec()
     }
 
     /// Runs a command, which must not fail.

@@ -20,10 +20,10 @@ use crate::commands::spec::KeyFlags;
 use crate::commands::spec::{Begin, Find};
 use crate::commands::{CommandError, CommandResult, Flags, KeySpec, Keys, Spec};
 use crate::engine::{ExportedKey, Guard};
-use crate::log::{self, Durability, Log, Lsn, Passage};
+use crate::log::{Gate, Lsn, Passage};
 use crate::resp::Args;
+use crate::server::net::thread::Thread;
 use crate::server::state::shared::Shared;
-use crate::server::state::thread::Thread;
 use crate::session::Row;
 use peer::{Failure, Peer, Place};
 use std::future::poll_fn;
@@ -182,30 +182,17 @@ pub struct Finished {
     pub result: Result<&'static str, CommandError>,
     /// Whether keys were deleted.
     pub wrote: bool,
-    /// The reply depends on this LSN, in this log.
-    pub lsn: Lsn,
-    /// The log.
-    pub log: Option<Arc<Log>>,
-    /// The condition under which it leaves.
-    pub durability: Durability,
+    /// What the reply waits for.
+    pub gate: Option<Gate>,
 }
 
 /// Carries one out. Dropped before it ends, it leaves keys that have arrived elsewhere here, too.
 pub async fn run(shared: Arc<Shared>, thread: Arc<Thread>, request: Request) -> Finished {
     let peers = shared.clone();
     let _turn = peers.peers.turn().await;
-    let mut migration = Migration {
-        shared,
-        thread,
-        request,
-        wrote: false,
-        lsn: 0,
-        log: None,
-        durability: Durability::No,
-    };
+    let mut migration = Migration { shared, thread, request, wrote: false, gate: None };
     let result = migration.run().await;
-    let Migration { wrote, lsn, log, durability, .. } = migration;
-    Finished { result, wrote, lsn, log, durability }
+    Finished { result, wrote: migration.wrote, gate: migration.gate }
 }
 
 struct Migration {
@@ -213,9 +200,8 @@ struct Migration {
     thread: Arc<Thread>,
     request: Request,
     wrote: bool,
-    lsn: Lsn,
-    log: Option<Arc<Log>>,
-    durability: Durability,
+    /// What everything that it has seen or done waits for.
+    gate: Option<Gate>,
 }
 
 /// What became of the keys of one round.
@@ -430,25 +416,28 @@ impl Migration {
     }
 
     fn note(&mut self, about: About) {
-        let same = self.log.as_ref().map(Arc::as_ptr) == about.log.as_ref().map(Arc::as_ptr);
-        // In another log all that was there before is below where it is now.
-        self.lsn = if same { self.lsn.max(about.lsn) } else { about.end };
-        self.log = about.log;
-        self.durability = about.durability;
+        self.gate = match (self.gate.take(), about.gate) {
+            (Some(before), Some(mut gate)) if Arc::ptr_eq(&before.log, &gate.log) => {
+                gate.lsn = gate.lsn.max(before.lsn);
+                Some(gate)
+            }
+            // In another log all that was there before is before its end now.
+            (_, Some(gate)) => Some(Gate { lsn: about.end, ..gate }),
+            (_, None) => None,
+        };
         self.wrote |= about.wrote;
         self.thread.gates.executed();
     }
 
     /// Waits until what was written down may be shown to others.
     async fn wait_until_durable(&self) -> Result<(), CommandError> {
-        let Some(log) = &self.log else { return Ok(()) };
-        let gate = log::Gate { lsn: self.lsn, durability: self.durability };
+        let Some(gate) = &self.gate else { return Ok(()) };
         let mut registered = None;
         let passage =
-            poll_fn(|context| self.thread.gates.poll_passage(context, log, gate, &mut registered));
+            poll_fn(|context| self.thread.gates.poll_passage(context, gate, &mut registered));
         match passage.await {
             Passage::Failed => {
-                let cause = log.refusal().unwrap_or_default();
+                let cause = gate.log.refusal().unwrap_or_default();
                 Err(CommandError::new(format!("MISCONF Errors writing to the log: {cause}")))
             }
             _ => Ok(()),
@@ -458,17 +447,14 @@ impl Migration {
 
 /// What a taking of the engine has to do with the log.
 struct About {
-    log: Option<Arc<Log>>,
-    durability: Durability,
-    lsn: Lsn,
-    /// The LSN behind everything.
+    gate: Option<Gate>,
+    /// The LSN after everything.
     end: Lsn,
     wrote: bool,
 }
 
 impl About {
     fn new(engine: &Guard<'_>, lsn: Lsn, wrote: bool) -> Self {
-        let (log, durability) = (engine.log().cloned(), engine.durability());
-        Self { log, durability, lsn, end: engine.lsn(), wrote }
+        Self { gate: engine.gate(lsn), end: engine.lsn(), wrote }
     }
 }
