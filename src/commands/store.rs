@@ -10,6 +10,7 @@ use crate::keyspace::entry::{Collection, NewValue};
 pub use crate::keyspace::waited::Wants;
 use crate::keyspace::{Entry, EntryBox, EntryMut, Garbage, Keyspace, LastWrites, Value};
 use crate::resp::{Args, OwnedArgs, write_command};
+use bytes::Bytes;
 
 /// What happens to a key whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -498,6 +499,16 @@ impl<'a> Store<'a> {
         let old = self.keyspace.database(key.db).find(key.hash, key.bytes);
         let expiry_ms = old.and_then(|entry| entry.expiry_ms());
         self.set(key, value, expiry_ms);
+    }
+
+    /// The bytes of a string by reference, for a reply. The entry [is shareable](Entry::is_shareable).
+    ///
+    /// # Panics
+    /// If it is not: the caller has looked.
+    pub fn share_string(&mut self, key: &Key<'_>) -> Bytes {
+        let database = self.keyspace.database_mut(key.db);
+        let entry = database.find_mut(key.hash, key.bytes).expect("the caller has looked");
+        entry.into_buffer().expect("the caller has looked").share()
     }
 
     /// A string that exists, to change it in place; the value becomes `raw`. The caller states the effect.

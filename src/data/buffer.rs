@@ -1,8 +1,10 @@
-//! Long strings, which are changed in place and can be saved in pieces.
+//! Long strings, which are changed in place, can be saved in pieces, and can be shared with replies.
 
 use super::saving::{InProgress, PIECE_BYTES_MAX, Saving};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Deref, Range};
+use std::sync::Arc;
 
 /// A string is given out, and kept before it changes, in pieces of this many bytes.
 const PAGE_BYTES: usize = 64 * 1024;
@@ -13,8 +15,68 @@ const KEPT_BYTES: usize = 32;
 /// A string of bytes that is changed in place.
 #[derive(Clone, Debug, Default)]
 pub struct Buffer {
-    bytes: Vec<u8>,
+    bytes: Storage,
     saving: InProgress<SavedPages>,
+}
+
+/// Where the bytes are. Those of most strings are never shared: they cost no second allocation.
+#[derive(Clone, Debug)]
+enum Storage {
+    Own(Vec<u8>),
+    /// They are or were shared with replies. The next change takes them back, and copies them if a
+    /// reply still holds them.
+    Shared(Arc<Vec<u8>>),
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
+impl Storage {
+    fn bytes(&self) -> &Vec<u8> {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    fn into_vec(self) -> Vec<u8> {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => Arc::unwrap_or_clone(bytes),
+        }
+    }
+
+    fn edit(&mut self) -> &mut Vec<u8> {
+        if let Self::Shared(_) = self {
+            *self = Self::Own(std::mem::take(self).into_vec());
+        }
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(_) => unreachable!("they were taken back"),
+        }
+    }
+
+    fn share(&mut self) -> Arc<Vec<u8>> {
+        if let Self::Own(bytes) = self {
+            *self = Self::Shared(Arc::new(std::mem::take(bytes)));
+        }
+        match self {
+            Self::Shared(bytes) => bytes.clone(),
+            Self::Own(_) => unreachable!("they were just shared"),
+        }
+    }
+}
+
+/// What a reply holds of a string.
+struct SharedBytes(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for SharedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// What a string was when its saving began, as far as it has not been given out.
@@ -54,25 +116,30 @@ impl Buffer {
     /// The bytes, to change those in a range and to append more. All others before the end must stay as they are.
     pub fn edit(&mut self, range: Range<usize>) -> &mut Vec<u8> {
         if let Some(saving) = self.saving.get_mut() {
-            saving.before_change(&self.bytes, range);
+            saving.before_change(self.bytes.bytes(), range);
         }
-        &mut self.bytes
+        self.bytes.edit()
+    }
+
+    /// The bytes as they are now, by reference. A change while they are held copies them first.
+    pub fn share(&mut self) -> Bytes {
+        Bytes::from_owner(SharedBytes(self.bytes.share()))
     }
 
     /// The bytes alone.
     pub fn into_vec(self) -> Vec<u8> {
-        self.bytes
+        self.bytes.into_vec()
     }
 
     /// Bytes allocated, those of this handle included.
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.bytes.capacity() + self.saving_bytes()
+        size_of::<Self>() + self.bytes.bytes().capacity() + self.saving_bytes()
     }
 }
 
 impl From<Vec<u8>> for Buffer {
     fn from(bytes: Vec<u8>) -> Self {
-        Self { bytes, saving: InProgress::NONE }
+        Self { bytes: Storage::Own(bytes), saving: InProgress::NONE }
     }
 }
 
@@ -80,7 +147,7 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.bytes()
     }
 }
 
@@ -115,7 +182,7 @@ impl Saving for Buffer {
                     saving.kept_bytes -= kept.len();
                     visit(&kept)
                 }
-                None => visit(&self.bytes[page.clone()]),
+                None => visit(&self.bytes.bytes()[page.clone()]),
             };
             saving.next = page.end;
             if flow.is_break() {
@@ -149,6 +216,8 @@ mod tests {
         Fill(usize, usize, u8),
         Append(usize, u8),
         Replace(usize),
+        Share,
+        Drop,
         Save(usize),
         Abort,
     }
@@ -160,6 +229,8 @@ mod tests {
             4 => (at(), len(), any::<u8>()).prop_map(|(at, len, byte)| Step::Fill(at, len, byte)),
             2 => (len(), any::<u8>()).prop_map(|(len, byte)| Step::Append(len, byte)),
             1 => len().prop_map(Step::Replace),
+            2 => Just(Step::Share),
+            1 => Just(Step::Drop),
             6 => (1..4usize).prop_map(Step::Save),
             1 => Just(Step::Abort),
         ]
@@ -176,6 +247,7 @@ mod tests {
             let mut model: Vec<u8> = (0..first).map(|at| (at % 251) as u8).collect();
             let mut buffer = Buffer::from(model.clone());
             let (mut frozen, mut given) = (Vec::new(), Vec::new());
+            let mut shared = Vec::new();
             for step in steps.into_iter().chain([Step::Save(1), Step::Save(usize::MAX)]) {
                 match step {
                     Step::Fill(at, len, byte) => {
@@ -195,6 +267,8 @@ mod tests {
                         model = vec![b'r'; len];
                         *buffer.edit(0..usize::MAX) = model.clone();
                     }
+                    Step::Share => shared.push((buffer.share(), model.clone())),
+                    Step::Drop => drop(shared.pop()),
                     Step::Save(count) if buffer.is_saving() => {
                         let mut left = count;
                         let is_done = buffer.save_next(&mut |page| {
@@ -219,8 +293,25 @@ mod tests {
                     Step::Abort => buffer.end_saving(),
                 }
                 prop_assert!(*buffer == *model);
+                prop_assert!(shared.iter().all(|(bytes, was)| bytes == was));
             }
         }
+    }
+
+    #[test]
+    fn a_string_is_copied_only_if_a_reply_holds_it_when_it_changes() {
+        assert_eq!(size_of::<Buffer>(), 32);
+        let mut buffer = Buffer::from(vec![1; 100_000]);
+        let at = buffer.as_ptr();
+        let (first, second) = (buffer.share(), buffer.share());
+        assert_eq!((first.as_ptr(), second.as_ptr(), buffer.as_ptr()), (at, at, at));
+        drop((first, second));
+        buffer.edit(0..1)[0] = 2;
+        assert_eq!(buffer.as_ptr(), at);
+        let held = buffer.share();
+        buffer.edit(0..1)[0] = 3;
+        assert_ne!(buffer.as_ptr(), at);
+        assert_eq!((held[0], buffer[0]), (2, 3));
     }
 
     #[test]

@@ -34,6 +34,9 @@ const EPOCH_SHIFT: u32 = 24;
 /// The longest string that is kept inside the entry; longer ones have a buffer of their own.
 pub const EMBEDDED_BYTES_MAX: usize = 192;
 
+/// Replies refer to strings of at least this many bytes; shorter ones are copied.
+pub const SHARED_BYTES_MIN: usize = 16 * 1024;
+
 /// An entry's payload: a pointer, a collection, which is one word over a pointer, or an integer.
 type Payload = *mut u8;
 
@@ -453,6 +456,11 @@ impl<'a> Entry<'a> {
     /// Whether the value is a string with a buffer of its own.
     pub fn has_buffer(self) -> bool {
         self.kind() == Kind::Buffer
+    }
+
+    /// Whether replies share the bytes of this string instead of copying them.
+    pub fn is_shareable(self) -> bool {
+        self.buffer_of().is_some_and(|buffer| buffer.len() >= SHARED_BYTES_MIN)
     }
 
     /// The buffer of a string that has one.

@@ -8,7 +8,7 @@ use super::numbers::integer;
 use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, Key, Store};
 use crate::keyspace::Value;
-use crate::keyspace::entry::{EMBEDDED_BYTES_MAX, NewValue};
+use crate::keyspace::entry::{EMBEDDED_BYTES_MAX, NewValue, SHARED_BYTES_MIN};
 use crate::resp::request::parse_i64;
 use crate::resp::{Args, Reply};
 
@@ -209,7 +209,11 @@ fn reply_get(ctx: &mut Context<'_>, key: &Key<'_>) -> Result<bool, CommandError>
         ctx.reply.null();
         return Ok(false);
     };
-    reply_string(&mut ctx.reply, entry.value())?;
+    if entry.is_shareable() {
+        ctx.reply.shared_bulk(ctx.store.share_string(key));
+    } else {
+        reply_string(&mut ctx.reply, entry.value())?;
+    }
     Ok(true)
 }
 
@@ -234,8 +238,7 @@ fn mget(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     ctx.reply.array(args.len() - 1);
     for name in args.from(1).iter() {
         let key = ctx.store.key(name);
-        let found = ctx.store.read(&key).map(|entry| reply_string(&mut ctx.reply, entry.value()));
-        if !matches!(found, Some(Ok(()))) {
+        if reply_get(ctx, &key).is_err() {
             ctx.reply.null();
         }
     }
@@ -268,7 +271,16 @@ fn getrange(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let from_start = |index: i64| if index < 0 { (len + index).max(0) } else { index };
     let (first, last) = (from_start(start), from_start(end).min(len - 1));
     let is_empty = start < 0 && end < 0 && start > end || first > last || len == 0;
-    ctx.reply.bulk(if is_empty { b"" } else { &bytes[first as usize..=last as usize] });
+    if is_empty {
+        ctx.reply.bulk(b"");
+        return Ok(());
+    }
+    let range = first as usize..last as usize + 1;
+    if entry.is_shareable() && range.len() >= SHARED_BYTES_MIN {
+        ctx.reply.shared_bulk(ctx.store.share_string(&key).slice(range));
+    } else {
+        ctx.reply.bulk(&bytes[range]);
+    }
     Ok(())
 }
 

@@ -22,22 +22,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-/// Whoever waits longer hangs.
+/// A wait that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const END_LOG: &str = "CONFIG SET appendonly no";
 const BEGIN_LOG: &str = "CONFIG SET appendonly yes";
 
-struct Server {
+pub(super) struct Server {
     disk: SimDisk,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The log that there is at first.
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
 }
 
 impl Server {
     /// One with two I/O threads' dispatchers.
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let disk = SimDisk::new();
         let machine = Machine {
             disk: Arc::new(disk.clone()),
@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// A client whose connection lives on this I/O thread.
-    fn client(&self, thread: usize) -> Client {
+    pub(super) fn client(&self, thread: usize) -> Client {
         let (stream, other) = tokio::io::duplex(1 << 20);
         let thread = self.shared.threads[thread].clone();
         let session = Session::default();
@@ -70,13 +70,14 @@ impl Server {
         let info =
             ClientInfo::new(clients, "here".into(), "there".into(), 0, session.visible().clone());
         let client = clients.admit(usize::MAX).expect("a place").register(info);
+        let info = client.info.clone();
         let connection = Connection::new(other, self.shared.clone(), thread, client, session, true);
         tokio::spawn(connection.serve());
-        Client { stream: BufReader::new(stream) }
+        Client { stream: BufReader::new(stream), info }
     }
 
     /// From now on syncs of files fail; or only once the manifest has been replaced so often.
-    fn fail_syncs_after(&self, mut replacements: usize) {
+    pub(super) fn fail_syncs_after(&self, mut replacements: usize) {
         self.disk.inject(move |operation| {
             if matches!(operation, Operation::Rename(_)) {
                 replacements = replacements.saturating_sub(1);
@@ -84,6 +85,11 @@ impl Server {
             let fails = replacements == 0 && matches!(operation, Operation::Sync(_));
             fails.then(|| io::Error::other("the disk is gone"))
         });
+    }
+
+    /// From now on nothing fails.
+    pub(super) fn heal_disk(&self) {
+        self.disk.inject(|_| None);
     }
 
     /// Ends the log and begins another one, as another thread does it that holds the engine.
@@ -99,26 +105,27 @@ impl Server {
     }
 
     /// Closes the last log, which may have failed.
-    fn end(self) {
+    pub(super) fn end(self) {
         if let Some(log) = self.shared.engine.log() {
             let _ = self.shared.close_log(&log);
         }
     }
 }
 
-struct Client {
+pub(super) struct Client {
     stream: BufReader<DuplexStream>,
+    pub(super) info: Arc<ClientInfo>,
 }
 
 impl Client {
     /// Sends commands as one batch.
-    async fn send(&mut self, lines: &[&str]) {
+    pub(super) async fn send(&mut self, lines: &[&str]) {
         let text: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
         self.stream.write_all(text.as_bytes()).await.expect("taken");
     }
 
     /// Reads a line; nothing if the connection has ended.
-    async fn read_line(&mut self) -> String {
+    pub(super) async fn read_line(&mut self) -> String {
         let mut line = String::new();
         let read = tokio::time::timeout(PATIENCE, self.stream.read_line(&mut line)).await;
         read.expect("a reply comes").expect("text");
@@ -134,7 +141,7 @@ impl Client {
 }
 
 /// Lets all others run until this is so.
-async fn until(mut is_so: impl FnMut() -> bool) {
+pub(super) async fn until(mut is_so: impl FnMut() -> bool) {
     let wait = async {
         while !is_so() {
             tokio::task::yield_now().await;
@@ -143,7 +150,7 @@ async fn until(mut is_so: impl FnMut() -> bool) {
     tokio::time::timeout(PATIENCE, wait).await.expect("it comes to that");
 }
 
-fn run_test(test: impl Future<Output = ()>) {
+pub(super) fn run_test(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     runtime.expect("a runtime").block_on(test);
 }

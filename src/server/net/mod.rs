@@ -10,6 +10,8 @@ pub mod listener;
 mod mailbox;
 pub mod names;
 mod outbox;
+#[cfg(test)]
+mod push_tests;
 pub mod reply_gates;
 mod sender;
 pub mod thread;
