@@ -4,6 +4,7 @@ mod clients;
 mod configuration;
 mod data;
 mod info;
+mod outputs;
 mod protocol;
 mod starting;
 #[path = "../support/mod.rs"]

@@ -29,8 +29,6 @@ pub mod reason {
     /// Tuning of connections and threads.
     pub const THREADS: &str =
         "connections are spread over `io-threads`, each of which reads and writes its own";
-    /// Limits of connections.
-    pub const BUFFERS: &str = "kept; output buffers are bounded by the server itself";
     /// Observing slow commands.
     pub const LATENCY: &str = "kept; what it measures is not measured yet";
     /// Scripts.

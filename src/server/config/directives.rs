@@ -348,7 +348,7 @@ directives! {
     "prefetch-batch-max-size" => prefetch_batch_max_size: i32 = 16, int(0, 128), MUTABLE, Kept(reason::THREADS);
     "proto-max-bulk-len" => proto_max_bulk_len: u64 = 512 * MIB, memory(MIB, i64::MAX as u64), MUTABLE, Works;
     "client-query-buffer-limit" => client_query_buffer_limit: u64 = GIB, memory(MIB, i64::MAX as u64), MUTABLE, Works;
-    "client-output-buffer-limit" => client_output_buffer_limit: BufferLimits = BufferLimits::default(), SPECIAL, MULTI, Kept(reason::BUFFERS);
+    "client-output-buffer-limit" => client_output_buffer_limit: BufferLimits = BufferLimits::default(), SPECIAL, MULTI, Works;
     "maxmemory-clients" => maxmemory_clients: MemoryOrPercent = MemoryOrPercent::Bytes(0), Kind::MemoryOrPercent, MUTABLE, Refused(reason::MAXMEMORY);
     "tracking-table-max-keys" => tracking_table_max_keys: u64 = 1_000_000, LONG_COUNT, MUTABLE, Kept(reason::TRACKING);
     "enable-protected-configs" => enable_protected_configs: ProtectedAction = ProtectedAction::No, CHOICE, IMMUTABLE, Works;
