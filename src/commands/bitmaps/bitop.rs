@@ -70,8 +70,13 @@ pub(super) fn bitop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let destination = ctx.store.key(&args[2]);
     ctx.reply.integer(result.len() as i64);
     if !result.is_empty() {
+        // Redis 7.0 knows the first four.
+        use Operation::{And, Not, Or, Xor};
+        match operation {
+            And | Or | Xor | Not => ctx.store.effect_verbatim(args),
+            _ => ctx.store.effect(&[b"SET", destination.bytes, &result]),
+        }
         set_raw(&mut ctx.store, &destination, result);
-        ctx.store.effect_verbatim(args);
     } else if ctx.store.delete(&destination) {
         ctx.store.effect(&[b"DEL", destination.bytes]);
     }

@@ -1,6 +1,8 @@
 //! Values and expiry times at once: `HSETEX` and `HGETEX`.
 
-use super::expiry::{Unit, absolute_ms, delete_fields, state_expiry, state_persisting};
+use super::expiry::{
+    Unit, absolute_ms, delete_fields, state_expiry, state_kept_expiry, state_persisting,
+};
 use super::write::set_pairs;
 use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
 use crate::commands::elements::reply_element;
@@ -122,21 +124,14 @@ pub(super) fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         expiry => {
             set_pairs(ctx, &key, options.pairs, expiry)?;
             let pairs: Vec<&[u8]> = options.pairs.iter().collect();
-            let (mut at, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
-            let count = count.format(pairs.len() / 2).as_bytes();
+            // Redis 7.4 knows no `HSETEX`; its `HSET` takes expiry times away.
             let store = &mut ctx.store;
+            effect_on_fields(store, &[b"HSET", key.bytes], &pairs);
+            let names: Vec<&[u8]> = options.names().collect();
             match expiry {
-                FieldExpiry::Clear => effect_on_fields(store, &[b"HSET", key.bytes], &pairs),
-                FieldExpiry::Keep => {
-                    let words: [&[u8]; 5] = [b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", count];
-                    effect_on_fields(store, &words, &pairs);
-                }
-                FieldExpiry::At(at_ms) => {
-                    store.fields_will_expire(&key);
-                    let at = at.format(at_ms).as_bytes();
-                    let words: [&[u8]; 6] = [b"HSETEX", key.bytes, b"PXAT", at, b"FIELDS", count];
-                    effect_on_fields(store, &words, &pairs);
-                }
+                FieldExpiry::Clear => {}
+                FieldExpiry::Keep => state_kept_expiry(store, &key, names),
+                FieldExpiry::At(at_ms) => state_expiry(store, &key, at_ms, &names),
             }
         }
     }

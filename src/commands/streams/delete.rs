@@ -1,6 +1,8 @@
 //! `XDEL`, `XDELEX`, `XACKDEL`: deleting entries by their ids.
 
+use super::removed::Removed;
 use super::{CommandError, CommandResult, Context, ids};
+use crate::commands::Key;
 use crate::commands::numbers::integer;
 use crate::data::Stream;
 use crate::data::stream::{Groups, StreamId};
@@ -57,18 +59,16 @@ pub(super) fn xdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 pub(super) fn xdelex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let (references, ids) = parse(args, 2)?;
     let key = ctx.store.key(&args[1]);
-    let mut changed = false;
+    let mut removed = Removed::default();
     let mut results = Vec::with_capacity(ids.len());
     if let Some(stream) = ctx.store.write_as::<Stream>(&key)? {
         for id in ids {
-            let outcome = delete(stream, id, references);
-            changed |= outcome == Outcome::Deleted;
-            results.push(outcome);
+            results.push(delete(stream, id, references, &mut removed));
         }
     } else {
         results.resize(ids.len(), Outcome::Missing);
     }
-    finish(ctx, args, changed, &results);
+    finish(ctx, &key, removed, &results);
     Ok(())
 }
 
@@ -76,7 +76,7 @@ pub(super) fn xdelex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 pub(super) fn xackdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let (references, ids) = parse(args, 3)?;
     let key = ctx.store.key(&args[1]);
-    let mut changed = false;
+    let mut removed = Removed::default();
     let mut results = Vec::with_capacity(ids.len());
     let stream = ctx.store.write_as::<Stream>(&key)?;
     match stream.filter(|stream| stream.groups.contains_key(args.at(2))) {
@@ -87,9 +87,9 @@ pub(super) fn xackdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
                     results.push(Outcome::Missing);
                     continue;
                 }
-                changed = true;
+                removed.add_reference(args.at(2), id);
                 // An entry that is gone already counts as deleted: it was acknowledged now.
-                results.push(match delete(stream, id, references) {
+                results.push(match delete(stream, id, references, &mut removed) {
                     Outcome::Missing => Outcome::Deleted,
                     outcome => outcome,
                 });
@@ -97,7 +97,7 @@ pub(super) fn xackdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         }
         None => results.resize(ids.len(), Outcome::Missing),
     }
-    finish(ctx, args, changed, &results);
+    finish(ctx, &key, removed, &results);
     Ok(())
 }
 
@@ -109,7 +109,12 @@ enum Outcome {
     StillReferred = 2,
 }
 
-fn delete(stream: &mut Stream, id: StreamId, references: References) -> Outcome {
+fn delete(
+    stream: &mut Stream,
+    id: StreamId,
+    references: References,
+    removed: &mut Removed,
+) -> Outcome {
     if stream.entries.get(id).is_none() {
         return Outcome::Missing;
     }
@@ -117,19 +122,21 @@ fn delete(stream: &mut Stream, id: StreamId, references: References) -> Outcome 
         return Outcome::StillReferred;
     }
     stream.entries.delete(id);
+    removed.entries.push(id);
     if references == References::Delete {
-        for group in stream.groups.values_mut() {
-            group.acknowledge(id);
+        for (name, group) in &mut stream.groups {
+            if group.acknowledge(id) {
+                removed.add_reference(name, id);
+            }
         }
     }
     Outcome::Deleted
 }
 
-fn finish(ctx: &mut Context<'_>, args: Args<'_>, changed: bool, results: &[Outcome]) {
-    if changed {
-        let key = ctx.store.key(&args[1]);
-        ctx.store.changed(&key);
-        ctx.store.effect_verbatim(args);
+fn finish(ctx: &mut Context<'_>, key: &Key<'_>, removed: Removed, results: &[Outcome]) {
+    if !removed.is_empty() {
+        ctx.store.changed(key);
+        removed.state(&mut ctx.store, key);
     }
     ctx.reply.array(results.len());
     for &outcome in results {

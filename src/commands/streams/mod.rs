@@ -8,6 +8,7 @@ mod info;
 mod pending;
 mod range;
 mod read;
+mod removed;
 #[cfg(test)]
 pub(in crate::commands) mod tests;
 mod trim;

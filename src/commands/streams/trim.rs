@@ -1,9 +1,9 @@
 //! `XTRIM`, and the trimming of `XADD`: how a stream shrinks at its beginning.
 
 use super::delete::{References, is_referred};
-use super::ids::{self, IdText, NewId};
-use super::{CommandError, CommandResult, Context, Store};
-use crate::commands::Key;
+use super::ids::{self, NewId};
+use super::removed::Removed;
+use super::{CommandError, CommandResult, Context};
 use crate::commands::numbers::integer;
 use crate::data::Stream;
 use crate::data::stream::{Bound, Entries, Parts, StreamId};
@@ -147,35 +147,14 @@ pub(super) struct Trimmed {
     /// What a copy has to trim exactly to get the same: the option's name and argument. `None` if
     /// the entries that were removed are not simply the first ones.
     pub(super) exact: Option<(&'static [u8], String)>,
-    /// The entries that were removed if they are not the first ones.
-    deleted: Vec<StreamId>,
-    /// The groups whose references to removed entries were deleted, with the ids of these.
-    acknowledged: Vec<(Box<[u8]>, Vec<StreamId>)>,
-}
-
-impl Trimmed {
-    /// States what was done besides the exact trim, in commands that every version knows.
-    pub(super) fn state_rest(self, store: &mut Store<'_>, key: &Key<'_>) {
-        let mut state = |head: &[&[u8]], ids: &[StreamId]| {
-            if ids.is_empty() {
-                return;
-            }
-            let texts: Vec<IdText> = ids.iter().map(|&id| IdText::new(id)).collect();
-            let words: Vec<&[u8]> =
-                head.iter().copied().chain(texts.iter().map(IdText::as_bytes)).collect();
-            store.effect(&words);
-        };
-        state(&[b"XDEL", key.bytes], &self.deleted);
-        for (group, ids) in &self.acknowledged {
-            state(&[b"XACK", key.bytes, group], ids);
-        }
-    }
+    /// The entries that were removed if they are not the first ones, and references to those that
+    /// were.
+    pub(super) rest: Removed,
 }
 
 impl Trim {
     pub(super) fn run(self, stream: &mut Stream) -> Trimmed {
-        let mut trimmed =
-            Trimmed { removed: 0, exact: None, deleted: Vec::new(), acknowledged: Vec::new() };
+        let mut trimmed = Trimmed { removed: 0, exact: None, rest: Removed::default() };
         let Parts { entries, groups } = &mut **stream;
         match self.references {
             References::Keep => {}
@@ -184,14 +163,14 @@ impl Trim {
                 for (name, group) in groups {
                     let ids: Vec<_> =
                         ids.iter().copied().filter(|&id| group.acknowledge(id)).collect();
-                    trimmed.acknowledged.push((name.clone(), ids));
+                    trimmed.rest.references.insert(name.clone(), ids);
                 }
             }
             References::Respect => {
-                trimmed.deleted = entries
+                trimmed.rest.entries = entries
                     .trimmed(self.bound, self.about, self.limit, |id| is_referred(groups, id));
-                trimmed.removed = trimmed.deleted.len() as u64;
-                trimmed.deleted.iter().for_each(|&id| {
+                trimmed.removed = trimmed.rest.entries.len() as u64;
+                trimmed.rest.entries.iter().for_each(|&id| {
                     entries.delete(id);
                 });
                 return trimmed;
@@ -230,7 +209,7 @@ pub(super) fn xtrim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         if let Some((name, bound)) = &trimmed.exact {
             ctx.store.effect(&[b"XTRIM", key.bytes, name, b"=", bound.as_bytes()]);
         }
-        trimmed.state_rest(&mut ctx.store, &key);
+        trimmed.rest.state(&mut ctx.store, &key);
     }
     ctx.reply.integer(removed as i64);
     Ok(())
