@@ -30,9 +30,10 @@ pub struct Outcome {
 /// Asserts that Redis 7.0 can carry an effect out, and 7.4 one about fields that expire. A replica
 /// passes over a command that it does not know.
 fn assert_known_to_redis_7_0(effect: Args<'_>) {
-    const REFERENCES: &[&[u8]] = &[b"KEEPREF", b"DELREF", b"ACKED"];
+    type Words = &'static [&'static [u8]];
+    const REFERENCES: Words = &[b"KEEPREF", b"DELREF", b"ACKED"];
     // And at which argument they are.
-    const LATER_WORDS: [(&[u8], usize, &[&[u8]]); 4] = [
+    const LATER_WORDS: [(&[u8], usize, Words); 4] = [
         (b"BITOP", 1, &[b"DIFF", b"DIFF1", b"ANDOR", b"ONE"]),
         (b"SET", 3, &[b"IFEQ"]),
         (b"XADD", 5, REFERENCES),

@@ -1,7 +1,7 @@
 //! The one place where keyspace and log meet. Usable as a library, without a network.
 //!
 //! [`Engine::lock`] gives the right to execute commands; there is one lock, one log and one order.
-//! What a command did and what its reply showed is summed up in a [`Gate`](crate::log::Gate): the
+//! What a command did and what its reply showed is summed up in a [`Gate`]: the
 //! caller holds the reply back until the log lets it pass.
 
 mod blocking;
@@ -13,6 +13,7 @@ pub mod functions;
 pub mod import;
 mod load;
 mod populate;
+mod prefetch;
 mod progress;
 pub mod published;
 mod pushes;

@@ -449,6 +449,14 @@ impl Database {
         self.entries.prefetch(self.place(hash));
     }
 
+    /// Asks the processor to fetch the entry of a key whose place is in its cache.
+    pub fn prefetch_entry(&self, hash: u64) {
+        // The first one that may be it. None is read.
+        if let Some(entry) = self.entries.find(self.place(hash), |_| true) {
+            entry.prefetch();
+        }
+    }
+
     /// Takes an entry out.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Removed> {
         let entry = self.take_out(hash, key)?;

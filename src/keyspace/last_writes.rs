@@ -3,6 +3,8 @@
 //! A small fixed table maps a key's hash to the LSN of its last write. Keys that share a slot only
 //! make a reader wait for a later LSN than it needed to, never for an earlier one.
 
+use crate::data::table::prefetch;
+
 /// log2 of the number of slots: 64 Ki slots of 8 bytes are half a MiB.
 const SLOTS_LOG2: u32 = 16;
 
@@ -29,6 +31,11 @@ impl LastWrites {
     /// The LSN that a reader of `slot` must wait for.
     pub fn read(&self, slot: u32) -> u64 {
         self.slots[slot as usize].max(self.floor)
+    }
+
+    /// Asks the processor to fetch a slot.
+    pub fn prefetch(&self, slot: u32) {
+        prefetch(self.slots.as_ptr().wrapping_add(slot as usize).cast());
     }
 
     /// Notes a write that ends at `lsn`.

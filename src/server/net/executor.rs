@@ -22,6 +22,8 @@ use std::time::Duration;
 const BATCH_REPLY_BYTES_MAX: usize = 256 * 1024;
 /// A batch ends once it has taken this long.
 const BATCH_US_MAX: u64 = 500;
+/// In a batch of at least so many requests, keys are fetched ahead.
+const PREFETCHED_REQUESTS_MIN: usize = 4;
 /// While a snapshot keeps too much, writers wait this long before they try again.
 const BACKPRESSURE_PAUSE_MS: u64 = 1;
 
@@ -174,6 +176,9 @@ impl Executor {
         // A batch belongs to one log: it ends with a command that begins or ends one.
         let mut gate = engine.gate(0);
         let pause = engine.conditions().pause(engine.now_ms());
+        if input.request_count() >= PREFETCHED_REQUESTS_MIN {
+            engine.prefetch(self.session.caller().db, input.first_keys());
+        }
         let start = outbox.output.end();
         let (mut batch, mut hindrance, mut last) = (Batch::default(), None, None);
         while let Some(request) = input.request(batch.requests) {

@@ -3,6 +3,7 @@
 use super::cross_protocol;
 use super::names;
 use super::sender::Sending;
+use crate::commands::spec::Begin;
 use crate::commands::{CommandError, Spec};
 use crate::resp::request::Parsed;
 use crate::resp::{Args, ProtocolError, RequestLimits, RequestParser};
@@ -158,6 +159,23 @@ impl Input {
         let ranges = &self.ranges[parsed.first..parsed.first + parsed.count];
         let args = Args::new(&self.bytes, ranges);
         Some(Request { resolved: parsed.resolved.as_ref().copied(), args })
+    }
+
+    /// How many requests were not executed.
+    pub fn request_count(&self) -> usize {
+        self.requests.len() - self.next
+    }
+
+    /// The first keys of the requests whose commands have it as their first argument.
+    pub fn first_keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.requests[self.next..].iter().filter_map(|request| {
+            let first = request.resolved.as_ref().ok()?.key_specs.first()?;
+            if !matches!(first.begin, Begin::Index(1)) {
+                return None;
+            }
+            let &(start, end) = self.ranges.get(request.first + 1)?;
+            self.bytes.get(start..end)
+        })
     }
 
     /// Whether one of the requests may write.
