@@ -142,7 +142,8 @@ pub fn show_args(args: Args<'_>) -> String {
     words.join(" ")
 }
 
-fn show_effects(bytes: &[u8]) -> String {
+/// Effects in one line.
+pub fn show_effects(bytes: &[u8]) -> String {
     let mut shown = Vec::new();
     let mut db = String::from("0");
     for command in parse_effects(bytes) {

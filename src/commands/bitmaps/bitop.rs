@@ -25,6 +25,12 @@ enum Operation {
     One,
 }
 
+impl Operation {
+    fn is_of_redis_7_0(self) -> bool {
+        matches!(self, Operation::And | Operation::Or | Operation::Xor | Operation::Not)
+    }
+}
+
 const OPERATIONS: [(&str, Operation); 8] = [
     ("AND", Operation::And),
     ("OR", Operation::Or),
@@ -70,8 +76,16 @@ pub(super) fn bitop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let destination = ctx.store.key(&args[2]);
     ctx.reply.integer(result.len() as i64);
     if !result.is_empty() {
+        if operation.is_of_redis_7_0() {
+            ctx.store.effect_verbatim(args);
+        } else {
+            // `SETRANGE` leaves the same encoding, which `SET` does not.
+            if ctx.store.exists(&destination) {
+                ctx.store.effect(&[b"DEL", destination.bytes]);
+            }
+            ctx.store.effect(&[b"SETRANGE", destination.bytes, b"0", &result]);
+        }
         set_raw(&mut ctx.store, &destination, result);
-        ctx.store.effect_verbatim(args);
     } else if ctx.store.delete(&destination) {
         ctx.store.effect(&[b"DEL", destination.bytes]);
     }

@@ -1,6 +1,6 @@
 //! When fields expire: `HEXPIRE`, `HTTL`, `HPERSIST` and their kin.
 
-use super::{BAD_FIELD_COUNT, effect_on_fields, is_live, parse_fields};
+use super::{BAD_FIELD_COUNT, effect_of_expiry, effect_on_fields, is_live, parse_fields};
 use crate::commands::numbers::integer;
 use crate::commands::{CommandError, CommandResult, Context, Key, Store};
 use crate::data::Hash;
@@ -106,10 +106,7 @@ pub(super) fn state_expiry(store: &mut Store<'_>, key: &Key<'_>, at_ms: i64, nam
     }
     store.changed(key);
     store.fields_will_expire(key);
-    let (mut at, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let at = at.format(at_ms).as_bytes();
-    let count = count.format(names.len()).as_bytes();
-    effect_on_fields(store, &[b"HPEXPIREAT", key.bytes, at, b"FIELDS", count], names);
+    effect_of_expiry(store, key, at_ms, names);
 }
 
 /// States that fields of `key` do not expire any more.

@@ -1,6 +1,8 @@
 //! Setting, counting and deleting fields.
 
-use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
+use super::{
+    BAD_FIELD_COUNT, effect_of_expiry, effect_on_fields, expire_named, is_live, parse_fields,
+};
 use crate::commands::elements::reply_element;
 use crate::commands::long_double::LongDouble;
 use crate::commands::numbers::integer;
@@ -126,10 +128,9 @@ pub(super) fn hincrbyfloat(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResu
     let sum = old.ok_or(NOT_FLOAT)?.checked_add(increment).ok_or(NOT_FINITE)?.to_text();
     let sum = sum.as_bytes();
     set_keeping_expiry(ctx, &key, name, sum)?;
-    if expiry_ms.is_some() {
-        ctx.store.effect(&[b"HSETEX", key.bytes, b"KEEPTTL", b"FIELDS", b"1", name, sum]);
-    } else {
-        ctx.store.effect(&[b"HSET", key.bytes, name, sum]);
+    ctx.store.effect(&[b"HSET", key.bytes, name, sum]);
+    if let Some(at_ms) = expiry_ms {
+        effect_of_expiry(&mut ctx.store, &key, at_ms, &[name]);
     }
     ctx.reply.bulk(sum);
     Ok(())

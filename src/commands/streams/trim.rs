@@ -1,7 +1,7 @@
 //! `XTRIM`, and the trimming of `XADD`: how a stream shrinks at its beginning.
 
-use super::delete::{References, is_referred};
-use super::ids::{self, IdText, NewId};
+use super::delete::{References, effect_on_ids, is_referred};
+use super::ids::{self, NewId};
 use super::{CommandError, CommandResult, Context, Store};
 use crate::commands::Key;
 use crate::commands::numbers::integer;
@@ -156,18 +156,9 @@ pub(super) struct Trimmed {
 impl Trimmed {
     /// States what was done besides the exact trim, in commands that every version knows.
     pub(super) fn state_rest(self, store: &mut Store<'_>, key: &Key<'_>) {
-        let mut state = |head: &[&[u8]], ids: &[StreamId]| {
-            if ids.is_empty() {
-                return;
-            }
-            let texts: Vec<IdText> = ids.iter().map(|&id| IdText::new(id)).collect();
-            let words: Vec<&[u8]> =
-                head.iter().copied().chain(texts.iter().map(IdText::as_bytes)).collect();
-            store.effect(&words);
-        };
-        state(&[b"XDEL", key.bytes], &self.deleted);
+        effect_on_ids(store, &[b"XDEL", key.bytes], &self.deleted);
         for (group, ids) in &self.acknowledged {
-            state(&[b"XACK", key.bytes, group], ids);
+            effect_on_ids(store, &[b"XACK", key.bytes, group], ids);
         }
     }
 }
