@@ -1,10 +1,12 @@
 //! `DUMP` and `RESTORE`: a value as bytes, and back.
 
+use super::hashes::effect_of_hash;
 use super::numbers::integer;
 use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
-use super::{CommandError, CommandResult, Context};
-use crate::keyspace::EntryBox;
-use crate::rdb::payload::{PayloadError, dump as dump_value, restore as restore_value};
+use super::{CommandError, CommandResult, Context, Key};
+use crate::keyspace::{Entry, EntryBox, Value};
+use crate::rdb::Target;
+use crate::rdb::payload::{self, PayloadError, dump as dump_value, restore as restore_value};
 use crate::resp::Args;
 
 /// This family's part of the table.
@@ -119,20 +121,60 @@ fn restore(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         return Ok(());
     }
     let access = ctx.access_clock().restored(options.idle_s, options.frequency);
-    ctx.store.insert(&key, EntryBox::new(key.bytes, value, expiry_ms, access));
-    if options.absolute || expiry_ms.is_none() {
+    let entry = EntryBox::new(key.bytes, value, expiry_ms, access);
+    if ctx.store.is_replay() {
         ctx.store.effect_verbatim(args);
     } else {
-        let mut digits = itoa::Buffer::new();
-        let at = digits.format(expiry_ms.unwrap_or(0)).as_bytes();
-        ctx.store.effect_with(&[args.at(0), key.bytes, at, args.at(3), b"ABSTTL"], args.from(4));
+        state_restored(ctx, &key, args, &options, entry.view());
     }
+    ctx.store.insert(&key, entry);
     Ok(())
+}
+
+/// States that `entry` takes the place of what `key` holds, in a form that Redis 7.0 reads. A hash
+/// with fields that expire has none there: it is stated in commands of Redis 7.4.
+fn state_restored(
+    ctx: &mut Context<'_>,
+    key: &Key<'_>,
+    args: Args<'_>,
+    options: &Options,
+    entry: Entry<'_>,
+) {
+    let mut digits = itoa::Buffer::new();
+    let at = entry.expiry_ms().map(|at_ms| digits.format(at_ms).as_bytes());
+    let mut encoded = Vec::new();
+    let is_readable = payload::version(args.at(3)).is_some_and(|it| it <= Target::V10.version());
+    let bytes = if is_readable {
+        args.at(3)
+    } else if let Value::Hash(hash) = entry.value()
+        && hash.next_expiry_ms().is_some()
+    {
+        if ctx.store.exists(key) {
+            ctx.store.effect(&[b"DEL", key.bytes]);
+        }
+        effect_of_hash(&mut ctx.store, key, hash);
+        if let Some(at) = at {
+            ctx.store.effect(&[b"PEXPIREAT", key.bytes, at]);
+        }
+        return;
+    } else {
+        let compress = ctx.settings.rdb_compression;
+        payload::dump_for(entry.value(), Target::V10, compress, &mut encoded)
+            .expect("only hashes with fields that expire are not held");
+        &encoded
+    };
+    match at {
+        Some(at) if !options.absolute => {
+            ctx.store.effect_with(&[args.at(0), key.bytes, at, bytes, b"ABSTTL"], args.from(4));
+        }
+        _ => ctx.store.effect_with(&[args.at(0), key.bytes, args.at(2), bytes], args.from(4)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use crate::commands::testing::Bench;
+    use crate::rdb::payload;
     use crate::resp::{Args, OwnedArgs};
 
     /// The bulk string in a reply.
@@ -168,6 +210,30 @@ mod tests {
         let args: &[&[u8]] = &[b"RESTORE", b"other", b"5", &payload, b"REPLACE", b"ABSTTL"];
         assert_eq!(restore(&mut bench, args).0, "+OK");
         bench.replies("EXISTS other", ":0");
+    }
+
+    #[test]
+    fn what_redis_7_0_cannot_read_is_stated_otherwise() {
+        use crate::commands::testing::show_effects;
+        let mut bench = Bench::new();
+        bench.line("HSET h a 1 b 2");
+        bench.line("HPEXPIREAT h 1800000000000 FIELDS 1 b");
+        let payload = bulk(&bench.line("DUMP h").reply);
+        let (reply, effects) =
+            restore(&mut bench, &[b"RESTORE", b"h", b"70", &payload, b"REPLACE"]);
+        assert_eq!(reply, "+OK");
+        let wanted = "DEL h; HSET h b 2 a 1; HPEXPIREAT h 1800000000000 FIELDS 1 b; \
+                      PEXPIREAT h 1700000000070";
+        assert_eq!(show_effects(&effects), wanted);
+
+        bench.line("SADD s a b");
+        let payload = bulk(&bench.line("DUMP s").reply);
+        assert_eq!(payload::version(&payload), Some(11));
+        let (reply, effects) = restore(&mut bench, &[b"RESTORE", b"t", b"0", &payload]);
+        assert_eq!(reply, "+OK");
+        let stated = crate::commands::testing::parse_effects(&effects).pop().expect("an effect");
+        assert_eq!(payload::version(stated.as_args().at(3)), Some(10));
+        bench.replies("SCARD t", ":2");
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl Key<'_> {
 pub struct Unit {
     /// Effects as RESP commands.
     pub(crate) effects: Vec<u8>,
+    /// Effects are counted, but not encoded: a replay has no use for them.
+    pub(crate) discards_effects: bool,
     /// How many effects there are, `SELECT`s not counted.
     pub(crate) effect_count: usize,
     /// The database that the stream of effects has selected; `None` until the first effect.
@@ -660,7 +662,9 @@ impl<'a> Store<'a> {
 
     /// States a command that begins with `head` and goes on with the given arguments.
     pub fn effect_with(&mut self, head: &[&[u8]], args: Args<'_>) {
-        self.before_effect(self.db);
+        if !self.begin_effect(self.db) {
+            return;
+        }
         let out = &mut self.unit.effects;
         crate::resp::write_header(out, b'*', (head.len() + args.len()) as i64);
         head.iter().for_each(|arg| crate::resp::write_bulk(out, arg));
@@ -674,17 +678,23 @@ impl<'a> Store<'a> {
 
     /// States an effect in database `db`.
     pub fn effect_in(&mut self, db: usize, args: &[&[u8]]) {
-        self.before_effect(db);
-        write_command(&mut self.unit.effects, args);
+        if self.begin_effect(db) {
+            write_command(&mut self.unit.effects, args);
+        }
     }
 
-    fn before_effect(&mut self, db: usize) {
+    /// Counts an effect and selects its database. False if it is not to be encoded.
+    fn begin_effect(&mut self, db: usize) -> bool {
         self.unit.effect_count += 1;
+        if self.unit.discards_effects {
+            return false;
+        }
         if self.unit.stream_db != Some(db) {
             self.unit.stream_db = Some(db);
             let mut digits = itoa::Buffer::new();
             let digits = digits.format(db).as_bytes();
             write_command(&mut self.unit.effects, &[b"SELECT", digits]);
         }
+        true
     }
 }

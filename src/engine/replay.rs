@@ -67,7 +67,7 @@ impl<'a> Replayer<'a> {
         Self {
             state,
             settings,
-            unit: Unit::default(),
+            unit: Unit { discards_effects: true, ..Unit::default() },
             db: 0,
             start_ms: now_ms,
             now_ms,
@@ -131,7 +131,6 @@ impl<'a> Replayer<'a> {
             return Err(Refusal::Misplaced(name()));
         };
         self.reply.truncate(0);
-        self.unit.effects.clear();
         self.unit.touched.clear();
         drop(std::mem::take(&mut self.unit.garbage));
         let state = &mut *self.state;

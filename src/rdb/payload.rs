@@ -1,7 +1,7 @@
 //! The payload of `DUMP` and `RESTORE`: a value after its kind, then a version and a checksum.
 
 use super::checksum::checksum;
-use super::{Dialect, Error, Reader, Target, decode_value, encode_value, kind};
+use super::{Dialect, Error, NotHeld, Reader, Target, decode_value, encode_value, kind};
 use crate::data::{Limits, NewValue, Value};
 
 /// Bytes of version and checksum.
@@ -32,11 +32,32 @@ fn version_of(kind: u8) -> u16 {
 
 /// Writes a value.
 pub fn dump(value: Value<'_>, compress: bool, out: &mut Vec<u8>) {
+    dump_for(value, Target::V12, compress, out).expect("it holds every value");
+}
+
+/// Writes a value as `target` can read it.
+///
+/// # Errors
+/// If it cannot hold the value; nothing is written then.
+pub fn dump_for(
+    value: Value<'_>,
+    target: Target,
+    compress: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), NotHeld> {
     let start = out.len();
-    let kind = encode_value(value, Target::V12, compress, out).expect("it holds every value");
+    let kind = encode_value(value, target, compress, out)?;
     out.extend_from_slice(&version_of(kind).to_le_bytes());
     let sum = checksum(&out[start..]);
     out.extend_from_slice(&sum.to_le_bytes());
+    Ok(())
+}
+
+/// The RDB version that a payload has, whether the rest of it is right or not; `None` if it is too
+/// short for one.
+pub fn version(payload: &[u8]) -> Option<u16> {
+    let at = payload.len().checked_sub(FOOTER_BYTES)?;
+    Some(u16::from_le_bytes([payload[at], payload[at + 1]]))
 }
 
 /// Reads a value.

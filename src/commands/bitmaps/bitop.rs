@@ -25,6 +25,12 @@ enum Operation {
     One,
 }
 
+impl Operation {
+    fn is_of_redis_7_0(self) -> bool {
+        matches!(self, Operation::And | Operation::Or | Operation::Xor | Operation::Not)
+    }
+}
+
 const OPERATIONS: [(&str, Operation); 8] = [
     ("AND", Operation::And),
     ("OR", Operation::Or),
@@ -70,11 +76,14 @@ pub(super) fn bitop(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let destination = ctx.store.key(&args[2]);
     ctx.reply.integer(result.len() as i64);
     if !result.is_empty() {
-        // Redis 7.0 knows the first four.
-        use Operation::{And, Not, Or, Xor};
-        match operation {
-            And | Or | Xor | Not => ctx.store.effect_verbatim(args),
-            _ => ctx.store.effect(&[b"SET", destination.bytes, &result]),
+        if operation.is_of_redis_7_0() {
+            ctx.store.effect_verbatim(args);
+        } else {
+            // `SETRANGE` leaves the same encoding, which `SET` does not.
+            if ctx.store.exists(&destination) {
+                ctx.store.effect(&[b"DEL", destination.bytes]);
+            }
+            ctx.store.effect(&[b"SETRANGE", destination.bytes, b"0", &result]);
         }
         set_raw(&mut ctx.store, &destination, result);
     } else if ctx.store.delete(&destination) {

@@ -1,6 +1,7 @@
 //! What a writing command states is what replay accepts, and does to an equal data set, whatever it
 //! was given.
 
+mod known;
 mod templates;
 mod words;
 
@@ -99,6 +100,10 @@ impl Pair {
         self.copy.now_ms = self.original.now_ms.max(0) + 1_000;
         let outcome = self.original.run(args.as_args());
         for effect in parse_effects(&outcome.effects) {
+            if !known::is_known(effect.as_args()) {
+                let shown = show_args(effect.as_args());
+                return Err(format!("'{shown}' is an effect that Redis 7.0 does not know"));
+            }
             let replayed = self.copy.run(effect.as_args());
             if replayed.reply[0] == b'-' {
                 let reply = String::from_utf8_lossy(&replayed.reply).into_owned();
@@ -110,6 +115,7 @@ impl Pair {
 
     /// The first difference between both.
     fn compare(&self) -> Result<(), String> {
+        let contents = |bench: &Bench| contents(bench).iter().map(without_form).collect::<Vec<_>>();
         let (have, want) = (contents(&self.copy), contents(&self.original));
         if have == want {
             return Ok(());
@@ -138,6 +144,15 @@ impl Pair {
         }
         Ok(())
     }
+}
+
+/// An entry without how a set is encoded: a small set of numbers may be a listpack, for which Redis
+/// 7.0 has no form, and is an intset once it is restored.
+fn without_form(entry: &String) -> String {
+    let encodings = ["intset", "listpack", "hashtable"].map(|name| format!(", \"{name}\")"));
+    let is_set = entry.contains("], \"set [");
+    let encoding = encodings.iter().find(|&encoding| is_set && entry.ends_with(encoding));
+    encoding.and_then(|encoding| entry.strip_suffix(encoding)).unwrap_or(entry).to_owned()
 }
 
 /// A value as text, without what depends on its encoding: whether a string is a number or its

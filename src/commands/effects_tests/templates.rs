@@ -9,6 +9,7 @@ pub const TEMPLATES: &[(&str, &str)] = &[
         "$string { ( GET $bittype $bitoffset | SET $bittype $bitoffset $integer | INCRBY $bittype $bitoffset $integer | OVERFLOW ( WRAP | SAT | FAIL ) ) }",
     ),
     ("bitop", "( AND | OR | XOR | NOT ) $string { $string }"),
+    ("bitop", "( DIFF | DIFF1 | ANDOR | ONE ) $string $string { $string }"),
     ("blmove", "$list $list ( LEFT | RIGHT ) ( LEFT | RIGHT ) $timeout"),
     ("blmpop", "$timeout #{ $list } ( LEFT | RIGHT ) [ COUNT $count ]"),
     ("blpop", "{ $list } $timeout"),

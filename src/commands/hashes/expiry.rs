@@ -1,6 +1,6 @@
 //! When fields expire: `HEXPIRE`, `HTTL`, `HPERSIST` and their kin.
 
-use super::{BAD_FIELD_COUNT, effect_on_fields, is_live, parse_fields};
+use super::{BAD_FIELD_COUNT, effect_of_expiry, effect_on_fields, is_live, parse_fields};
 use crate::commands::numbers::integer;
 use crate::commands::{CommandError, CommandResult, Context, Key, Store};
 use crate::data::Hash;
@@ -106,29 +106,7 @@ pub(super) fn state_expiry(store: &mut Store<'_>, key: &Key<'_>, at_ms: i64, nam
     }
     store.changed(key);
     store.fields_will_expire(key);
-    let (mut at, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let at = at.format(at_ms).as_bytes();
-    let count = count.format(names.len()).as_bytes();
-    effect_on_fields(store, &[b"HPEXPIREAT", key.bytes, at, b"FIELDS", count], names);
-}
-
-/// States the expiry times that fields of `key` have kept, after an effect that takes them away.
-pub(super) fn state_kept_expiry<'n>(
-    store: &mut Store<'_>,
-    key: &Key<'_>,
-    mut names: Vec<&'n [u8]>,
-) {
-    let Some(hash) = store.borrow_as::<Hash>(key) else { return };
-    let expiry_ms = |name: &[u8]| hash.get(name).and_then(|field| field.expiry_ms);
-    names.sort_unstable();
-    names.dedup();
-    let mut kept: Vec<(i64, &'n [u8])> =
-        names.into_iter().filter_map(|name| Some((expiry_ms(name)?, name))).collect();
-    kept.sort_by_key(|&(at_ms, _)| at_ms);
-    for group in kept.chunk_by(|a, b| a.0 == b.0) {
-        let names: Vec<&[u8]> = group.iter().map(|&(_, name)| name).collect();
-        state_expiry(store, key, group[0].0, &names);
-    }
+    effect_of_expiry(store, key, at_ms, names);
 }
 
 /// States that fields of `key` do not expire any more.

@@ -17,7 +17,9 @@ use super::spec::{Categories, Flags, KeyFlags, KeySpec, Spec};
 use super::{CommandError, CommandResult, Context, ExpiryMode, Key, Store};
 use crate::data::Hash;
 use crate::data::hash::Field;
+use crate::data::listpack::Digits;
 use crate::resp::Args;
+use std::collections::BTreeMap;
 
 const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = Flags::READONLY.with(Flags::FAST);
@@ -214,6 +216,42 @@ fn expire_named<'n>(
 /// States an effect: `words` and then the names of fields.
 fn effect_on_fields(store: &mut Store<'_>, words: &[&[u8]], names: &[&[u8]]) {
     store.effect(&[words, names].concat());
+}
+
+/// States that fields of `key` expire at this time. After an `HSET` of the same fields, which clears
+/// their expiry times, this is what `HSETEX` does; Redis 7.4 knows both, but not `HSETEX`.
+fn effect_of_expiry(store: &mut Store<'_>, key: &Key<'_>, at_ms: i64, names: &[&[u8]]) {
+    let (mut at, mut count) = (itoa::Buffer::new(), itoa::Buffer::new());
+    let at = at.format(at_ms).as_bytes();
+    let count = count.format(names.len()).as_bytes();
+    effect_on_fields(store, &[b"HPEXPIREAT", key.bytes, at, b"FIELDS", count], names);
+}
+
+/// States a whole hash in a key that does not exist: the fields, then when they expire.
+pub(super) fn effect_of_hash(store: &mut Store<'_>, key: &Key<'_>, hash: &Hash) {
+    /// Fields of one `HSET`.
+    const FIELDS_MAX: usize = 1_000;
+    let mut digits = (Digits::new(), Digits::new());
+    let mut pairs: Vec<Vec<u8>> = Vec::new();
+    let mut by_expiry: BTreeMap<i64, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut fields = hash.iter().peekable();
+    while let Some(field) = fields.next() {
+        let name = field.name.bytes(&mut digits.0).to_vec();
+        if let Some(at_ms) = field.expiry_ms {
+            by_expiry.entry(at_ms).or_default().push(name.clone());
+        }
+        pairs.push(name);
+        pairs.push(field.value.bytes(&mut digits.1).to_vec());
+        if pairs.len() == 2 * FIELDS_MAX || fields.peek().is_none() {
+            let words: Vec<&[u8]> = pairs.iter().map(Vec::as_slice).collect();
+            effect_on_fields(store, &[b"HSET", key.bytes], &words);
+            pairs.clear();
+        }
+    }
+    for (at_ms, names) in by_expiry {
+        let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        effect_of_expiry(store, key, at_ms, &names);
+    }
 }
 
 /// The names behind `FIELDS count`, which begins at argument `at`; `bad_count` is what to say of a

@@ -1,16 +1,17 @@
 //! Values and expiry times at once: `HSETEX` and `HGETEX`.
 
-use super::expiry::{
-    Unit, absolute_ms, delete_fields, state_expiry, state_kept_expiry, state_persisting,
-};
+use super::expiry::{Unit, absolute_ms, delete_fields, state_expiry, state_persisting};
 use super::write::set_pairs;
-use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
+use super::{
+    BAD_FIELD_COUNT, effect_of_expiry, effect_on_fields, expire_named, is_live, parse_fields,
+};
 use crate::commands::elements::reply_element;
-use crate::commands::{CommandError, CommandResult, Context, Store};
+use crate::commands::{CommandError, CommandResult, Context, Key, Store};
 use crate::data::Hash;
 use crate::data::hash::FieldExpiry;
 use crate::resp::Args;
 use crate::resp::request::parse_i64;
+use std::collections::BTreeMap;
 
 /// How a word says that an expiry time follows: its unit, and what it counts from.
 fn time_option(word: &[u8], now_ms: i64) -> Option<(Unit, i64)> {
@@ -124,16 +125,37 @@ pub(super) fn hsetex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         expiry => {
             set_pairs(ctx, &key, options.pairs, expiry)?;
             let pairs: Vec<&[u8]> = options.pairs.iter().collect();
-            // Redis 7.4 knows no `HSETEX`; its `HSET` takes expiry times away.
             let store = &mut ctx.store;
             effect_on_fields(store, &[b"HSET", key.bytes], &pairs);
-            let names: Vec<&[u8]> = options.names().collect();
             match expiry {
                 FieldExpiry::Clear => {}
-                FieldExpiry::Keep => state_kept_expiry(store, &key, names),
-                FieldExpiry::At(at_ms) => state_expiry(store, &key, at_ms, &names),
+                FieldExpiry::Keep => effect_of_kept_expiry(store, &key, options.names())?,
+                FieldExpiry::At(at_ms) => {
+                    store.fields_will_expire(&key);
+                    let names: Vec<&[u8]> = options.names().collect();
+                    effect_of_expiry(store, &key, at_ms, &names);
+                }
             }
         }
+    }
+    Ok(())
+}
+
+/// States when the named fields expire, of those that do.
+fn effect_of_kept_expiry<'n>(
+    store: &mut Store<'_>,
+    key: &Key<'_>,
+    names: impl Iterator<Item = &'n [u8]>,
+) -> CommandResult {
+    let Some(hash) = store.write_as::<Hash>(key)? else { return Ok(()) };
+    let mut by_expiry: BTreeMap<i64, Vec<&[u8]>> = BTreeMap::new();
+    for name in names {
+        if let Some(at_ms) = hash.get(name).and_then(|field| field.expiry_ms) {
+            by_expiry.entry(at_ms).or_default().push(name);
+        }
+    }
+    for (at_ms, names) in by_expiry {
+        effect_of_expiry(store, key, at_ms, &names);
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! Setting, counting and deleting fields.
 
-use super::expiry::state_expiry;
-use super::{BAD_FIELD_COUNT, effect_on_fields, expire_named, is_live, parse_fields};
+use super::{
+    BAD_FIELD_COUNT, effect_of_expiry, effect_on_fields, expire_named, is_live, parse_fields,
+};
 use crate::commands::elements::reply_element;
 use crate::commands::long_double::LongDouble;
 use crate::commands::numbers::integer;
@@ -129,7 +130,7 @@ pub(super) fn hincrbyfloat(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResu
     set_keeping_expiry(ctx, &key, name, sum)?;
     ctx.store.effect(&[b"HSET", key.bytes, name, sum]);
     if let Some(at_ms) = expiry_ms {
-        state_expiry(&mut ctx.store, &key, at_ms, &[name]);
+        effect_of_expiry(&mut ctx.store, &key, at_ms, &[name]);
     }
     ctx.reply.bulk(sum);
     Ok(())

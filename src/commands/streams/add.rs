@@ -70,7 +70,7 @@ pub(super) fn xadd(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         None => ctx.store.effect_with(&[xadd, key.bytes, id], fields),
     }
     if let Some(trimmed) = trimmed {
-        trimmed.rest.state(&mut ctx.store, &key);
+        trimmed.state_rest(&mut ctx.store, &key);
     }
     Ok(())
 }

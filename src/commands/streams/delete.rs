@@ -1,12 +1,13 @@
 //! `XDEL`, `XDELEX`, `XACKDEL`: deleting entries by their ids.
 
-use super::removed::Removed;
-use super::{CommandError, CommandResult, Context, ids};
+use super::ids::{self, IdText};
+use super::{CommandError, CommandResult, Context, Store};
 use crate::commands::Key;
 use crate::commands::numbers::integer;
 use crate::data::Stream;
 use crate::data::stream::{Groups, StreamId};
 use crate::resp::Args;
+use std::collections::BTreeMap;
 
 /// What becomes of groups' references to an entry that is to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,16 +60,16 @@ pub(super) fn xdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 pub(super) fn xdelex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let (references, ids) = parse(args, 2)?;
     let key = ctx.store.key(&args[1]);
-    let mut removed = Removed::default();
+    let mut changes = Changes::default();
     let mut results = Vec::with_capacity(ids.len());
     if let Some(stream) = ctx.store.write_as::<Stream>(&key)? {
         for id in ids {
-            results.push(delete(stream, id, references, &mut removed));
+            results.push(delete(stream, id, references, &mut changes));
         }
     } else {
         results.resize(ids.len(), Outcome::Missing);
     }
-    finish(ctx, &key, removed, &results);
+    finish(ctx, &key, &changes, &results);
     Ok(())
 }
 
@@ -76,7 +77,7 @@ pub(super) fn xdelex(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
 pub(super) fn xackdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
     let (references, ids) = parse(args, 3)?;
     let key = ctx.store.key(&args[1]);
-    let mut removed = Removed::default();
+    let mut changes = Changes::default();
     let mut results = Vec::with_capacity(ids.len());
     let stream = ctx.store.write_as::<Stream>(&key)?;
     match stream.filter(|stream| stream.groups.contains_key(args.at(2))) {
@@ -87,9 +88,9 @@ pub(super) fn xackdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
                     results.push(Outcome::Missing);
                     continue;
                 }
-                removed.add_reference(args.at(2), id);
+                changes.acknowledged(args.at(2), id);
                 // An entry that is gone already counts as deleted: it was acknowledged now.
-                results.push(match delete(stream, id, references, &mut removed) {
+                results.push(match delete(stream, id, references, &mut changes) {
                     Outcome::Missing => Outcome::Deleted,
                     outcome => outcome,
                 });
@@ -97,8 +98,28 @@ pub(super) fn xackdel(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         }
         None => results.resize(ids.len(), Outcome::Missing),
     }
-    finish(ctx, &key, removed, &results);
+    finish(ctx, &key, &changes, &results);
     Ok(())
+}
+
+/// What `XDELEX` or `XACKDEL` has changed. It is stated in `XDEL` and `XACK`, which Redis 7.0 knows.
+#[derive(Default)]
+struct Changes {
+    deleted: Vec<StreamId>,
+    acknowledged: BTreeMap<Box<[u8]>, Vec<StreamId>>,
+}
+
+impl Changes {
+    fn acknowledged(&mut self, group: &[u8], id: StreamId) {
+        match self.acknowledged.get_mut(group) {
+            Some(ids) => ids.push(id),
+            None => drop(self.acknowledged.insert(group.into(), vec![id])),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.deleted.is_empty() && self.acknowledged.is_empty()
+    }
 }
 
 /// What became of one entry; the numbers are those of the reply.
@@ -113,7 +134,7 @@ fn delete(
     stream: &mut Stream,
     id: StreamId,
     references: References,
-    removed: &mut Removed,
+    changes: &mut Changes,
 ) -> Outcome {
     if stream.entries.get(id).is_none() {
         return Outcome::Missing;
@@ -122,26 +143,40 @@ fn delete(
         return Outcome::StillReferred;
     }
     stream.entries.delete(id);
-    removed.entries.push(id);
+    changes.deleted.push(id);
     if references == References::Delete {
         for (name, group) in &mut stream.groups {
             if group.acknowledge(id) {
-                removed.add_reference(name, id);
+                changes.acknowledged(name, id);
             }
         }
     }
     Outcome::Deleted
 }
 
-fn finish(ctx: &mut Context<'_>, key: &Key<'_>, removed: Removed, results: &[Outcome]) {
-    if !removed.is_empty() {
+fn finish(ctx: &mut Context<'_>, key: &Key<'_>, changes: &Changes, results: &[Outcome]) {
+    if !changes.is_empty() {
         ctx.store.changed(key);
-        removed.state(&mut ctx.store, key);
+        effect_on_ids(&mut ctx.store, &[b"XDEL", key.bytes], &changes.deleted);
+        for (group, ids) in &changes.acknowledged {
+            effect_on_ids(&mut ctx.store, &[b"XACK", key.bytes, group], ids);
+        }
     }
     ctx.reply.array(results.len());
     for &outcome in results {
         ctx.reply.integer(outcome as i64);
     }
+}
+
+/// States an effect, `words` and then ids, if there are any.
+pub(super) fn effect_on_ids(store: &mut Store<'_>, words: &[&[u8]], ids: &[StreamId]) {
+    if ids.is_empty() {
+        return;
+    }
+    let texts: Vec<IdText> = ids.iter().map(|&id| IdText::new(id)).collect();
+    let ids = texts.iter().map(IdText::as_bytes);
+    let words: Vec<&[u8]> = words.iter().copied().chain(ids).collect();
+    store.effect(&words);
 }
 
 /// The options and ids from argument `at` on.

@@ -8,7 +8,6 @@ mod info;
 mod pending;
 mod range;
 mod read;
-mod removed;
 #[cfg(test)]
 pub(in crate::commands) mod tests;
 mod trim;

@@ -1,6 +1,6 @@
 //! What stream commands reply, and which effects they have.
 
-use crate::commands::testing::Bench;
+use crate::commands::testing::{Bench, show_effects};
 use crate::resp::Protocol;
 use proptest::prelude::*;
 
@@ -191,10 +191,17 @@ fn deleting_with_a_say_in_references() {
     ] {
         bench.line(line);
     }
-    bench.replies("XDELEX s ACKED IDS 4 1 2 3 9", "*4 :1 :2 :2 :-1");
-    bench.replies("XACKDEL s g ACKED IDS 2 2 9", "*2 :2 :-1");
-    bench.replies("XACKDEL s h ACKED IDS 1 2", "*1 :1");
-    bench.replies("XDELEX s DELREF IDS 1 3", "*1 :1");
+    for (line, reply, effects) in [
+        ("XDELEX s ACKED IDS 4 1 2 3 9", "*4 :1 :2 :2 :-1", "XDEL s 1-0"),
+        ("XACKDEL s g ACKED IDS 2 2 9", "*2 :2 :-1", "XACK s g 2-0"),
+        ("XACKDEL s h ACKED IDS 1 2", "*1 :1", "XDEL s 2-0; XACK s h 2-0"),
+        ("XDELEX s DELREF IDS 1 3", "*1 :1", "XDEL s 3-0; XACK s g 3-0"),
+    ] {
+        let outcome = bench.line(line);
+        let shown = String::from_utf8_lossy(&outcome.reply).replace("\r\n", " ");
+        assert_eq!(shown.trim_end(), reply, "{line}");
+        assert_eq!(show_effects(&outcome.effects), effects, "{line}");
+    }
     bench.replies("XPENDING s g", "*4 :0 $-1 $-1 *-1");
     bench.replies("XDELEX none IDS 2 1 2", "*2 :-1 :-1");
     bench.replies(

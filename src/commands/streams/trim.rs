@@ -1,9 +1,9 @@
 //! `XTRIM`, and the trimming of `XADD`: how a stream shrinks at its beginning.
 
-use super::delete::{References, is_referred};
+use super::delete::{References, effect_on_ids, is_referred};
 use super::ids::{self, NewId};
-use super::removed::Removed;
-use super::{CommandError, CommandResult, Context};
+use super::{CommandError, CommandResult, Context, Store};
+use crate::commands::Key;
 use crate::commands::numbers::integer;
 use crate::data::Stream;
 use crate::data::stream::{Bound, Entries, Parts, StreamId};
@@ -147,14 +147,26 @@ pub(super) struct Trimmed {
     /// What a copy has to trim exactly to get the same: the option's name and argument. `None` if
     /// the entries that were removed are not simply the first ones.
     pub(super) exact: Option<(&'static [u8], String)>,
-    /// The entries that were removed if they are not the first ones, and references to those that
-    /// were.
-    pub(super) rest: Removed,
+    /// The entries that were removed if they are not the first ones.
+    deleted: Vec<StreamId>,
+    /// The groups whose references to removed entries were deleted, with the ids of these.
+    acknowledged: Vec<(Box<[u8]>, Vec<StreamId>)>,
+}
+
+impl Trimmed {
+    /// States what was done besides the exact trim, in commands that every version knows.
+    pub(super) fn state_rest(self, store: &mut Store<'_>, key: &Key<'_>) {
+        effect_on_ids(store, &[b"XDEL", key.bytes], &self.deleted);
+        for (group, ids) in &self.acknowledged {
+            effect_on_ids(store, &[b"XACK", key.bytes, group], ids);
+        }
+    }
 }
 
 impl Trim {
     pub(super) fn run(self, stream: &mut Stream) -> Trimmed {
-        let mut trimmed = Trimmed { removed: 0, exact: None, rest: Removed::default() };
+        let mut trimmed =
+            Trimmed { removed: 0, exact: None, deleted: Vec::new(), acknowledged: Vec::new() };
         let Parts { entries, groups } = &mut **stream;
         match self.references {
             References::Keep => {}
@@ -163,14 +175,14 @@ impl Trim {
                 for (name, group) in groups {
                     let ids: Vec<_> =
                         ids.iter().copied().filter(|&id| group.acknowledge(id)).collect();
-                    trimmed.rest.references.insert(name.clone(), ids);
+                    trimmed.acknowledged.push((name.clone(), ids));
                 }
             }
             References::Respect => {
-                trimmed.rest.entries = entries
+                trimmed.deleted = entries
                     .trimmed(self.bound, self.about, self.limit, |id| is_referred(groups, id));
-                trimmed.removed = trimmed.rest.entries.len() as u64;
-                trimmed.rest.entries.iter().for_each(|&id| {
+                trimmed.removed = trimmed.deleted.len() as u64;
+                trimmed.deleted.iter().for_each(|&id| {
                     entries.delete(id);
                 });
                 return trimmed;
@@ -209,7 +221,7 @@ pub(super) fn xtrim(ctx: &mut Context<'_>, args: Args<'_>) -> CommandResult {
         if let Some((name, bound)) = &trimmed.exact {
             ctx.store.effect(&[b"XTRIM", key.bytes, name, b"=", bound.as_bytes()]);
         }
-        trimmed.rest.state(&mut ctx.store, &key);
+        trimmed.state_rest(&mut ctx.store, &key);
     }
     ctx.reply.integer(removed as i64);
     Ok(())

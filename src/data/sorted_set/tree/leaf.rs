@@ -130,8 +130,12 @@ impl Leaf {
         unsafe { self.0.as_ref() }
     }
 
-    fn header_mut(&mut self) -> &mut Header {
-        // SAFETY: as above, and nothing else is borrowed from the leaf.
+    /// The header, to change it.
+    ///
+    /// # Safety
+    /// Nothing else is borrowed from the leaf, through this pointer or a copy, while the result is.
+    unsafe fn header_mut(&mut self) -> &mut Header {
+        // SAFETY: the leaf lives, see `at`, and the caller promises the rest.
         unsafe { self.0.as_mut() }
     }
 
@@ -145,8 +149,12 @@ impl Leaf {
         unsafe { std::slice::from_raw_parts(self.first_slot(), self.len()) }
     }
 
-    fn slots_mut(&mut self) -> &mut [Slot] {
-        // SAFETY: as above, and nothing else is borrowed from the leaf.
+    /// The slots in use, to change them.
+    ///
+    /// # Safety
+    /// As for [`Leaf::header_mut`].
+    unsafe fn slots_mut(&mut self) -> &mut [Slot] {
+        // SAFETY: as in `slots`, and the caller promises the rest.
         unsafe { std::slice::from_raw_parts_mut(self.first_slot(), self.len()) }
     }
 
@@ -215,7 +223,10 @@ impl Leaf {
     }
 
     /// Makes sure that `key` has a tag.
-    fn cover(mut self, key: u64) {
+    ///
+    /// # Safety
+    /// Nothing is borrowed from the leaf.
+    unsafe fn cover(mut self, key: u64) {
         let &Header { base, shift, .. } = self.header();
         let quotient = key >> shift;
         if quotient.wrapping_sub(base) <= TAG_MAX {
@@ -229,17 +240,23 @@ impl Leaf {
         let (low, high) = (low.min(quotient), high.max(quotient));
         let more = shift_for(low, high);
         let new_base = base_for(low >> more, high >> more);
-        for slot in self.slots_mut() {
+        // SAFETY: the caller promises that nothing is borrowed.
+        for slot in unsafe { self.slots_mut() } {
             *slot = Slot::new(slot.raw(), ((base + slot.tag()) >> more) - new_base);
         }
-        let header = self.header_mut();
+        // SAFETY: the caller promises that nothing is borrowed.
+        let header = unsafe { self.header_mut() };
         (header.base, header.shift) = (new_base, shift + more as u8);
     }
 
     /// Inserts an element at a position. The leaf must not be full.
-    pub(super) fn insert(mut self, at: usize, key: u64, raw: Raw) {
+    ///
+    /// # Safety
+    /// Nothing is borrowed from the leaf.
+    pub(super) unsafe fn insert(mut self, at: usize, key: u64, raw: Raw) {
         assert!(!self.is_full() && at <= self.len());
-        self.cover(key);
+        // SAFETY: the caller promises that nothing is borrowed.
+        unsafe { self.cover(key) };
         let &Header { base, shift, .. } = self.header();
         let len = self.len();
         // SAFETY: the leaf is not full, so one more slot lies inside the allocation.
@@ -248,20 +265,32 @@ impl Leaf {
             ptr::copy(slot, slot.add(1), len - at);
             slot.write(Slot::new(raw, (key >> shift) - base));
         }
-        self.header_mut().len += 1;
+        // SAFETY: the caller promises that nothing is borrowed.
+        unsafe { self.header_mut().len += 1 };
     }
 
     /// Takes `count` elements out from a position on.
-    pub(super) fn remove(mut self, at: usize, count: usize) {
-        self.slots_mut().copy_within(at + count.., at);
-        self.header_mut().len -= count as u16;
+    ///
+    /// # Safety
+    /// Nothing is borrowed from the leaf.
+    pub(super) unsafe fn remove(mut self, at: usize, count: usize) {
+        // SAFETY: the caller promises that nothing is borrowed.
+        unsafe {
+            self.slots_mut().copy_within(at + count.., at);
+            self.header_mut().len -= count as u16;
+        }
     }
 
     /// The key of the element at a position has become another one that keeps its place.
-    pub(super) fn set_key(mut self, at: usize, key: u64) {
-        self.cover(key);
+    ///
+    /// # Safety
+    /// Nothing is borrowed from the leaf.
+    pub(super) unsafe fn set_key(mut self, at: usize, key: u64) {
+        // SAFETY: the caller promises that nothing is borrowed.
+        unsafe { self.cover(key) };
         let &Header { base, shift, .. } = self.header();
-        let slot = &mut self.slots_mut()[at];
+        // SAFETY: the caller promises that nothing is borrowed.
+        let slot = unsafe { &mut self.slots_mut()[at] };
         *slot = Slot::new(slot.raw(), (key >> shift) - base);
     }
 
@@ -280,7 +309,8 @@ impl Leaf {
             handle_alloc_error(layout_of(new))
         };
         let mut leaf = Self(header);
-        leaf.header_mut().size = new as u8;
+        // SAFETY: nothing is borrowed from the new leaf.
+        unsafe { leaf.header_mut().size = new as u8 };
         leaf
     }
 
@@ -296,7 +326,10 @@ impl Leaf {
     }
 
     /// Moves the elements from a position on into a new leaf, which has room for one more if asked.
-    pub(super) fn split_off(mut self, at: usize, with_room: bool) -> Self {
+    ///
+    /// # Safety
+    /// Nothing is borrowed from the leaf.
+    pub(super) unsafe fn split_off(mut self, at: usize, with_room: bool) -> Self {
         assert!(at <= self.len());
         let moved = self.len() - at;
         let mut new = Self::alloc(moved + usize::from(with_room));
@@ -306,14 +339,19 @@ impl Leaf {
             ptr::copy_nonoverlapping(from, new.first_slot(), moved);
         }
         let &Header { base, shift, .. } = self.header();
-        let header = new.header_mut();
+        // SAFETY: nothing is borrowed from the new leaf.
+        let header = unsafe { new.header_mut() };
         (header.base, header.shift, header.len) = (base, shift, moved as u16);
-        self.header_mut().len = at as u16;
+        // SAFETY: the caller promises that nothing is borrowed.
+        unsafe { self.header_mut().len = at as u16 };
         new
     }
 
     /// Makes tags finer where they have become too coarse.
-    pub(super) fn refine(self) {
+    ///
+    /// # Safety
+    /// Nothing is borrowed from the leaf.
+    pub(super) unsafe fn refine(self) {
         let &Header { shift, .. } = self.header();
         let [first, .., last] = self.slots() else { return };
         if shift == 0 || last.tag() - first.tag() >= SPREAD_MIN {
@@ -322,12 +360,16 @@ impl Leaf {
         let last = self.len() - 1;
         let (low, high) = (key_of(self.element(0).score()), key_of(self.element(last).score()));
         if shift_for(low, high) < u32::from(shift) {
-            self.assign_tags(low, high);
+            // SAFETY: the caller promises that nothing is borrowed.
+            unsafe { self.assign_tags(low, high) };
         }
     }
 
     /// Gives all elements tags, when the lowest and the highest key are these.
-    fn assign_tags(mut self, low: u64, high: u64) {
+    ///
+    /// # Safety
+    /// Nothing is borrowed from the leaf.
+    unsafe fn assign_tags(mut self, low: u64, high: u64) {
         let shift = shift_for(low, high);
         let base = base_for(low >> shift, high >> shift);
         let all_equal = low == high;
@@ -336,14 +378,16 @@ impl Leaf {
                 self.prefetch(at)
             }
         });
-        for slot in self.slots_mut() {
+        // SAFETY: the caller promises that nothing is borrowed.
+        for slot in unsafe { self.slots_mut() } {
             let raw = slot.raw();
             // SAFETY: elements in a tree are alive, and do not change while it is borrowed.
             let key = || key_of(unsafe { Element::from_raw(raw) }.score());
             let key = if all_equal { low } else { key() };
             *slot = Slot::new(raw, (key >> shift) - base);
         }
-        let header = self.header_mut();
+        // SAFETY: the caller promises that nothing is borrowed.
+        let header = unsafe { self.header_mut() };
         (header.base, header.shift) = (base, shift as u8);
     }
 
@@ -364,15 +408,18 @@ impl Leaf {
     /// # Safety
     /// No copy of `self` is used afterwards, and `slots` is not borrowed from it.
     unsafe fn filled(mut self, slots: &[Slot]) -> Self {
-        self.header_mut().len = 0;
+        // SAFETY: the caller promises that nothing is borrowed.
+        unsafe { self.header_mut().len = 0 };
         // SAFETY: the caller's promise.
         let mut leaf = unsafe { self.resized((slots.len() + 1).min(LEAF_MAX)) };
         // SAFETY: the leaf has been given room for so many.
         unsafe { ptr::copy_nonoverlapping(slots.as_ptr(), leaf.first_slot(), slots.len()) };
-        leaf.header_mut().len = slots.len() as u16;
+        // SAFETY: nothing is borrowed from the new leaf.
+        unsafe { leaf.header_mut().len = slots.len() as u16 };
         if let Some(last) = slots.len().checked_sub(1) {
             let keys = [0, last].map(|at| key_of(leaf.element(at).score()));
-            leaf.assign_tags(keys[0], keys[1]);
+            // SAFETY: nothing is borrowed from the new leaf.
+            unsafe { leaf.assign_tags(keys[0], keys[1]) };
         }
         leaf
     }

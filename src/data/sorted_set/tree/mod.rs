@@ -175,7 +175,8 @@ impl Tree {
         self.len += 1;
         if self.len == 1 {
             let leaf = Leaf::alloc(1);
-            leaf.insert(0, key, raw);
+            // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+            unsafe { leaf.insert(0, key, raw) };
             (self.root, self.height, self.bytes) = (leaf.address(), 0, leaf.bytes());
             return;
         }
@@ -186,10 +187,12 @@ impl Tree {
         });
         let at = leaf.count_below(key, |other| other.member() < member);
         if !leaf.is_full() {
-            leaf.insert(at, key, raw);
+            // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+            unsafe { leaf.insert(at, key, raw) };
         } else if leaf.len() < LEAF_MAX {
             let leaf = self.resize_leaf(&path, leaf, leaf.len() + 1);
-            leaf.insert(at, key, raw);
+            // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+            unsafe { leaf.insert(at, key, raw) };
         } else {
             self.split_leaf(&path, leaf, at, key, raw);
         }
@@ -252,7 +255,8 @@ impl Tree {
         if keeps_place {
             // SAFETY: the element is alive, and the tree takes note of its score next.
             unsafe { element::set_score(raw, score) };
-            leaf.set_key(at, key);
+            // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+            unsafe { leaf.set_key(at, key) };
             if at == 0 {
                 path.set_first(path.height, (key, raw));
             }
@@ -399,21 +403,28 @@ impl Tree {
         // Where elements come in order, full leaves stay behind.
         let (left, right) = if is_last || is_first {
             let new = Leaf::alloc(1);
-            new.insert(0, key, raw);
+            // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+            unsafe { new.insert(0, key, raw) };
             if is_last { (leaf, new) } else { (new, leaf) }
         } else {
             // The half that the element is not for fills one of the sizes to the last slot.
             let is_left = at <= LEAF_MAX - LEAF_HALF;
             let middle = if is_left { LEAF_MAX - LEAF_HALF } else { LEAF_HALF };
-            let right = leaf.split_off(middle, !is_left);
+            // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+            let right = unsafe { leaf.split_off(middle, !is_left) };
             // SAFETY: the tree points to the result from here on.
             let left = unsafe { leaf.resized(middle + usize::from(is_left)) };
-            left.refine();
-            right.refine();
+            // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+            unsafe {
+                left.refine();
+                right.refine();
+            }
             if is_left {
-                left.insert(at, key, raw);
+                // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+                unsafe { left.insert(at, key, raw) };
             } else {
-                right.insert(at - middle, key, raw);
+                // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+                unsafe { right.insert(at - middle, key, raw) };
             }
             (left, right)
         };
@@ -467,7 +478,8 @@ impl Tree {
 
     /// Takes elements out of one leaf.
     fn remove_at(&mut self, path: &Path, leaf: Leaf, at: usize, count: usize) {
-        leaf.remove(at, count);
+        // SAFETY: the tree is borrowed mutably, and nothing of the leaf is borrowed here.
+        unsafe { leaf.remove(at, count) };
         self.len -= count;
         for &(mut node, at) in path.steps() {
             *node.count_mut(at) -= count;
