@@ -4,6 +4,33 @@
 //! is durable. `README.md` says what users are promised, `storage-format.md` what the bytes on disk
 //! mean; this page says how the code is built and why.
 //!
+//! # As a library
+//!
+//! The engine needs no network:
+//!
+//! ```
+//! use mainstay::commands::Settings;
+//! use mainstay::engine::{Engine, Machine};
+//! use mainstay::log::Options;
+//! use mainstay::session::Client;
+//!
+//! let dir = tempfile::tempdir()?;
+//! let settings = Settings::default();
+//! let (engine, _) = Engine::open(Machine::real(), dir.path(), 16, settings, Options::default())?;
+//! engine.start();
+//! let mut client = Client::default();
+//!
+//! let (outcome, reply) = client.run(&mut engine.lock(), &[b"SET", b"greeting", b"hello"]);
+//! engine.wait(&outcome)?; // until the write is durable
+//! assert_eq!(reply, b"+OK\r\n");
+//!
+//! let (outcome, reply) = client.run(&mut engine.lock(), &[b"GET", b"greeting"]);
+//! engine.wait(&outcome)?; // what it shows is not lost either
+//! assert_eq!(reply, b"$5\r\nhello\r\n");
+//! engine.close()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Floors
 //!
 //! Each imports only from those below it.

@@ -7,6 +7,7 @@
 mod blocking;
 pub mod compact;
 mod conditions;
+mod embed;
 mod expire;
 mod fill;
 pub mod functions;
@@ -95,6 +96,7 @@ pub struct Engine {
     log: Mutex<Option<Arc<Log>>>,
     machine: Machine,
     outgoing: pushes::Outgoing,
+    moved: Arc<embed::Moved>,
 }
 
 /// What the lock protects.
@@ -228,6 +230,7 @@ impl Engine {
             log: Mutex::new(log),
             machine,
             outgoing: pushes::Outgoing::default(),
+            moved: Arc::default(),
         };
         drop(engine.lock());
         engine

@@ -59,6 +59,7 @@ mod start;
 mod state;
 mod stats;
 mod summary;
+mod threads;
 mod time;
 mod view;
 mod worker;

@@ -18,6 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 
 /// Pause between the first two attempts to heal, or to prepare a segment.
 const PAUSE_US: u64 = 200_000;
@@ -104,6 +105,7 @@ pub struct Log {
     /// sleeps on.
     pub(super) retired: Mutex<bool>,
     pub(super) retired_added: Condvar,
+    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     /// Sequences of retired segments that are damaged or missing.
     pub(super) uncompressible: Mutex<BTreeSet<u64>>,
     pub(super) listeners: Mutex<Arc<[Listener]>>,
@@ -170,6 +172,7 @@ impl Log {
             prepare_added: Condvar::new(),
             retired: Mutex::new(false),
             retired_added: Condvar::new(),
+            threads: Mutex::default(),
             uncompressible: Mutex::new(BTreeSet::new()),
             listeners: Mutex::new(Arc::new([])),
             stats: Mutex::new(SyncStats::default()),

@@ -115,7 +115,8 @@ impl Pair {
 
     /// The first difference between both.
     fn compare(&self) -> Result<(), String> {
-        let contents = |bench: &Bench| contents(bench).iter().map(without_form).collect::<Vec<_>>();
+        let contents =
+            |bench: &Bench| contents(bench).iter().map(|it| without_form(it)).collect::<Vec<_>>();
         let (have, want) = (contents(&self.copy), contents(&self.original));
         if have == want {
             return Ok(());
@@ -148,7 +149,7 @@ impl Pair {
 
 /// An entry without how a set is encoded: a small set of numbers may be a listpack, for which Redis
 /// 7.0 has no form, and is an intset once it is restored.
-fn without_form(entry: &String) -> String {
+fn without_form(entry: &str) -> String {
     let encodings = ["intset", "listpack", "hashtable"].map(|name| format!(", \"{name}\")"));
     let is_set = entry.contains("], \"set [");
     let encoding = encodings.iter().find(|&encoding| is_set && entry.ends_with(encoding));

@@ -275,7 +275,7 @@ impl ConnectionState {
                  moments are kept, the whole log is kept in a directory beside it",
                 log.dir().display()
             );
-            if let Err(error) = self.shared.close_log(&log) {
+            if let Err(error) = log.end() {
                 // It is as after a crash: the next start with it recovers what was acknowledged.
                 // There is no way back to it: its threads have ended.
                 crate::log_warning!("The log could not be closed: {error}");

@@ -96,7 +96,7 @@ impl Server {
     fn switch_logs(&self) -> Arc<Log> {
         let (config, mut engine) = (self.shared.config.read(), self.shared.engine.lock());
         let old = engine.end_log().expect("there is one");
-        self.shared.close_log(&old).expect("nothing fails here");
+        old.end().expect("nothing fails here");
         let dir = data_dir(Path::new(&config.dir.0));
         let new = engine.begin_log(&dir, engine_config::log_options(&config)).expect("begun");
         drop(engine);
@@ -107,7 +107,7 @@ impl Server {
     /// Closes the last log, which may have failed.
     pub(super) fn end(self) {
         if let Some(log) = self.shared.engine.log() {
-            let _ = self.shared.close_log(&log);
+            let _ = log.end();
         }
     }
 }

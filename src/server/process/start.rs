@@ -216,7 +216,7 @@ fn end(shared: &Arc<Shared>, supervisor: &Supervisor, status: i32) -> i32 {
     shared.background.stop();
     let Some(log) = shared.engine.log() else { return status };
     log_notice!("Closing the log");
-    match shared.close_log(&log) {
+    match log.end() {
         Ok(()) => {
             std::thread::sleep(FAREWELL);
             log_notice!("The log is closed at LSN {}", log.durable_lsn());

@@ -65,8 +65,6 @@ pub struct Shared {
     pub started: Instant,
     /// RDB files.
     pub saves: crate::server::tasks::saves::Saves,
-    /// Threads of the log, to be joined when it is closed.
-    pub log_threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// Asks the main thread to end the process; the number is the exit status.
     pub exit: tokio::sync::watch::Sender<Option<i32>>,
     /// Set once the server is ending.
@@ -112,7 +110,6 @@ impl Shared {
             run_id: crate::log::TimelineId::random(&mut random).to_string(),
             started: Instant::now(),
             saves: Default::default(),
-            log_threads: Mutex::new(Vec::new()),
             exit: tokio::sync::watch::Sender::new(None),
             ending: false.into(),
             slowlog: Default::default(),
@@ -141,34 +138,14 @@ impl Shared {
         );
     }
 
-    /// Starts the threads of `log`.
+    /// Has the threads of `log` started, and each I/O thread woken by it.
     pub fn start_log(&self, log: &Arc<crate::log::Log>) {
         for thread in &self.threads {
             let thread = thread.clone();
             log.listen(move || thread.gates.wake());
         }
-        let mut threads = self.log_threads.lock();
-        for (name, run) in [
-            ("log", crate::log::Log::run as fn(&crate::log::Log)),
-            ("log-prepare", crate::log::Log::run_prepare),
-        ] {
-            let log = log.clone();
-            let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&log));
-            threads.push(thread.expect("the system starts threads"));
-        }
-        let work = self.background.compression(log.clone());
-        let thread = std::thread::Builder::new().name("log-compress".into()).spawn(work);
-        threads.push(thread.expect("the system starts threads"));
-    }
-
-    /// Closes `log`: everything in it becomes durable, and its end is recorded.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn close_log(&self, log: &crate::log::Log) -> std::io::Result<()> {
-        log.begin_close();
-        self.log_threads.lock().drain(..).for_each(|thread| drop(thread.join()));
-        log.close()
+        log.start();
+        log.spawn("log-compress", self.background.compression(log.clone()));
     }
 
     /// Sets how long `log` keeps retired files. Unless the configuration gives a limit, they stay.
