@@ -1,9 +1,10 @@
 //! What a command sees while it runs.
 
+use super::CommandError;
 use super::numbers::int32;
+use super::spec::Directory;
 use super::store::{Access, BlockRequest, Store, Wants};
-use super::{CommandError, DATA, Directory};
-use crate::data::{KeyHasher, Limits};
+use crate::data::Limits;
 use crate::resp::{Args, OwnedArgs, Reply};
 
 /// Directives that commands look at. The server fills it in and changes it at run time.
@@ -27,22 +28,6 @@ pub struct Settings {
     pub limits: Limits,
     /// The commands that there are, for `COMMAND`. The engine keeps its first one.
     pub directory: &'static Directory,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bulk_bytes_max: 512 * 1024 * 1024,
-            lfu: false,
-            lfu_log_factor: 10,
-            lfu_decay_minutes: 1,
-            rdb_compression: true,
-            latency_tracking: true,
-            slow_from_us: None,
-            limits: Limits::new(KeyHasher::new((0, 0))),
-            directory: &DATA,
-        }
-    }
 }
 
 impl Settings {

@@ -1,6 +1,6 @@
 //! Where the keys of a request are: for `COMMAND GETKEYS`, access lists, slots and tracking.
 
-use super::spec::{Begin, Find, KeyFlags, KeySpec};
+use super::key_spec::{Begin, Find, KeySpec, Keys};
 use super::{CommandError, Flags, Spec};
 use crate::resp::Args;
 use crate::resp::request::parse_i64;
@@ -12,55 +12,6 @@ const WRONG_COUNT: CommandError =
     CommandError::fixed("ERR Invalid number of arguments specified for command");
 /// Its arguments do not say where the keys are.
 const INVALID: CommandError = CommandError::fixed("ERR Invalid arguments specified for command");
-
-/// How many key specs a command has at most.
-const RANGES_MAX: usize = 4;
-
-/// One key of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FoundKey {
-    /// Which argument it is.
-    pub index: usize,
-    /// What happens to it, as in [`KeySpec::flags`].
-    pub flags: KeyFlags,
-}
-
-/// The keys of a request, in the order of the key specs. A few ranges; nothing is allocated.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Keys {
-    ranges: [Range; RANGES_MAX],
-    len: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Range {
-    first: usize,
-    /// Inclusive.
-    last: usize,
-    step: usize,
-    flags: KeyFlags,
-}
-
-impl Keys {
-    /// Adds the arguments from `first` to `last` (inclusive), every `step`-th.
-    pub fn push(&mut self, first: usize, last: usize, step: usize, flags: KeyFlags) {
-        self.ranges[self.len] = Range { first, last, step: step.max(1), flags };
-        self.len += 1;
-    }
-
-    /// Each key.
-    pub fn iter(&self) -> impl Iterator<Item = FoundKey> {
-        self.ranges[..self.len].iter().flat_map(|range| {
-            let indexes = (range.first..=range.last).step_by(range.step);
-            indexes.map(|index| FoundKey { index, flags: range.flags })
-        })
-    }
-
-    /// How many keys there are.
-    pub fn count(&self) -> usize {
-        self.ranges[..self.len].iter().map(|r| (r.last - r.first) / r.step + 1).sum()
-    }
-}
 
 /// Finds the keys of a request of the command `spec`.
 ///
@@ -78,7 +29,7 @@ pub fn keys(spec: &Spec, args: Args<'_>) -> Result<Keys, CommandError> {
         None => by_specs(spec.key_specs, args),
     };
     match keys {
-        Some(keys) if keys.len > 0 => Ok(keys),
+        Some(keys) if !keys.is_empty() => Ok(keys),
         _ if spec.flags.has(Flags::NO_MANDATORY_KEYS) => Ok(Keys::default()),
         _ => Err(INVALID),
     }
@@ -142,6 +93,7 @@ fn find_keyword(args: Args<'_>, keyword: &str, from: i16) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::spec::KeyFlags;
     use crate::resp::OwnedArgs;
 
     fn found(specs: &[KeySpec], line: &str) -> Option<Vec<usize>> {

@@ -17,11 +17,13 @@ mod elements;
 mod ends;
 pub mod error;
 pub mod expire;
+mod flags;
 pub mod generic;
 pub mod geo;
 pub mod glob;
 pub mod hashes;
 pub mod hyperloglog;
+mod key_spec;
 pub mod keys;
 pub mod lists;
 pub mod long_double;
@@ -46,10 +48,10 @@ pub(crate) mod testing;
 
 pub use context::{Context, Settings};
 pub use error::CommandError;
-pub use keys::{FoundKey, Keys, keys};
-pub use spec::{Arity, Flags, Handler, KeySpec, Spec};
+pub use keys::keys;
+pub use spec::{Arity, Directory, Flags, FoundKey, Handler, KeySpec, Keys, Spec};
 pub use store::{ExpiryMode, Key, Store, Unit};
-pub use table::{DATA, Directory};
+pub use table::DATA;
 
 use crate::resp::Reply;
 

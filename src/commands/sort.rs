@@ -64,8 +64,8 @@ pub static COMMANDS: [Spec; 2] = [
 ];
 
 /// Where the keys are that the arguments name. The last `STORE` counts.
-fn sort_keys(args: Args<'_>) -> Option<super::keys::Keys> {
-    let mut keys = super::keys::Keys::default();
+fn sort_keys(args: Args<'_>) -> Option<super::spec::Keys> {
+    let mut keys = super::spec::Keys::default();
     keys.push(1, 1, 1, SOURCE.flags);
     let (mut at, mut target) = (2, None);
     while let Some(option) = args.get(at) {
@@ -86,8 +86,8 @@ fn sort_keys(args: Args<'_>) -> Option<super::keys::Keys> {
 }
 
 /// The only key that the arguments name.
-fn sort_ro_keys(_: Args<'_>) -> Option<super::keys::Keys> {
-    let mut keys = super::keys::Keys::default();
+fn sort_ro_keys(_: Args<'_>) -> Option<super::spec::Keys> {
+    let mut keys = super::spec::Keys::default();
     keys.push(1, 1, 1, SOURCE.flags);
     Some(keys)
 }

@@ -1,8 +1,13 @@
 //! How a command is declared.
 
-use super::keys::Keys;
-use super::{CommandResult, Context};
+pub use super::flags::{Categories, Flags, KeyFlags};
+pub use super::key_spec::{Begin, Find, FoundKey, KeySpec, Keys};
+
+use super::context::Context;
+use super::error::quoted;
+use super::{CommandError, CommandResult};
 use crate::resp::Args;
+use std::fmt;
 
 /// How many arguments a command takes, its name (and its container's) included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,300 +36,6 @@ impl Arity {
     }
 }
 
-/// What kind of command it is: a set of flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags(pub u32);
-
-#[allow(missing_docs)] // The names are Redis's; `COMMAND INFO`'s documentation explains them.
-impl Flags {
-    pub const NONE: Self = Self(0);
-    pub const WRITE: Self = Self(1);
-    pub const READONLY: Self = Self(1 << 1);
-    pub const DENYOOM: Self = Self(1 << 2);
-    pub const ADMIN: Self = Self(1 << 3);
-    pub const PUBSUB: Self = Self(1 << 4);
-    pub const NOSCRIPT: Self = Self(1 << 5);
-    pub const BLOCKING: Self = Self(1 << 6);
-    pub const LOADING: Self = Self(1 << 7);
-    pub const STALE: Self = Self(1 << 8);
-    pub const SKIP_MONITOR: Self = Self(1 << 9);
-    pub const SKIP_SLOWLOG: Self = Self(1 << 10);
-    pub const ASKING: Self = Self(1 << 11);
-    pub const FAST: Self = Self(1 << 12);
-    pub const NO_AUTH: Self = Self(1 << 13);
-    pub const MAY_REPLICATE: Self = Self(1 << 14);
-    pub const NO_ASYNC_LOADING: Self = Self(1 << 15);
-    pub const NO_MULTI: Self = Self(1 << 16);
-    pub const ALLOW_BUSY: Self = Self(1 << 17);
-    pub const MOVABLEKEYS: Self = Self(1 << 18);
-    pub const PROTECTED: Self = Self(1 << 19);
-    pub const NO_MANDATORY_KEYS: Self = Self(1 << 21);
-    pub const TOUCHES_ARBITRARY_KEYS: Self = Self(1 << 22);
-    /// Documented as a command for internal use only.
-    pub const SYSCMD: Self = Self(1 << 23);
-    /// Runs at once although a transaction is open.
-    pub const RUNS_IN_MULTI: Self = Self(1 << 24);
-    /// Refused in a transaction, though Redis does not flag it so.
-    pub const REFUSED_IN_MULTI: Self = Self(1 << 25);
-    /// Only in the log: a client that sends it gets the error for an unknown command.
-    pub const INTERNAL: Self = Self(1 << 20);
-
-    /// Both sets of flags together.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The flags' names as `COMMAND INFO` lists them and in its order; Redis does not show the rest.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        const SHOWN: [(Flags, &str); 19] = [
-            (Flags::WRITE, "write"),
-            (Flags::READONLY, "readonly"),
-            (Flags::DENYOOM, "denyoom"),
-            (Flags::ADMIN, "admin"),
-            (Flags::PUBSUB, "pubsub"),
-            (Flags::NOSCRIPT, "noscript"),
-            (Flags::BLOCKING, "blocking"),
-            (Flags::LOADING, "loading"),
-            (Flags::STALE, "stale"),
-            (Flags::SKIP_MONITOR, "skip_monitor"),
-            (Flags::SKIP_SLOWLOG, "skip_slowlog"),
-            (Flags::ASKING, "asking"),
-            (Flags::FAST, "fast"),
-            (Flags::NO_AUTH, "no_auth"),
-            (Flags::NO_MANDATORY_KEYS, "no_mandatory_keys"),
-            (Flags::NO_ASYNC_LOADING, "no_async_loading"),
-            (Flags::NO_MULTI, "no_multi"),
-            (Flags::MOVABLEKEYS, "movablekeys"),
-            (Flags::ALLOW_BUSY, "allow_busy"),
-        ];
-        SHOWN.into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| name)
-    }
-}
-
-/// What a command does to keys, and how exactly a [`KeySpec`] finds them: a set of flags.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct KeyFlags(u16);
-
-#[allow(missing_docs)] // Named as in `COMMAND INFO`.
-impl KeyFlags {
-    pub const RO: Self = Self(1);
-    pub const RW: Self = Self(1 << 1);
-    pub const OW: Self = Self(1 << 2);
-    pub const RM: Self = Self(1 << 3);
-    pub const ACCESS: Self = Self(1 << 4);
-    pub const UPDATE: Self = Self(1 << 5);
-    pub const INSERT: Self = Self(1 << 6);
-    pub const DELETE: Self = Self(1 << 7);
-    pub const NOT_KEY: Self = Self(1 << 8);
-    pub const INCOMPLETE: Self = Self(1 << 9);
-    pub const VARIABLE_FLAGS: Self = Self(1 << 10);
-
-    pub const RO_ACCESS: Self = Self::RO.with(Self::ACCESS);
-    pub const RW_ACCESS: Self = Self::RW.with(Self::ACCESS);
-    pub const RW_UPDATE: Self = Self::RW.with(Self::UPDATE);
-    pub const RW_INSERT: Self = Self::RW.with(Self::INSERT);
-    pub const RW_DELETE: Self = Self::RW.with(Self::DELETE);
-    pub const RW_ACCESS_UPDATE: Self = Self::RW_ACCESS.with(Self::UPDATE);
-    pub const RW_ACCESS_INSERT: Self = Self::RW_ACCESS.with(Self::INSERT);
-    pub const RW_ACCESS_DELETE: Self = Self::RW_ACCESS.with(Self::DELETE);
-    pub const OW_UPDATE: Self = Self::OW.with(Self::UPDATE);
-    pub const OW_INSERT: Self = Self::OW.with(Self::INSERT);
-    pub const RM_DELETE: Self = Self::RM.with(Self::DELETE);
-
-    /// Both sets of flags together.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` are set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The flags' names as `COMMAND INFO` lists them and in its order, that of the bits.
-    pub fn names(self) -> impl Iterator<Item = &'static str> + Clone {
-        const NAMES: [&str; 11] = [
-            "RO",
-            "RW",
-            "OW",
-            "RM",
-            "access",
-            "update",
-            "insert",
-            "delete",
-            "not_key",
-            "incomplete",
-            "variable_flags",
-        ];
-        (0..).zip(NAMES).filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
-    }
-}
-
-/// A set of ACL categories.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Categories(u32);
-
-#[allow(missing_docs)] // Named as in `ACL CAT`.
-impl Categories {
-    pub const NONE: Self = Self(0);
-    pub const KEYSPACE: Self = Self(1);
-    pub const READ: Self = Self(1 << 1);
-    pub const WRITE: Self = Self(1 << 2);
-    pub const SET: Self = Self(1 << 3);
-    pub const SORTEDSET: Self = Self(1 << 4);
-    pub const LIST: Self = Self(1 << 5);
-    pub const HASH: Self = Self(1 << 6);
-    pub const STRING: Self = Self(1 << 7);
-    pub const BITMAP: Self = Self(1 << 8);
-    pub const HYPERLOGLOG: Self = Self(1 << 9);
-    pub const GEO: Self = Self(1 << 10);
-    pub const STREAM: Self = Self(1 << 11);
-    pub const PUBSUB: Self = Self(1 << 12);
-    pub const ADMIN: Self = Self(1 << 13);
-    pub const FAST: Self = Self(1 << 14);
-    pub const SLOW: Self = Self(1 << 15);
-    pub const BLOCKING: Self = Self(1 << 16);
-    pub const DANGEROUS: Self = Self(1 << 17);
-    pub const CONNECTION: Self = Self(1 << 18);
-    pub const TRANSACTION: Self = Self(1 << 19);
-    pub const SCRIPTING: Self = Self(1 << 20);
-
-    /// The names in the order of the bits, in which Redis lists them.
-    const NAMES: [&str; 21] = [
-        "keyspace",
-        "read",
-        "write",
-        "set",
-        "sortedset",
-        "list",
-        "hash",
-        "string",
-        "bitmap",
-        "hyperloglog",
-        "geo",
-        "stream",
-        "pubsub",
-        "admin",
-        "fast",
-        "slow",
-        "blocking",
-        "dangerous",
-        "connection",
-        "transaction",
-        "scripting",
-    ];
-
-    /// The category called `name`, in lower case and without `@`.
-    pub fn by_name(name: &[u8]) -> Option<Self> {
-        let bit = Self::NAMES.iter().position(|known| known.as_bytes() == name)?;
-        Some(Self(1 << bit))
-    }
-
-    /// Both sets of categories together.
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` are in this set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The names, without `@`, in the order in which Redis lists them.
-    pub fn names(self) -> impl Iterator<Item = &'static str> {
-        (0..).zip(Self::NAMES).filter(move |(bit, _)| self.0 & 1 << bit != 0).map(|(_, name)| name)
-    }
-}
-
-/// Where a command's keys are among its arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeySpec {
-    /// Where to begin.
-    pub begin: Begin,
-    /// How to go on from there.
-    pub find: Find,
-    /// What happens to the keys.
-    pub flags: KeyFlags,
-}
-
-impl KeySpec {
-    /// One key, at argument `index`.
-    pub const fn at(index: u16, flags: KeyFlags) -> Self {
-        Self::range(index, 0, 1, flags)
-    }
-
-    /// Keys from argument `index` on, every `step`-th, up to `last` as in [`Find::Range`].
-    pub const fn range(index: u16, last: i16, step: u16, flags: KeyFlags) -> Self {
-        Self { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, flags }
-    }
-
-    /// A number of keys at argument `index`, and then the keys.
-    pub const fn counted(index: u16, flags: KeyFlags) -> Self {
-        Self {
-            begin: Begin::Index(index),
-            find: Find::Count { count: 0, first: 1, step: 1 },
-            flags,
-        }
-    }
-
-    /// Whether these are keys at all, and not only arguments that travel like keys.
-    pub fn is_key(&self) -> bool {
-        !self.flags.has(KeyFlags::NOT_KEY)
-    }
-
-    /// Whether there may be keys that this does not find.
-    pub fn is_incomplete(&self) -> bool {
-        self.flags.has(KeyFlags::INCOMPLETE)
-    }
-}
-
-/// Where the keys of a [`KeySpec`] begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
-    /// At this argument.
-    Index(u16),
-    /// After this keyword, searched from argument `from` on (backwards from the end if negative).
-    Keyword {
-        /// The keyword, in upper case.
-        keyword: &'static str,
-        /// Where the search starts.
-        from: i16,
-    },
-    /// Nobody can say from the arguments' order alone.
-    Unknown,
-}
-
-/// How a [`KeySpec`] goes on from its beginning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Find {
-    /// Up to `last` arguments further (negative: counted from the end), every `step`-th; with
-    /// `limit` > 1 only the first 1/limit of them.
-    Range {
-        /// Last key, relative to the beginning; -1 is the last argument.
-        last: i16,
-        /// Distance of keys.
-        step: u16,
-        /// Fraction to look at; 0 and 1 mean all.
-        limit: u16,
-    },
-    /// A count at `count`, then keys from `first` on, every `step`-th (relative to the beginning).
-    Count {
-        /// Where the count is.
-        count: u16,
-        /// Where the first key is.
-        first: u16,
-        /// Distance of keys.
-        step: u16,
-    },
-    /// Unknown.
-    Unknown,
-}
-
 /// A function that carries out a command on data.
 pub type DataHandler = fn(&mut Context<'_>, Args<'_>) -> CommandResult;
 
@@ -347,7 +58,7 @@ pub type KeyFunction = fn(Args<'_>) -> Option<Keys>;
 /// Made by [`Spec::new`] and the setters, all of them `const`, so that a family is a `static` slice.
 #[derive(Clone, Copy)]
 pub struct Spec {
-    /// Its number in its [`Directory`](super::Directory), dense from 0.
+    /// Its number in its [`Directory`], dense from 0.
     pub number: u16,
     /// The name in lower case; of a subcommand, only its own.
     pub name: &'static str,
@@ -564,4 +275,172 @@ impl Spec {
         let (first, last, step) = covered.unwrap_or_default();
         (first, last, step, movable)
     }
+}
+
+/// log2 of the index's size: a few times the number of commands, so that a probe nearly always hits.
+const INDEX_LOG2: u32 = 10;
+const INDEX_MASK: usize = (1 << INDEX_LOG2) - 1;
+
+/// Commands by name. A directory lives as long as the process.
+pub struct Directory {
+    commands: &'static [Spec],
+    /// Commands by the hash of their name, open addressing. Its load stays below one half, so that
+    /// an unknown name soon meets a gap.
+    index: Box<[Option<&'static Spec>]>,
+    /// Commands and subcommands: one more than the highest [`Spec::number`].
+    count: usize,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// Numbers a command and its subcommands from `next` on.
+fn numbered(mut spec: Spec, next: &mut u16) -> Spec {
+    spec.number = *next;
+    *next += 1;
+    let subcommands = spec.subcommands.iter().map(|&sub| numbered(sub, next));
+    spec.subcommands = Vec::leak(subcommands.collect());
+    spec
+}
+
+impl Directory {
+    /// A directory of these commands, each with its subcommands. They get dense numbers.
+    ///
+    /// # Panics
+    /// If there are more than the index has room for.
+    pub fn new(commands: impl Iterator<Item = Spec>) -> Self {
+        let mut next = 0;
+        let commands: Vec<Spec> = commands.map(|spec| numbered(spec, &mut next)).collect();
+        let commands: &'static [Spec] = Vec::leak(commands);
+        assert!(commands.len() < 1 << (INDEX_LOG2 - 1), "the index has become too small");
+        let mut index = vec![None; 1 << INDEX_LOG2];
+        for spec in commands {
+            let mut at = hash(spec.name.as_bytes());
+            while index[at].is_some() {
+                at = (at + 1) & INDEX_MASK;
+            }
+            index[at] = Some(spec);
+        }
+        Self { commands, index: index.into(), count: next.into() }
+    }
+
+    /// All commands. Subcommands are found in [`Spec::subcommands`].
+    pub fn all(&self) -> impl Iterator<Item = &'static Spec> + use<> {
+        self.commands.iter()
+    }
+
+    /// The command or subcommand with this number.
+    pub fn by_number(&self, number: u16) -> Option<&'static Spec> {
+        let at = self.commands.partition_point(|spec| spec.number <= number).checked_sub(1)?;
+        let (spec, subcommand) = (&self.commands[at], number - self.commands[at].number);
+        match subcommand {
+            0 => Some(spec),
+            index => spec.subcommands.get(usize::from(index) - 1),
+        }
+    }
+
+    /// Commands and subcommands: one more than the highest [`Spec::number`].
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The command called `name`, in whatever case; not a subcommand.
+    pub fn by_name(&self, name: &[u8]) -> Option<&'static Spec> {
+        let mut at = hash(name);
+        while let Some(spec) = self.index[at] {
+            if spec.name.as_bytes().eq_ignore_ascii_case(name) {
+                return Some(spec);
+            }
+            at = (at + 1) & INDEX_MASK;
+        }
+        None
+    }
+
+    /// The command called `full_name`, which for a subcommand is `container|name`.
+    pub fn by_full_name(&self, full_name: &[u8]) -> Option<&'static Spec> {
+        let mut parts = full_name.splitn(2, |&byte| byte == b'|');
+        let spec = self.by_name(parts.next()?)?;
+        match parts.next() {
+            Some(name) => subcommand(spec, name),
+            None => Some(spec),
+        }
+    }
+
+    /// The command that `args` names; a subcommand if the first argument is the name of a container
+    /// and the second that of a subcommand.
+    pub fn lookup(&self, args: Args<'_>) -> Option<&'static Spec> {
+        let spec = self.by_name(args.get(0)?)?;
+        if spec.subcommands.is_empty() {
+            return Some(spec);
+        }
+        match args.get(1) {
+            Some(name) => subcommand(spec, name),
+            None => Some(spec),
+        }
+    }
+
+    /// The command that a client's request names, with the right number of arguments for it.
+    ///
+    /// # Errors
+    /// If there is no such command or subcommand, or the number of arguments is wrong.
+    pub fn resolve(&self, args: Args<'_>) -> Result<&'static Spec, CommandError> {
+        let found = self.lookup(args).filter(|spec| !spec.flags.has(Flags::INTERNAL));
+        let Some(spec) = found else { return Err(self.unknown(args)) };
+        if !spec.arity.allows(args.len()) {
+            return Err(CommandError::wrong_arity(spec.full_name));
+        }
+        Ok(spec)
+    }
+
+    /// The error for a request that names nothing, in Redis's words and with its truncation.
+    #[cold]
+    fn unknown(&self, args: Args<'_>) -> CommandError {
+        let name = args.get(0).unwrap_or_default();
+        if let Some(container) = self.by_name(name)
+            && let Some(sub) = args.get(1)
+            && !container.subcommands.is_empty()
+        {
+            let after = format!("'. Try {} HELP.", container.name.to_ascii_uppercase());
+            return CommandError::quoting("ERR unknown subcommand '", quoted(sub, 128), &after);
+        }
+        let mut beginning = Vec::new();
+        for arg in args.from(1).iter() {
+            if beginning.len() >= 128 {
+                break;
+            }
+            let arg = quoted(arg, 128 - beginning.len());
+            beginning.extend_from_slice(&[b"'", arg, b"' "].concat());
+        }
+        let (before, between) = (b"ERR unknown command '", b"', with args beginning with: ");
+        CommandError::new([before, quoted(name, 128), between, &beginning].concat())
+    }
+}
+
+/// A place in the index for a name, the same in upper and lower case. Length and the outer bytes
+/// tell commands apart well enough.
+pub(super) fn hash(name: &[u8]) -> usize {
+    let len = name.len();
+    // Up to 16 bytes count, in two words that overlap where the name is shorter.
+    let (head, tail) =
+        if let (Some(head), Some(tail)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+            (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+        } else if let (Some(head), Some(tail)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+            (u64::from(u32::from_le_bytes(*head)), u64::from(u32::from_le_bytes(*tail)))
+        } else {
+            let byte = |at: usize| name.get(at).map_or(0, |&byte| u64::from(byte));
+            (byte(0) | byte(1) << 8 | byte(2) << 16, 0)
+        };
+    // Setting this bit makes letters lower case; what it does to other bytes only matters in that it
+    // is the same every time.
+    let lower = |word: u64| word | 0x2020_2020_2020_2020;
+    let mixed = (lower(head) ^ lower(tail).rotate_left(29)).wrapping_add(len as u64);
+    (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - INDEX_LOG2)) as usize
+}
+
+/// The subcommand of `spec` called `name`.
+fn subcommand(spec: &'static Spec, name: &[u8]) -> Option<&'static Spec> {
+    spec.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(name))
 }

@@ -15,6 +15,7 @@ mod later;
 mod observe;
 mod request;
 mod state;
+mod steps;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! data and transactions, and a server adds what concerns the process and its connections.
 
 use super::state::Session;
-use super::transaction;
+use super::steps::{self, Step};
 use crate::commands::spec::DataHandler;
 use crate::commands::table::FAMILIES;
 use crate::commands::{CommandResult, Directory, Flags, Handler, Spec};
@@ -72,7 +72,7 @@ pub enum Run<H> {
     /// engine is free, and put in its place.
     Outside(fn(&mut FreeCall<'_, H>, Args<'_>) -> CommandResult),
     /// It opens, ends or carries out a transaction.
-    Transaction(transaction::Step),
+    Transaction(Step),
     /// Not at all: it is a name for its subcommands.
     Container,
 }
@@ -136,7 +136,7 @@ impl<H> Table<H> {
     pub fn new(families: &[&'static [Row<H>]]) -> Self {
         let mut specs: Vec<Spec> =
             FAMILIES.iter().flat_map(|family| family.iter()).copied().collect();
-        specs.extend(transaction::COMMANDS.iter().map(|(spec, _)| *spec));
+        specs.extend(steps::COMMANDS.iter().map(|(spec, _)| *spec));
         for row in families.iter().flat_map(|family| family.iter()) {
             let subcommands: Vec<Spec> = row.subcommands.iter().map(|sub| sub.spec).collect();
             specs.push(Spec { subcommands: Vec::leak(subcommands), ..row.spec });
@@ -152,7 +152,7 @@ impl<H> Table<H> {
             let spec = directory.by_full_name(name.as_bytes()).expect("it was just declared");
             runs[usize::from(spec.number)] = run;
         };
-        for (spec, step) in &transaction::COMMANDS {
+        for (spec, step) in &steps::COMMANDS {
             set(spec.full_name, Run::Transaction(*step));
         }
         for row in families.iter().flat_map(|family| family.iter()) {

@@ -1,9 +1,9 @@
 //! `BITFIELD`: integers of any width at any bits of a string.
 
 use super::{BAD_OFFSET, bit_offset, edit};
-use crate::commands::keys::Keys;
 use crate::commands::numbers::integer;
 use crate::commands::spec::KeyFlags;
+use crate::commands::spec::Keys;
 use crate::commands::strings::string_bytes;
 use crate::commands::{CommandError, CommandResult, Context};
 use crate::resp::Args;

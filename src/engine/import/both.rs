@@ -4,39 +4,13 @@
 //! both are read, and only if they hold the same data does it not matter which of them is served.
 
 use super::detect::{Aof, last_change};
-use super::{ImportError, Options, Report, Source, bytes_of, load_into};
+use super::{Difference, ImportError, Options, Report, Source, bytes_of, load_into};
 use crate::commands::Settings;
 use crate::data::digest::Digester;
 use crate::engine::progress::Progress;
 use crate::engine::{Engine, Machine, State};
 use crate::keyspace::{Entry, Keyspace};
-use std::fmt;
 use std::path::PathBuf;
-
-/// In what an append-only file and an RDB file differ. Keys that have expired do not count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// Keys that only the append-only file has.
-    pub aof_only: u64,
-    /// Keys that only the RDB file has.
-    pub rdb_only: u64,
-    /// Keys that both have, with another value or another time to expire.
-    pub changed: u64,
-    /// Whether their libraries of functions differ.
-    pub functions: bool,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { aof_only, rdb_only, changed, functions } = self;
-        let functions = if *functions { "; and their libraries of functions differ" } else { "" };
-        write!(
-            f,
-            "of their keys, only the former has {aof_only}, only the latter {rdb_only}, and both have {changed} with \
-             other values or times to expire{functions}"
-        )
-    }
-}
 
 impl Engine {
     /// As [`Engine::import`] of the append-only file `aof`, if the RDB file `rdb` beside it holds

@@ -23,9 +23,8 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use both::Difference;
 pub use detect::{Aof, Names, Source, find_aof, find_rdb};
-pub use report::{Cut, CutCause, ImportError, Report};
+pub use report::{Cut, CutCause, Difference, ImportError, Report};
 
 use super::progress::Progress;
 use super::replay;

@@ -1,7 +1,6 @@
 //! What an import did, or why it was not done.
 
 use super::super::replay::Refusal;
-use super::both::Difference;
 use crate::env::Utc;
 use crate::rdb::file::FileError;
 use std::fmt;
@@ -212,6 +211,31 @@ pub struct FileTime(pub i64);
 impl fmt::Display for FileTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} UTC", Utc::of_unix_s(self.0.div_euclid(1_000_000_000)))
+    }
+}
+
+/// In what an append-only file and an RDB file differ. Keys that have expired do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Keys that only the append-only file has.
+    pub aof_only: u64,
+    /// Keys that only the RDB file has.
+    pub rdb_only: u64,
+    /// Keys that both have, with another value or another time to expire.
+    pub changed: u64,
+    /// Whether their libraries of functions differ.
+    pub functions: bool,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { aof_only, rdb_only, changed, functions } = self;
+        let functions = if *functions { "; and their libraries of functions differ" } else { "" };
+        write!(
+            f,
+            "of their keys, only the former has {aof_only}, only the latter {rdb_only}, and both have {changed} with \
+             other values or times to expire{functions}"
+        )
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one table of directives. A row here is all that a new directive needs.
 
 use super::accepted::reason;
-use super::parse::split_arguments;
+use super::arguments::split_arguments;
 use super::values::*;
 
 /// What a directive does here.

@@ -12,6 +12,7 @@
 //! | `without_log` | what `appendonly no` means for what is written |
 
 pub mod accepted;
+pub mod arguments;
 pub mod command;
 pub mod directives;
 pub mod engine;

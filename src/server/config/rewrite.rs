@@ -7,8 +7,9 @@
 //! something else is in force, lines at the end overrule them.
 
 use super::accepted::WORDS;
+use super::arguments::split_arguments;
 use super::directives::{self, Config, DIRECTIVES, Directive};
-use super::parse::{FILE_BYTES_MAX, Given, LoadError, given_by, split_arguments};
+use super::parse::{FILE_BYTES_MAX, Given, LoadError, given_by};
 use super::values::{Origin, RewrittenLine};
 use rustix::fs::{AtFlags, CWD};
 use std::collections::{HashMap, VecDeque};
@@ -244,8 +245,9 @@ fn create_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arguments::quote;
     use super::super::directives::{Directive, Status};
-    use super::super::parse::{load_text, quote};
+    use super::super::parse::load_text;
     use super::super::values::{Kind, Origin};
     use super::*;
     use proptest::prelude::*;

@@ -3,7 +3,7 @@
 //! A directive's row names its type and its [`Kind`]; everything else follows from the [`Setting`]
 //! implementation here, so that a new directive of a known type needs no code.
 
-use super::parse::quote;
+use super::arguments::quote;
 use thiserror::Error;
 
 /// Why a value was refused. The texts are those that clients of Redis know.

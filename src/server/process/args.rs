@@ -1,7 +1,7 @@
 //! The command line: a configuration file and directives, as `redis-server` takes them.
 
 use crate::server::config::Sources;
-use crate::server::config::parse::{quote, split_arguments};
+use crate::server::config::arguments::{quote, split_arguments};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
