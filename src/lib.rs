@@ -40,10 +40,10 @@
 //! ------------------------------------------------------------------------------------------------
 //! server/      the process and the network
 //!   process/     start, arguments, daemon, load
-//!   net/         listener, connection, reply gates
+//!   net/         listener; a connection's input, executor, outbox, mailbox; reply gates
 //!   commands/    what concerns the process and its connections, a file a family
 //!   tasks/       what runs by the clock or in the background: snapshots, saves
-//!   state/       the server as parts: clients, threads, memory, what all share
+//!   state/       the server as parts: clients, listeners, memory, slow log, what all share
 //!   config/      the one table of directives; the syntax of redis.conf; GET, SET, REWRITE
 //! ------------------------------------------------------------------------------------------------
 //! session/     the way of a request: resolve, its gates, queue or run, EXEC, statistics
@@ -90,8 +90,9 @@
 //!    were ready have executed ([`server::net::reply_gates`]).
 //! 6. *Sync*: the log thread calls `fdatasync` and publishes the durable LSN; meanwhile the next group
 //!    gathers. When nothing is left to write, a marker frame records the durable LSN.
-//! 7. The log's listeners wake each I/O thread's dispatcher, which wakes the connections whose
-//!    [`log::Gate`] is passed. The reply leaves. A connection reads and executes on while its replies wait.
+//! 7. The log's listeners wake each I/O thread's dispatcher, which sends the replies and pushes whose
+//!    [`log::Gate`] is passed, without waking their connections' tasks. A connection reads and executes
+//!    on while its replies wait.
 //!
 //! # The way of a snapshot
 //!

@@ -4,7 +4,7 @@ use super::{ALWAYS, ALWAYS_ADMIN as ADMIN, Call, ConnectionState, Free};
 use crate::commands::spec::Categories;
 use crate::commands::{CommandError, CommandResult, Flags, Spec};
 use crate::resp::Args;
-use crate::server::tasks::{background, saves};
+use crate::server::tasks::{background, last_save};
 use crate::session::Row;
 
 const SAVING: Flags = Flags::NO_ASYNC_LOADING.with(Flags::ADMIN).with(Flags::NOSCRIPT);
@@ -105,7 +105,7 @@ fn shutdown(call: &mut Free<'_>, args: Args<'_>) -> CommandResult {
     }
     crate::log_warning!("User requested shutdown...");
     let shared = &call.host.shared;
-    saves::save_at_end(shared, (save, nosave, force))
+    last_save::save_at_end(shared, (save, nosave, force))
         .map_err(|_| CommandError::fixed("ERR Errors trying to SHUTDOWN. Check logs."))?;
     call.host.close = true;
     shared.request_exit(0);

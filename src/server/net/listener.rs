@@ -5,6 +5,7 @@ use crate::server::net::connection::Connection;
 use crate::server::net::names::Names;
 use crate::server::net::thread::Thread;
 use crate::server::state::clients::{ClientInfo, Place};
+use crate::server::state::listeners::{IoThread, Listeners, Listening};
 use crate::server::state::shared::Shared;
 use crate::session::Session;
 use rustix::net::sockopt;
@@ -15,30 +16,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::runtime::Handle;
-
-/// An I/O thread, as connections are handed to it.
-#[derive(Clone)]
-pub struct IoThread {
-    /// The runtime that its connections live on.
-    pub runtime: Handle,
-    /// What the rest of the server sees of it.
-    pub thread: Arc<Thread>,
-}
-
-/// The TCP sockets that the server listens on.
-#[derive(Default)]
-pub struct Listeners {
-    open: Vec<Listening>,
-    threads: Vec<IoThread>,
-}
-
-struct Listening {
-    address: SocketAddr,
-    /// A second descriptor of the socket, to stop it at once from any thread.
-    socket: OwnedFd,
-    task: tokio::task::AbortHandle,
-}
 
 /// The addresses that `bind` and `port` mean; optional ones (`-` before them) may fail.
 fn addresses(names: &Names, config: &Config) -> io::Result<Vec<(SocketAddr, bool)>> {

@@ -7,7 +7,6 @@ use crate::log::{Log, Recovery};
 use crate::server::config::Config;
 use crate::server::config::engine::{log_options, settings};
 use crate::server::state::clock::unix_s;
-use crate::server::state::shared::Shared;
 use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
@@ -88,18 +87,17 @@ impl Loading {
         let left = (total - loaded.min(total)) as f64;
         ((self.started.elapsed().as_secs_f64() * left / loaded as f64) as u64).max(1)
     }
-}
 
-/// Says now and then how far the load has come, until it has ended.
-pub async fn report_progress(shared: Arc<Shared>) {
-    let loading = &shared.loading;
-    while !loading.has_ended_within(REPORT_PERIOD).await {
-        log_notice!(
-            "Loading: {:.1} % of {}, some {} to go",
-            loading.percent(),
-            counted(loading.progress.total_bytes(), "byte", "bytes"),
-            counted(loading.eta_s(), "second", "seconds")
-        );
+    /// Logs now and then how far the load has come, until it has ended.
+    pub async fn report_progress(&self) {
+        while !self.has_ended_within(REPORT_PERIOD).await {
+            log_notice!(
+                "Loading: {:.1} % of {}, some {} to go",
+                self.percent(),
+                counted(self.progress.total_bytes(), "byte", "bytes"),
+                counted(self.eta_s(), "second", "seconds")
+            );
+        }
     }
 }
 

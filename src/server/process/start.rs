@@ -9,15 +9,15 @@ use crate::server::commands::TABLE;
 use crate::server::config::engine as engine_config;
 use crate::server::config::{Config, Loaded};
 use crate::server::logger;
-use crate::server::net::listener::{IoThread, Listeners};
 use crate::server::panic;
 use crate::server::process::args;
 use crate::server::process::daemon::{self, PidFile, Supervisor};
 use crate::server::process::load;
 use crate::server::state::descriptors;
+use crate::server::state::listeners::{IoThread, Listeners};
 use crate::server::state::memory;
 use crate::server::state::shared::Shared;
-use crate::server::tasks::saves;
+use crate::server::tasks::last_save;
 use crate::{log_notice, log_warning};
 use std::path::Path;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
                 loop {
                     signals.recv().await;
                     log_warning!("Received {name}, shutting down");
-                    match saves::save_at_end(&shared, (false, false, false)) {
+                    match last_save::save_at_end(&shared, (false, false, false)) {
                         Ok(()) => break,
                         Err(_) => log_warning!("The data could not be saved: not shutting down"),
                     }
@@ -141,7 +141,8 @@ pub fn run(mut loaded: Loaded) -> Result<i32, AnyError> {
         joins.push((join, stop));
     }
     supervisor.still_starting("Loading", Duration::from_secs(24 * 3600));
-    threads[0].runtime.spawn(load::report_progress(shared.clone()));
+    let reporting = shared.clone();
+    threads[0].runtime.spawn(async move { reporting.loading.report_progress().await });
     {
         let (shared, supervisor) = (shared.clone(), supervisor.clone());
         // Not joined: whoever ends the server while it loads does not wait for that.

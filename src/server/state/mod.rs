@@ -3,5 +3,7 @@
 pub mod clients;
 pub mod clock;
 pub mod descriptors;
+pub mod listeners;
 pub mod memory;
 pub mod shared;
+pub mod slowlog;

@@ -70,11 +70,11 @@ pub struct Shared {
     /// Set once the server is ending.
     pub ending: AtomicBool,
     /// Commands that took long.
-    pub slowlog: crate::server::commands::slowlog::Slowlog,
+    pub slowlog: super::slowlog::Slowlog,
     /// Names in `bind`.
     pub names: crate::server::net::names::Names,
     /// Listening sockets.
-    pub listeners: Mutex<crate::server::net::listener::Listeners>,
+    pub listeners: Mutex<super::listeners::Listeners>,
     /// `proto-max-bulk-len`, for whoever parses.
     pub bulk_bytes_max: AtomicUsize,
     /// `client-query-buffer-limit`.

@@ -6,7 +6,6 @@ use crate::engine::compact::SnapshotError;
 use crate::rdb::{Format, Target};
 use crate::server::config::{Config, RdbVersion, SavePoints};
 use crate::server::state::clock::unix_s;
-use crate::server::state::shared::Shared;
 use crate::words::counted;
 use crate::{log_notice, log_warning};
 use parking_lot::Mutex;
@@ -122,7 +121,7 @@ impl Saves {
 
 /// Whether the data are saved at the end: because somebody asks for it, or because of save points. With nothing
 /// to save they are, too, as in Redis.
-fn saves_at_end(config: &Config, save: bool, no_save: bool) -> bool {
+pub(super) fn saves_at_end(config: &Config, save: bool, no_save: bool) -> bool {
     save || (!no_save && !config.save.0.is_empty())
 }
 
@@ -192,31 +191,6 @@ pub fn format(engine: &Guard<'_>, config: &Config) -> Format {
         RdbVersion::Valkey80 => Target::Valkey80,
     };
     Format { target, compress: config.rdbcompression }
-}
-
-/// Saves the data before the server ends, if that is wanted; nothing is executed after it.
-///
-/// # Errors
-/// If they cannot be saved. Then the server goes on, unless it is to end all the same (`force`).
-pub fn save_at_end(
-    shared: &Shared,
-    (save, no_save, force): (bool, bool, bool),
-) -> Result<(), String> {
-    let config = shared.config.read().clone();
-    if !shared.engine.conditions().is_loading() && saves_at_end(&config, save, no_save) {
-        log_notice!("Saving the final RDB snapshot before exiting");
-        // What is being written in the background would be in the way.
-        shared.background.stop();
-        let mut engine = shared.engine.lock();
-        match shared.saves.save(&mut engine, &config) {
-            Err(error) if !force => return Err(error),
-            _ => {}
-        }
-        // Before the engine is free, so that nothing is executed that is not saved.
-        shared.ending.store(true, std::sync::atomic::Ordering::Release);
-    }
-    shared.ending.store(true, std::sync::atomic::Ordering::Release);
-    Ok(())
 }
 
 #[cfg(test)]
